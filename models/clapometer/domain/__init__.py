@@ -1,0 +1,52 @@
+"""The vocabulary: events, the blocks that carry them, tokens that vouch for them, and errors."""
+
+from clapometer.domain.blocks import (
+    Block,
+    BlockHeader,
+    CorruptBlockError,
+    RejectedEvent,
+    Trust,
+    decode_block,
+    encode_block,
+)
+from clapometer.domain.codec import (
+    Batch,
+    check_time,
+    decode_batch,
+    decode_each,
+    decode_event,
+    encode_events,
+    reject,
+    split_array,
+)
+from clapometer.domain.errors import ClapometerError, InputError, LogFullError, TerminalError, TransientError
+from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
+from clapometer.domain.tokens import impression_trust, sign_impression
+
+__all__ = [
+    "BROWSER_EVENTS",
+    "EVENT_TYPES",
+    "Batch",
+    "Block",
+    "BlockHeader",
+    "ClapometerError",
+    "CorruptBlockError",
+    "Event",
+    "InputError",
+    "LogFullError",
+    "RejectedEvent",
+    "TerminalError",
+    "TransientError",
+    "Trust",
+    "check_time",
+    "decode_batch",
+    "decode_block",
+    "decode_each",
+    "decode_event",
+    "encode_block",
+    "encode_events",
+    "impression_trust",
+    "reject",
+    "sign_impression",
+    "split_array",
+]

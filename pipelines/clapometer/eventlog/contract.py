@@ -1,0 +1,55 @@
+"""What every event log promises; ``tests/contract/eventlog_contract.py`` holds each implementation to it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+
+class Position(NamedTuple):
+    """Where a block lies. ``offset + 1`` is the next one to read; offsets of a partition never repeat."""
+
+    partition: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """A block and where it lies."""
+
+    partition: int
+    offset: int
+    block: bytes
+
+
+class EventLog(Protocol):
+    """Durable blocks in order, per partition. An offset is always that of the *next* record."""
+
+    def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
+        """Returns the position of each block once all of them are durable.
+
+        Raises:
+            LogFullError: There is no room; none of the blocks is in the log.
+            TransientError: The log is away; blocks of this call may or may not be in it.
+        """
+        ...
+
+    def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
+        """Returns records from ``offset`` on, about ``max_bytes`` of them and at least one; empty at the end.
+
+        An offset before the oldest record left reads from that record on.
+        """
+        ...
+
+    def partitions(self) -> list[int]:
+        """Returns the partitions this log has."""
+        ...
+
+    def next_offset(self, partition: int) -> int:
+        """Returns the offset that the next appended block of ``partition`` gets."""
+        ...
+
+    def trim(self, partition: int, before: int) -> int:
+        """Drops the records of ``partition`` before offset ``before``; returns how many. Offsets go on."""
+        ...
+
+    def close(self) -> None:
+        """Releases what the log holds; calling it twice is harmless."""
+        ...

@@ -1,0 +1,184 @@
+"""The columns of every table of the lake, as Arrow schemas: the contract between SQL, Python and readers.
+
+The typed columns of ``events`` are read off the event types, so that a field added to an event is a column.
+"""
+
+from dataclasses import dataclass
+
+import msgspec.inspect as types
+import pyarrow as pa
+
+from clapometer.domain import EVENT_TYPES
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class DataColumn:
+    """A column of ``events`` that a field of some event's ``data`` fills.
+
+    Attributes:
+        name: Column name: the path joined by underscores.
+        path: Keys from ``data`` to the field.
+        type: Arrow type; lists and maps are kept as JSON text.
+        is_json: Whether the column holds JSON text.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    type: pa.DataType
+    is_json: bool
+
+
+_ARROW: dict[type[types.Type], pa.DataType] = {
+    types.StrType: pa.string(),
+    types.LiteralType: pa.string(),
+    types.IntType: pa.int64(),
+    types.FloatType: pa.float64(),
+    types.BoolType: pa.bool_(),
+}
+
+
+def _plain(kind: types.Type) -> types.Type:
+    """Returns the type without ``None`` and without constraints."""
+    if isinstance(kind, types.Metadata):
+        return _plain(kind.type)
+    if isinstance(kind, types.UnionType):
+        rest = [member for member in kind.types if not isinstance(member, types.NoneType)]
+        return _plain(rest[0]) if len(rest) == 1 else kind
+    return kind
+
+
+def _walk(kind: types.Type, path: tuple[str, ...]) -> list[DataColumn]:
+    plain = _plain(kind)
+    if isinstance(plain, types.StructType):
+        return [column for field in plain.fields for column in _walk(field.type, (*path, field.encode_name))]
+    is_json = isinstance(plain, types.ListType | types.DictType)
+    arrow = pa.string() if is_json else _ARROW[type(plain)]
+    return [DataColumn("_".join(path), path, arrow, is_json)]
+
+
+def data_columns() -> list[DataColumn]:
+    """Returns the columns that the ``data`` of the event types fill, each name once, in order of appearance."""
+    columns: dict[str, DataColumn] = {}
+    for event_type in EVENT_TYPES:
+        (data,) = [field for field in types.type_info(event_type).fields if field.name == "data"]  # type: ignore[attr-defined]
+        for column in _walk(data.type, ()):
+            if columns.setdefault(column.name, column) != column:
+                msg = f"two event types give column {column.name} different types"
+                raise TypeError(msg)
+    return list(columns.values())
+
+
+DATA_COLUMNS = data_columns()
+
+EVENTS = pa.schema(
+    [
+        pa.field("tenant", pa.string(), nullable=False),
+        pa.field("type", pa.string(), nullable=False),  # short: impression, watched, …
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("time", TIMESTAMP, nullable=False),  # the client's clock, skew corrected
+        pa.field("client_time", TIMESTAMP, nullable=False),  # the client's clock as sent
+        pa.field("received_at", TIMESTAMP, nullable=False),
+        pa.field("trust", pa.string(), nullable=False),  # key, token, none, forged, expired
+        pa.field("event_key", pa.int64(), nullable=False),  # hash of (tenant, source, id)
+        pa.field("payload_hash", pa.int64(), nullable=False),  # hash of type and data
+        *[
+            pa.field(column.name, column.type)
+            for column in DATA_COLUMNS
+            if column.name != "token"  # checked by the collector; of no use after
+        ],
+        pa.field("received_date", pa.date32(), nullable=False),  # partition
+    ]
+)
+"""One row per accepted event. ``prompt_id`` of a registration is its hash, or one made from its text."""
+
+REJECTED = pa.schema(
+    [
+        ("tenant", pa.string()), ("received_at", TIMESTAMP), ("reason", pa.string()), ("field", pa.string()),
+        ("source", pa.string()), ("id", pa.string()), ("raw", pa.string()), ("encoding", pa.string()),
+        ("partition", pa.int64()), ("offset", pa.int64()), ("received_date", pa.date32()),
+    ]
+)  # fmt: skip
+"""Dead letters: what was refused, why, and its bytes."""
+
+LEDGER = pa.schema(
+    [
+        ("tenant", pa.string()), ("source", pa.string()), ("hour", TIMESTAMP), ("received", pa.int64()),
+        ("stored", pa.int64()), ("duplicate", pa.int64()), ("conflict", pa.int64()), ("rejected", pa.int64()),
+        ("suppressed", pa.int64()), ("commit", pa.int64()),
+    ]
+)  # fmt: skip
+"""received = stored + duplicate + rejected + suppressed; ``conflict`` counts the duplicates that differed."""
+
+OUTCOMES = pa.schema(
+    [
+        ("tenant", pa.string()), ("impression_id", pa.string()), ("clip_id", pa.string()), ("viewer_id", pa.string()),
+        ("session_id", pa.string()), ("slate_id", pa.string()), ("position", pa.int64()), ("surface", pa.string()),
+        ("policy_id", pa.string()), ("propensity", pa.float64()), ("candidates", pa.int64()), ("explored", pa.bool_()),
+        ("experiment", pa.string()), ("audience", pa.string()), ("locale", pa.string()), ("device_class", pa.string()),
+        ("muted_start", pa.bool_()), ("autoplay", pa.bool_()), ("shown_at", TIMESTAMP), ("trust", pa.string()),
+        ("watched_ms", pa.int64()), ("total_ms", pa.int64()), ("muted_ms", pa.int64()), ("paused_ms", pa.int64()),
+        ("loops", pa.int64()), ("max_position_ms", pa.int64()), ("end_reason", pa.string()),
+        ("liked", pa.bool_()), ("saved", pa.bool_()), ("shared", pa.bool_()), ("commented", pa.bool_()),
+        ("followed", pa.bool_()), ("disliked", pa.bool_()), ("hidden", pa.bool_()), ("not_interested", pa.bool_()),
+        ("reported", pa.bool_()), ("clicked", pa.bool_()), ("visual_searched", pa.bool_()), ("carted", pa.bool_()),
+        ("purchased", pa.bool_()), ("revenue", pa.float64()), ("currency", pa.string()), ("last_event_at", TIMESTAMP),
+        ("shown_date", pa.date32()),
+    ]
+)  # fmt: skip
+"""One row per impression: everything it came to. Folding is commutative and idempotent."""
+
+RANKINGS = pa.schema(
+    [
+        ("run_id", pa.string()), ("tenant", pa.string()), ("created_at", TIMESTAMP),
+        ("subject", pa.string()),  # model_versions, prompts, templates
+        ("segment", pa.string()),  # all, task, scenario, audience, locale, duration_band
+        ("segment_value", pa.string()),  # empty where segment is all
+        ("item", pa.string()), ("label", pa.string()),
+        ("rank", pa.int64()), ("rank_low", pa.int64()), ("rank_high", pa.int64()),  # 1 is best
+        ("effect", pa.float64()), ("effect_low", pa.float64()), ("effect_high", pa.float64()),
+        ("value", pa.float64()), ("value_low", pa.float64()), ("value_high", pa.float64()),
+        ("p_best", pa.float64()), ("verdict", pa.string()), ("tier", pa.string()), ("calibrated", pa.bool_()),
+        ("unranked_reason", pa.string()),
+        ("impressions", pa.int64()), ("clips", pa.int64()), ("prompts", pa.int64()), ("viewers", pa.int64()),
+        ("completion_rate", pa.float64()), ("like_rate", pa.float64()),
+        ("cost_per_clip", pa.float64()), ("revenue_per_1000", pa.float64()), ("currency", pa.string()),
+        ("fake_reactions_to_top", pa.int64()), ("impressions_to_drop", pa.int64()),
+    ]
+)  # fmt: skip
+"""``effect`` is the difference from the mean item in label units per impression under uniform exposure,
+``value`` its expected label; both with 95 % intervals. An item that cannot be ranked has a reason, no number."""
+
+COMPARISONS = pa.schema(
+    [
+        ("run_id", pa.string()), ("tenant", pa.string()), ("rule", pa.string()), ("prompt_id", pa.string()),
+        ("left_clip_id", pa.string()), ("right_clip_id", pa.string()), ("result", pa.string()),
+        ("p_left", pa.float64()), ("margin", pa.float64()), ("weight", pa.float64()), ("tier", pa.string()),
+        ("left_impressions", pa.int64()), ("right_impressions", pa.int64()), ("evidence", pa.string()),
+    ]
+)  # fmt: skip
+"""Preference labels: two clips of one prompt, and how likely the left one is better."""
+
+RUNS = pa.schema(
+    [
+        ("run_id", pa.string()), ("tenant", pa.string()), ("status", pa.string()), ("trigger", pa.string()),
+        ("started_at", TIMESTAMP), ("finished_at", TIMESTAMP), ("code_version", pa.string()),
+        ("rule", pa.string()), ("estimator", pa.string()), ("parameters", pa.string()), ("seed", pa.int64()),
+        ("snapshot", pa.string()), ("excluded", pa.string()), ("outcomes", pa.int64()), ("result_hash", pa.string()),
+        ("error", pa.string()),
+    ]
+)  # fmt: skip
+"""What made a ranking: enough to make it again bit for bit. JSON in rule, parameters, snapshot and excluded."""
+
+TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
+    "events": (EVENTS, ("received_date",)),
+    "rejected": (REJECTED, ("received_date",)),
+    "ledger": (LEDGER, ()),
+    "outcomes": (OUTCOMES, ("shown_date",)),
+    "comparisons": (COMPARISONS, ()),
+    "rankings": (RANKINGS, ()),
+    "runs": (RUNS, ()),
+}
+"""Every table with its partition columns."""
