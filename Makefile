@@ -1,0 +1,42 @@
+# Everything a newcomer needs: `make demo`, `make test`. Both make their own environment.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check unit browser study audit faults bench lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make the environment in .venv, from the lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@scripts/make-venv "$(PYTHON)" "$(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP) ## Real events through the whole loop: a ranking beside the truth
+	@$(BIN)/clapometer demo $(DEMO)
+
+test: check browser unit ## All checks and tests
+
+check: $(STAMP) ## Format, lint, types and layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy services pipelines models
+	$(BIN)/lint-imports
+
+browser: ## Chromium for the page tests
+	@scripts/need chromium chromium
+
+unit: $(STAMP) browser ## The tests alone
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lock: ## Resolve the dependencies again
+	uv pip compile -q pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+
+clean: ## Remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -1,0 +1,125 @@
+"""``clapometer up``: collector, loader, scheduler and serving as one supervised process group."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+log = structlog.get_logger()
+
+GRACE_SECONDS = 30.0
+"""How long a part may take to drain after SIGTERM before it is killed."""
+FIRST_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 15.0
+HEALTHY_SECONDS = 30.0
+"""A part that ran this long starts again without a growing delay."""
+
+
+@dataclass
+class Part:
+    """One supervised process; ``socket`` is bound here, so that a restart loses no connection."""
+
+    name: str
+    arguments: list[str]
+    socket: socket.socket | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    backoff: float = FIRST_BACKOFF_SECONDS
+    restart_at: float = field(default=0.0)
+
+    def start(self, now: float) -> None:
+        """Starts the process; it inherits its socket and standard error."""
+        arguments = [sys.executable, "-m", "clapometer.cli.main", *self.arguments]
+        descriptors: tuple[int, ...] = ()
+        if self.socket is not None:
+            descriptors = (self.socket.fileno(),)
+            arguments += ["--fd", str(self.socket.fileno())]
+        self.process = subprocess.Popen(arguments, pass_fds=descriptors)  # noqa: S603 - our own program
+        self.started = now
+
+    def stop(self) -> None:
+        """Asks the process to drain and end; kills it where it does not within the grace time."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.error("part did not drain in time and was killed", stopped=self.name, seconds=GRACE_SECONDS)
+            self.process.kill()
+            self.process.wait()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Returns a listening socket that children can inherit; port 0 lets the system choose.
+
+    Raises:
+        OSError: The address is taken or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+class Supervisor:
+    """Keeps the parts running until told to stop, then stops them in order: those that take events first."""
+
+    def __init__(self, parts: list[Part], clock: Callable[[], float] = time.monotonic) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._stopping = threading.Event()
+
+    def request_stop(self) -> None:
+        """Makes :meth:`run` stop the parts and return; safe in a signal handler."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Starts every part and starts again whichever ends, until a stop is requested."""
+        for part in self._parts:
+            part.start(self._clock())
+        while not self._stopping.wait(0.2):
+            for part in self._parts:
+                self._tend(part)
+        for part in self._parts:
+            part.stop()
+
+    def _tend(self, part: Part) -> None:
+        now = self._clock()
+        if part.process is None:
+            if now >= part.restart_at:
+                part.start(now)
+            return
+        code = part.process.poll()
+        if code is None:
+            return
+        part.backoff = (
+            FIRST_BACKOFF_SECONDS
+            if now - part.started > HEALTHY_SECONDS
+            else min(2 * part.backoff, MAX_BACKOFF_SECONDS)
+        )
+        log.error("part ended and will be started again", ended=part.name, code=code, seconds=part.backoff)
+        part.process, part.restart_at = None, now + part.backoff
+
+
+def own_process_group() -> None:
+    """Makes this process the leader of its own group, so that one signal reaches all parts."""
+    if os.getpgrp() != os.getpid():
+        try:
+            os.setpgrp()
+        except PermissionError:
+            log.debug("already a session leader")

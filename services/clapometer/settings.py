@@ -1,0 +1,139 @@
+"""Every setting, in one frozen class: ``clapometer.toml``, then ``CLAPOMETER_*`` over it.
+
+Nothing else reads the environment. Unknown keys are refused, so that a misspelt one is not silently ignored.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from clapometer.domain import InputError
+
+PREFIX = "CLAPOMETER_"
+CONFIG_VARIABLE = "CLAPOMETER_CONFIG"
+DEFAULT_FILE = Path("clapometer.toml")
+DEFAULT_CRON = "interval:900"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; the description of each is what ``clapometer config`` prints."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    log: str = Field("embedded", description="event log: `embedded`, or `kafka://host:port/topic?…`")
+    log_folder: Path = Field(Path("log"), description="folder of the embedded event log")
+    log_max_bytes: int = Field(16 * 2**30, ge=2**24, description="size at which the embedded log answers 503, in bytes")
+    log_retention_seconds: int = Field(
+        3600, ge=0, description="how long loaded blocks stay in the embedded log, in seconds"
+    )
+    lake: Path = Field(Path("lake"), description="folder of the lake; holds clapometer.duckdb")
+    engine: Literal["duckdb"] = Field("duckdb", description="what runs the label pipeline")
+    keys_file: Path = Field(Path("clapometer-keys.json"), description="hashed API keys and token secrets")
+    host: str = Field("127.0.0.1", description="address that collector and serving listen on")
+    collector_port: Port = Field(8480, description="port of the collector; 0 lets the system choose")
+    serving_port: Port = Field(8481, description="port of serving; 0 lets the system choose")
+    max_body_bytes: int = Field(2**20, ge=1024, description="largest request body, decompressed, in bytes")
+    max_beacon_bytes: int = Field(2**16, ge=1024, description="largest sendBeacon body, in bytes")
+    max_events: int = Field(500, ge=1, le=100_000, description="events in one request")
+    max_depth: int = Field(16, ge=4, le=100, description="nesting depth of JSON")
+    max_ratio: float = Field(20.0, ge=1, description="how many times a compressed body may grow")
+    max_pending_bytes: int = Field(
+        64 * 2**20, ge=2**20, description="bytes waiting for the log before the collector answers 503"
+    )
+    allowed_origins: tuple[str, ...] = Field(("*",), description="browser origins that may send events")
+    dedupe_days: int = Field(7, ge=7, le=400, description="window in which an event sent again is a duplicate, in days")
+    commit_seconds: float = Field(0.5, gt=0, le=60, description="longest wait before loaded events are committed")
+    commit_rows: int = Field(200_000, ge=100, description="rows in one commit of a backlog")
+    memory_limit: str = Field("2GB", description="memory of DuckDB in loader and training, such as 2GB")
+    threads: int = Field(2, ge=1, le=256, description="threads of DuckDB in loader and training")
+    schedule: str = Field(DEFAULT_CRON, description="retraining: `interval:SECONDS` or a cron expression (UTC)")
+    label_rule: Path | None = Field(None, description="TOML file of the label rule; the built-in one if unset")
+    seed: int = Field(20_260_101, description="seed of everything random in training")
+    explore_share: float = Field(
+        0.1, ge=0, le=1, description="share of slots that /v1/slates fills uniformly at random"
+    )
+    token_seconds: int = Field(86_400, ge=60, description="how long an impression token is valid, in seconds")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_format: Literal["text", "json"] = Field("text", description="form of log lines")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments win over the environment, the environment over the file; nothing else is read."""
+        file = config_file(os.environ)
+        toml = () if file is None else (TomlConfigSettingsSource(settings_cls, file),)
+        return (init_settings, env_settings, *toml)
+
+
+def config_file(environ: Mapping[str, str]) -> Path | None:
+    """Returns the settings file to read, or None where there is none.
+
+    Raises:
+        InputError: ``CLAPOMETER_CONFIG`` names a file that is not there.
+    """
+    named = environ.get(CONFIG_VARIABLE)
+    if named is not None:
+        if not Path(named).is_file():
+            msg = f"no such file: {named}"
+            raise InputError(msg, CONFIG_VARIABLE)
+        return Path(named)
+    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
+
+
+def load_settings() -> Settings:
+    """Returns the settings of this process.
+
+    Raises:
+        InputError: A key is unknown or a value does not fit; names it, the problem and where it came from.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        where = origin(name) if name in Settings.model_fields else str(config_file(os.environ) or DEFAULT_FILE)
+        reason = f"unknown setting{_suggest(name)}" if first["type"] == "extra_forbidden" else first["msg"]
+        msg = f"{reason} (from {where})"
+        raise InputError(msg, name) from error
+    except tomllib.TOMLDecodeError as error:
+        msg = f"not valid TOML: {error}"
+        raise InputError(msg, str(config_file(os.environ))) from error
+
+
+def origin(name: str) -> str:
+    """Returns where the value of a setting comes from: a variable, the file, or the default."""
+    variable = PREFIX + name.upper()
+    if variable in os.environ:
+        return variable
+    file = config_file(os.environ)
+    if file is not None and name in tomllib.loads(file.read_text()):
+        return str(file)
+    return "default"
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            msg = f"unknown setting{_suggest(variable.removeprefix(PREFIX).lower())}"
+            raise InputError(msg, variable)
+
+
+def _suggest(name: str) -> str:
+    close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+    return f"; did you mean `{close[0]}`?" if close else "; `clapometer config` lists them"
