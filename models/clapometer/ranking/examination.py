@@ -1,0 +1,172 @@
+"""What moves engagement without being about the clip: position, calendar day, age.
+
+The examination hypothesis: an impression's expected label is the examination of its surface and
+position times what the clip would earn when seen. The curve comes from explored slots, in which the
+clip is random, because elsewhere good clips sit on top.
+
+References:
+    Richardson, Dominowska, Ragno (2007), Predicting clicks, WWW.
+    Joachims, Swaminathan, Schnabel (2017), Unbiased learning-to-rank with biased feedback, WSDM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from clapometer.ranking.grouping import sum_by
+
+__all__ = ["TimeOffsets", "fit_time_offsets", "position_curve"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+AGE_EDGES = (1, 2, 3, 5)
+"""Ages in days at which a new bucket starts; clips older than the last edge are the reference."""
+
+
+def position_curve(
+    surface: Ints, position: Ints, impressions: Floats, explored: Floats, explored_label: Floats
+) -> Floats:
+    """Examination of each (surface, position), mean 1 over all impressions, ``(n_slots,)``.
+
+    A quadratic in ``log(1 + position)`` per surface on the log of the explored slots' mean label,
+    weighted by the label total (the Poisson variance of a log rate). Surfaces without exploration get a
+    flat curve.
+
+    Args:
+        surface: Surface index, one row per (surface, position), ``(n_slots,)``.
+        position: 0 is the top.
+        impressions: All impressions of the slot.
+        explored: Impressions that were filled uniformly at random.
+        explored_label: Sum of the label over the explored ones. The label may be negative for some
+            impressions, its mean per slot should not be.
+    """
+    rate = explored_label / np.maximum(explored, 1)
+    overall = explored_label.sum() / max(explored.sum(), 1.0)
+    curve = np.ones(len(surface))
+    if overall <= 0:
+        return curve
+    rate = np.maximum(rate, 0.02 * overall)
+    for here in (surface == s for s in np.unique(surface)):
+        seen = here & (explored > 0)
+        degree = min(int(seen.sum()) - 1, 2)
+        if degree < 0:
+            curve[here] = overall
+            continue
+        basis = np.vander(np.log1p(position), degree + 1)
+        scale = np.sqrt(explored[seen] * rate[seen])
+        slope = np.linalg.lstsq(basis[seen] * scale[:, None], np.log(rate[seen]) * scale, rcond=None)[0]
+        curve[here] = np.exp(basis[here] @ slope)
+    mean: float = (curve * impressions).sum() / max(impressions.sum(), 1.0)
+    return curve / mean if mean > 0 else np.ones(len(surface))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TimeOffsets:
+    """Shifts of a clip's log-odds by calendar day (mean 0) and by age (0 for old clips).
+
+    Attributes:
+        day: ``(n_days,)``.
+        age: ``(n_buckets,)``, the last is 0.
+    """
+
+    day: Floats
+    age: Floats
+
+    def at(self, day: Ints, age: Ints) -> Floats:
+        """Offset of an impression on `day` of a clip that is `age` days old."""
+        shift: Floats = self.day[day] + self.age[age_bucket(age)]
+        return shift
+
+
+def age_bucket(age: Ints) -> Ints:
+    """Bucket of an age in days; ages below 0 (clock skew) count as 0."""
+    bucket: Ints = np.searchsorted(AGE_EDGES, age, side="right")
+    return bucket
+
+
+def fit_time_offsets(
+    group: Ints,
+    day: Ints,
+    age: Ints,
+    *,
+    label: Floats,
+    exposure: Floats,
+    ceiling: float,
+    knots: int = 4,
+    ridge: float = 1e-3,
+) -> TimeOffsets:
+    """Day spline and age steps common to all groups, by quasi-Poisson scoring.
+
+    ``E[label] = exposure * ceiling * expit(level[group] + offset(day, age))``: labels are bounded, so
+    an evening effect moves a weak clip by more in ratio and by less in points than a middling one.
+    Group levels are absorbed.
+
+    Args:
+        group: Model version x stratum of each cell, ``(n_cells,)``.
+        day: Days since the first day.
+        age: Days since the clip's publication.
+        label: Sum of the capped-weight label.
+        exposure: Sum of the capped-weight exposure.
+        ceiling: Label at which the logistic link saturates.
+        knots: Bends of the piecewise linear day curve.
+        ridge: Penalty that keeps days and ages without data at 0.
+    """
+    n_days = int(day.max(initial=0)) + 1
+    cell, label, exposure = _collapse((group * n_days + day) * 5 + age_bucket(age), label, exposure)
+    groups, days, ages = cell // (n_days * 5), cell // 5 % n_days, cell % 5
+    basis = _day_basis(np.arange(n_days), n_days, knots)
+    design = np.column_stack([basis[days], ages[:, None] == np.arange(len(AGE_EDGES))])
+    shift = _scoring(design, groups, label, exposure * ceiling, ridge)
+    curve = basis @ shift[: basis.shape[1]]
+    return TimeOffsets(day=curve - curve.mean(), age=np.append(shift[basis.shape[1] :], 0.0))
+
+
+def _collapse(key: Ints, label: Floats, exposure: Floats) -> tuple[Ints, Floats, Floats]:
+    """Adds up rows with the same key and drops those without exposure."""
+    keys, cell = np.unique(key, return_inverse=True)
+    labels, exposures = sum_by(cell, label, len(keys)), sum_by(cell, exposure, len(keys))
+    used = exposures > 0
+    return keys[used], labels[used], exposures[used]
+
+
+def _day_basis(day: Ints, n_days: int, knots: int) -> Floats:
+    time = day / max(n_days - 1, 1)
+    bends = np.linspace(0, 1, knots + 2)[1:-1]
+    return np.column_stack([time, np.maximum(time[:, None] - bends, 0.0)])
+
+
+def _scoring(design: Floats, group: Ints, label: Floats, full: Floats, ridge: float, *, steps: int = 50) -> Floats:
+    """Shift of ``label ~ full * expit(level[group] + design @ shift)`` by Fisher scoring.
+
+    The group levels are eliminated from every step: their block is diagonal.
+    """
+    n_groups = int(group.max(initial=0)) + 1
+
+    def by_group(values: Floats) -> Floats:
+        return sum_by(group, values, n_groups)
+
+    rate = by_group(label) / np.maximum(by_group(full), 1e-12)
+    overall = max(label.sum() / max(full.sum(), 1e-12), 1e-6)
+    level = logit(np.clip(rate, 0.02 * overall, 0.9))
+    shift = np.zeros(design.shape[1])
+    for _ in range(steps):
+        chance = expit(level[group] + design @ shift)
+        residual = label - full * chance
+        information = full * chance * (1 - chance)
+        own = by_group(information) + 1e-6
+        cross = np.column_stack([by_group(information * column) for column in design.T])
+        schur = (design.T * information) @ design - cross.T @ (cross / own[:, None])
+        gradient = design.T @ residual - ridge * shift - cross.T @ (by_group(residual) / own)
+        step = np.linalg.solve(schur + ridge * np.eye(len(shift)), gradient)
+        lift = (by_group(residual) - cross @ step) / own
+        size = max(np.abs(step).max(initial=0.0), np.abs(lift).max(initial=0.0))
+        damping = min(1.0, 1.0 / max(size, 1e-12))
+        shift, level = shift + damping * step, level + damping * lift
+        if size < 1e-7:
+            break
+    return shift

@@ -1,0 +1,235 @@
+"""Model versions (or any items) compared within prompts: two-way fixed effects on clip scores."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from clapometer.domain import InputError
+from clapometer.ranking.grouping import sum_by
+from clapometer.ranking.intervals import confidence_intervals, jackknife_residuals, probability_best, rank_ranges
+from clapometer.ranking.overlap import comparable, shared_prompts
+from clapometer.ranking.results import Interval, Ranked, Unranked
+
+__all__ = ["PromptFixedEffects"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    r"""Item effects with every prompt's difficulty absorbed.
+
+    .. math:: s_c = b_{p(c)} + \beta_{m(c)} + \delta_{m(c),t(p(c))} + \varepsilon_c
+
+    by weighted least squares, with a ridge on the item x stratum interactions :math:`\delta`. An item's
+    effect is :math:`\beta_m + \sum_t \pi_t \delta_{m,t}` with the prompts' shares :math:`\pi_t`, minus the
+    mean over items: what it would earn on *all* prompts, whichever it was used for. Standard errors are
+    clustered by prompt, with the leave-one-prompt-out (CR3) correction.
+
+    Weights come from the design, never from outcomes: the variance of a score is about
+    :math:`\tau^2 + v / S_c` with the opportunity :math:`S_c`, so its weight is
+    :math:`S_c / (S_c + v / \tau^2)`; the ratio is regressed from squared residuals of an equal-weight fit.
+
+    Parameters:
+        interaction_ridge: Clips that the prior :math:`\delta = 0` is worth per item and stratum.
+        min_prompts: An item that meets others on fewer prompts is `Unranked`.
+        level: Of the intervals and rank ranges.
+        seed: For the draws behind rank ranges and probabilities.
+
+    Attributes:
+        items_: Indices of the ranked items, ``(n_ranked,)``; empty when nothing can be compared.
+        effects_: Contrasts to the mean of the ranked items, ``(n_ranked,)``, label units.
+        covariance_: Of `effects_`, ``(n_ranked, n_ranked)``.
+        level_: Mean score over prompts and ranked items; ``effects_ + level_`` are the items' means.
+        prompts_: Prompt index of each row of `prompt_scores_`.
+        prompt_scores_: Each prompt's contribution to the error of `effects_`,
+            ``(n_prompts, n_ranked)``: covariance, bootstrap and influence are sums over its rows.
+        n_clips_: Clips per ranked item.
+        n_prompts_: Prompts on which a ranked item meets another.
+        degrees_of_freedom_: Prompts with at least two clips, minus 1.
+        unranked_: The others, each with its reason.
+
+    References:
+        Abowd, Kramarz, Margolis (1999), Econometrica 67. Cameron, Miller (2015), A practitioner's guide to
+        cluster-robust inference, J. Human Resources 50. Bell, McCaffrey (2002), Survey Methodology 28.
+    """
+
+    def __init__(
+        self, interaction_ridge: float = 15.0, min_prompts: int = 20, level: float = 0.95, seed: int = 0
+    ) -> None:
+        self.interaction_ridge = interaction_ridge
+        self.min_prompts = min_prompts
+        self.level = level
+        self.seed = seed
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        opportunity: Any = None,
+        n_items: int | None = None,
+    ) -> Self:
+        """Fits clip scores.
+
+        Args:
+            X: Item, prompt and optionally stratum index of each clip, integers ``(n_clips, 2 or 3)``.
+            y: Clip scores, ``(n_clips,)``.
+            sample_weight: Outcome-independent weights; None is 1 each.
+            opportunity: Clip opportunities, from which precision weights are learnt; None is equal
+                precision.
+            n_items: Number of items when some have no clip at all.
+
+        Raises:
+            InputError: Shapes differ, or scores or weights are NaN, infinite or negative.
+        """
+        X, y, weight = _checked(X, y, sample_weight, opportunity)
+        size = int(max(n_items or 0, X[:, 0].max(initial=-1) + 1))
+        used = weight > 0
+        self.items_, self.unranked_ = comparable(X[used, 0], X[used, 1], size, self.min_prompts)
+        used &= np.isin(X[:, 0], self.items_)
+        key, y, weight = self._keys(X[used]), y[used], weight[used]
+        n = len(self.items_)
+        self.n_clips_: Ints = np.bincount(key[:, 0], minlength=n)
+        self.n_prompts_: Ints = shared_prompts(key[:, 0], key[:, 1], n)
+        self.degrees_of_freedom_ = int((np.bincount(key[:, 1]) > 1).sum()) - 1
+        if not n:
+            self.effects_, self.covariance_ = np.zeros(0), np.zeros((0, 0))
+            self.prompt_scores_, self.level_ = np.zeros((0, 0)), np.nan
+            return self
+        fitted = _least_squares(key, y, weight, self.interaction_ridge)
+        if opportunity is not None:
+            weight = weight * _precision(fitted.residual, np.asarray(opportunity, float)[used])
+            fitted = _least_squares(key, y, weight, self.interaction_ridge)
+        self.effects_, self.level_ = fitted.effects, fitted.level
+        self.prompt_scores_ = fitted.prompt_scores()
+        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_
+        return self
+
+    def _keys(self, X: Ints) -> Ints:
+        """Columns item, prompt, stratum renumbered from 0 without gaps, ``(n_clips, 3)``."""
+        self.prompts_, prompt = np.unique(X[:, 1], return_inverse=True)
+        stratum = np.unique(X[:, 2], return_inverse=True)[1] if X.shape[1] > 2 else np.zeros(len(X), np.int64)
+        return np.column_stack([np.searchsorted(self.items_, X[:, 0]), prompt, stratum])
+
+    def ranking(self) -> tuple[Ranked | Unranked, ...]:
+        """Every item's place, best first, then the unranked ones."""
+        check_is_fitted(self)
+        ranges = rank_ranges(self.effects_, self.covariance_, self.level, self.seed)
+        best = probability_best(self.effects_, self.covariance_, self.seed)
+        low, high = confidence_intervals(self.effects_, self.covariance_, self.level, max(self.degrees_of_freedom_, 1))
+        order = np.argsort(-self.effects_, kind="stable")
+        ranked = [
+            Ranked(
+                item=int(self.items_[i]),
+                effect=float(self.effects_[i]),
+                standard_error=float(np.sqrt(self.covariance_[i, i])),
+                interval=Interval(float(low[i]), float(high[i]), self.level),
+                rank=place,
+                rank_range=(int(ranges[i, 0]), int(ranges[i, 1])),
+                probability_best=float(best[i]),
+                n_clips=int(self.n_clips_[i]),
+                n_prompts=int(self.n_prompts_[i]),
+            )
+            for place, i in enumerate(order, 1)
+        ]
+        return (*ranked, *self.unranked_)
+
+
+def _checked(X: Any, y: Any, sample_weight: Any, opportunity: Any) -> tuple[Ints, Floats, Floats]:
+    X, y = np.asarray(X), np.asarray(y, float)
+    if X.ndim != 2 or X.shape[1] not in {2, 3} or X.shape[0] != len(y) or not np.issubdtype(X.dtype, np.integer):
+        msg = f"must be integers of shape ({len(y)}, 2 or 3): item, prompt, stratum; got {X.dtype} {X.shape}"
+        raise InputError(msg, "X")
+    weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, float)
+    for name, column in (("y", y), ("sample_weight", weight), ("opportunity", opportunity)):
+        if column is None:
+            continue
+        if np.shape(column) != y.shape or not np.isfinite(column).all():
+            msg = f"must be finite numbers of shape {y.shape}"
+            raise InputError(msg, name)
+        if name != "y" and (np.asarray(column) < 0).any():
+            msg = "must not be negative"
+            raise InputError(msg, name)
+    return X, y, weight
+
+
+def _precision(residual: Floats, opportunity: Floats) -> Floats:
+    """Weights ``S / (S + k)`` from squared residuals regressed on ``(1, 1 / S)``, ``(n_clips,)``."""
+    chance = np.maximum(opportunity, 0.5)
+    root = np.sqrt(chance)
+    design = np.column_stack([root, root / chance])
+    spread, noise = np.linalg.lstsq(design, residual**2 * root, rcond=None)[0]
+    k = np.clip(max(noise, 0.0) / max(spread, 1e-4 * (residual**2).mean(), 1e-30), 0.0, 40.0)
+    weight: Floats = opportunity / (opportunity + k) if k > 0 else np.ones(len(opportunity))
+    return weight
+
+
+class _Fit:
+    """A weighted least squares fit with prompts absorbed, and what its influence needs."""
+
+    def __init__(
+        self,
+        prompt: Ints,
+        score: Floats,
+        weight: Floats,
+        *,
+        design: sparse.csr_matrix,
+        penalty: Floats,
+        contrast: Floats,
+    ) -> None:
+        shape = (int(prompt.max()) + 1, len(prompt))
+        rows = sparse.csr_matrix((weight, (prompt, np.arange(len(prompt)))), shape)
+        total = np.maximum(sum_by(prompt, weight), 1e-300)
+        means = sparse.diags(1 / total) @ rows @ design
+        # Within-prompt deviations: the prompts' effects are gone, exactly.
+        self.within = (design - means[prompt]).tocsr()
+        self.prompt, self.weight = prompt, weight
+        gram = (self.within.T @ self.within.multiply(weight[:, None])).toarray() + np.diag(penalty)
+        self.inverse = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
+        inside = score - (sum_by(prompt, weight * score) / total)[prompt]
+        coefficient = self.inverse @ (self.within.T @ (weight * inside))
+        self.residual: Floats = inside - self.within @ coefficient
+        self.contrast = contrast - contrast.mean(0)
+        self.effects: Floats = self.contrast @ coefficient
+        base = sum_by(prompt, weight * (score - design @ coefficient)) / total
+        self.level = float(base.mean() + (contrast @ coefficient).mean())
+
+    def prompt_scores(self) -> Floats:
+        """CR3 contributions of the prompts to the error of the effects, ``(n_prompts, n_items)``."""
+        residual = jackknife_residuals(self.within, self.inverse, self.weight, self.residual, self.prompt)
+        influence = (self.within @ (self.inverse @ self.contrast.T)) * (self.weight * residual)[:, None]
+        return np.column_stack([sum_by(self.prompt, column) for column in influence.T])
+
+
+def _least_squares(key: Ints, score: Floats, weight: Floats, ridge: float) -> _Fit:
+    """Fits scores on the columns item, prompt, stratum of `key`, ``(n_clips, 3)``."""
+    item, prompt, stratum = key.T
+    n_items, n_strata, n = int(item.max()) + 1, int(stratum.max()) + 1, len(item)
+    of_prompt = np.zeros(int(prompt.max()) + 1, np.int64)
+    of_prompt[prompt] = stratum
+    share = np.bincount(of_prompt, minlength=n_strata) / len(of_prompt)
+    columns = [item]
+    penalty: list[Floats]
+    contrast: list[Floats]
+    penalty, contrast = [np.zeros(n_items)], [np.eye(n_items)]
+    if n_strata > 1:
+        columns.append(n_items + item * n_strata + stratum)
+        penalty.append(np.full(n_items * n_strata, ridge))
+        contrast.append(np.kron(np.eye(n_items), share).astype(np.float64))
+    entries = (np.ones(n * len(columns)), (np.tile(np.arange(n), len(columns)), np.concatenate(columns)))
+    design = sparse.csr_matrix(entries, (n, sum(map(len, penalty))))
+    return _Fit(
+        prompt,
+        score,
+        weight,
+        design=design,
+        penalty=np.concatenate(penalty),
+        contrast=np.hstack(contrast),
+    )

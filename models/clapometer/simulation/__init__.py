@@ -1,0 +1,31 @@
+"""Worlds with known truth and every confounder that misleads engagement rankings."""
+
+from clapometer.simulation.behaviour import SIGNALS
+from clapometer.simulation.config import CONFOUNDERS, WorldConfig
+from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog, simulate_log
+from clapometer.simulation.observation import Observation, observe, screened
+from clapometer.simulation.truth import Label, Truth, clip_truth, compute_truth, fit_label
+from clapometer.simulation.world import Clips, Models, Prompts, Viewers, World, build_world
+
+__all__ = [
+    "CONFOUNDERS",
+    "SIGNALS",
+    "TYPICAL_DURATION_MS",
+    "Clips",
+    "EngagementLog",
+    "Label",
+    "Models",
+    "Observation",
+    "Prompts",
+    "Truth",
+    "Viewers",
+    "World",
+    "WorldConfig",
+    "build_world",
+    "clip_truth",
+    "compute_truth",
+    "fit_label",
+    "observe",
+    "screened",
+    "simulate_log",
+]

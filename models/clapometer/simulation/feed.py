@@ -1,0 +1,138 @@
+"""The feed: which clip a slot shows, with which propensity, and how the past decides it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clapometer.simulation.world import World
+
+__all__ = ["Slots", "fill_slots", "insight", "popularity_scores"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Random = np.random.Generator
+
+TYPICAL_RATE = 0.12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slots:
+    """One day's slots, ``(n_sessions, slots_per_session)`` each, columns are positions.
+
+    `propensity` is the chance with which the policy drew the clip for this viewer and slot. The session's
+    clips are then put in order, explored slots excepted, so that a position tells about the clip: that is
+    what the examination curve is for.
+    """
+
+    clip: Ints
+    explored: Bools
+    propensity: Floats
+
+
+def insight(world: World, random: Random) -> Floats:
+    """What the feed knows of each clip's true appeal, ``(n_clips,)``, zeros without insider knowledge."""
+    if not world.config.insider:
+        return np.zeros(len(world.clips.appeal))
+    clips = world.clips
+    merit = clips.appeal - world.prompts.ease[clips.prompt] + world.prompts.difficulty[clips.prompt]
+    return 0.75 * (merit + random.normal(0, 0.4, len(merit)))
+
+
+def popularity_scores(world: World, shown: Floats, liked: Floats, insider: Floats) -> Floats:
+    """The feed's score of each clip from its past, ``(n_clips,)``; bounded so that all keep a chance."""
+    score = insider
+    if world.config.popularity:
+        rate = (liked + 2 * TYPICAL_RATE) / (shown + 2)
+        score = score + 1.2 * np.log(rate / TYPICAL_RATE) + 0.25 * np.log1p(shown)
+    bounded: Floats = np.clip(score - score.mean(), -2.5, 2.5)
+    return bounded
+
+
+def fill_slots(world: World, random: Random, *, viewer: Ints, surface: Ints, available: Ints, score: Floats) -> Slots:
+    """Draws the slots of one day's sessions.
+
+    Args:
+        world: The latent world.
+        random: Source of chance.
+        viewer: Viewer of each session, ``(n_sessions,)``.
+        surface: Of each session.
+        available: Clips that may be shown, ``(n_available,)``.
+        score: The feed's score of each available clip.
+    """
+    config, viewers = world.config, world.viewers
+    shape = (len(viewer), config.slots_per_session)
+    explored = random.random(shape) < config.explore
+    clip = available[random.integers(0, len(available), shape)]
+    propensity = np.empty(shape)
+    rank = np.empty(shape)
+    for cohort in (False, True):
+        for place in (0, 1):
+            rows = np.flatnonzero((viewers.lenient_cohort[viewer] == cohort) & (surface == place))
+            weight = np.exp(score + _tilt(world, available, cohort, place))
+            drawn = _draw(world, random, viewer[rows], available, weight)
+            clip[rows] = np.where(explored[rows], clip[rows], drawn)
+            chance, liking = _chance(world, viewer[rows], available, weight, clip[rows])
+            propensity[rows] = config.explore / len(available) + (1 - config.explore) * chance
+            rank[rows] = liking
+    if config.position:
+        clip, propensity = _in_order(random, explored, rank, clip, propensity)
+    return Slots(clip, explored, propensity)
+
+
+def _tilt(world: World, available: Ints, cohort: bool, place: int) -> Floats:
+    """Newer model versions go to early adopters and to the second surface."""
+    config = world.config
+    strength = 0.6 * config.leniency * (cohort - 0.5) + 0.4 * config.surface * (place - 0.5)
+    return strength * world.models.newness[world.clips.model[available]]
+
+
+def _affinity(world: World, viewer: Ints, topic: Ints, weight: Floats) -> Floats:
+    """Chance that an exploited slot goes to each topic, ``(n_sessions, n_topics)``."""
+    total = np.bincount(topic, weight, world.config.n_topics)
+    chance = np.exp(world.viewers.taste[viewer]) * total
+    affinity: Floats = chance / chance.sum(1, keepdims=True)
+    return affinity
+
+
+def _draw(world: World, random: Random, viewer: Ints, available: Ints, weight: Floats) -> Ints:
+    """A clip per slot: first a topic by the viewer's taste, then a clip of it by weight."""
+    topic = world.prompts.topic[world.clips.prompt[available]]
+    order = np.argsort(topic, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(weight[order])])
+    start = np.searchsorted(topic[order], np.arange(world.config.n_topics))
+    stop = np.searchsorted(topic[order], np.arange(world.config.n_topics), side="right")
+    reach = _affinity(world, viewer, topic, weight).cumsum(1)
+    dice = random.random((len(viewer), world.config.slots_per_session))
+    chosen = (dice[:, :, None] > reach[:, None, :]).sum(2)
+    chosen = np.minimum(chosen, np.flatnonzero(stop > start).max(initial=0))
+    point = before[start[chosen]] + random.random(dice.shape) * (before[stop[chosen]] - before[start[chosen]])
+    found = np.searchsorted(before, point, side="right") - 1
+    clip: Ints = available[order[np.clip(found, start[chosen], stop[chosen] - 1)]]
+    return clip
+
+
+def _chance(world: World, viewer: Ints, available: Ints, weight: Floats, clip: Ints) -> tuple[Floats, Floats]:
+    """Chance of each drawn clip in an exploited slot, and the order the feed puts it in."""
+    topic = world.prompts.topic[world.clips.prompt[available]]
+    of_clip = np.zeros(len(world.clips.appeal))
+    of_clip[available] = weight
+    total = np.bincount(topic, weight, world.config.n_topics)
+    shown = world.prompts.topic[world.clips.prompt[clip]]
+    affinity = np.take_along_axis(_affinity(world, viewer, topic, weight), shown, 1)
+    liking = np.log(of_clip[clip]) + np.take_along_axis(world.viewers.taste[viewer], shown, 1)
+    return affinity * of_clip[clip] / total[shown], liking
+
+
+def _in_order(random: Random, explored: Bools, rank: Floats, clip: Ints, propensity: Floats) -> tuple[Ints, Floats]:
+    """Exploited slots sorted best first; explored ones stay where they are."""
+    noisy = np.where(explored, np.inf, -(rank + random.normal(0, 0.5, rank.shape)))
+    best_first = np.argsort(noisy, axis=1)
+    slots = np.argsort(explored, axis=1, kind="stable")
+    source = np.empty_like(best_first)
+    np.put_along_axis(source, slots, best_first, axis=1)
+    source = np.where(explored, np.arange(explored.shape[1]), source)
+    return np.take_along_axis(clip, source, 1), np.take_along_axis(propensity, source, 1)

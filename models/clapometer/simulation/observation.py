@@ -1,0 +1,94 @@
+"""From a simulated log to what an estimator is given: the same statistics that the lake's SQL makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clapometer.ranking import ClipCells, ClipTable, opportunities, position_curve, sum_by
+from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog
+from clapometer.simulation.truth import Label
+from clapometer.simulation.world import World
+
+__all__ = ["Observation", "clip_table", "observe", "screened"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MATURITY_DAYS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observation:
+    """Inputs of the estimators, and the impressions they came from.
+
+    Attributes:
+        log: Impressions that count: mature, and not by fake accounts.
+        label: Of each impression, ``(n_impressions,)``.
+        examination: Of each impression's slot.
+        weight: Uniform-exposure weight, 0 where the propensity is missing.
+        cells: `ClipCells` of them.
+        clips: `ClipTable` with opportunities.
+    """
+
+    log: EngagementLog
+    label: Floats
+    examination: Floats
+    weight: Floats
+    cells: ClipCells
+    clips: ClipTable
+
+
+def observe(world: World, log: EngagementLog, label: Label, until_day: int | None = None) -> Observation:
+    """What is known on `until_day` (exclusive; the end of the log when None), with a maturity window."""
+    last = (world.config.n_days if until_day is None else until_day) - MATURITY_DAYS
+    log = screened(world, log)
+    log = log.where(log.day < last)
+    y = label.of(world, log)
+    examined = _examination(log, y)
+    weight = np.nan_to_num(1.0 / (log.propensity * log.candidates), nan=0.0)
+    cells = ClipCells.from_impressions(log.clip, log.day, log.viewer % 2, label=y, examination=examined, weight=weight)
+    return Observation(log, y, examined, weight, cells, clip_table(world, log, last))
+
+
+def screened(world: World, log: EngagementLog) -> EngagementLog:
+    """The log without viewers who like without watching."""
+    n = int(log.viewer.max()) + 1
+    watched = log.watched_ms / (TYPICAL_DURATION_MS * np.exp(world.clips.log_duration[log.clip]))
+    likes = np.bincount(log.viewer, log.like, n)
+    blind = np.bincount(log.viewer, log.like & (watched < 0.12), n)
+    fake = (likes >= 5) & (blind > 0.5 * likes)
+    return log.where(~fake[log.viewer])
+
+
+def clip_table(world: World, log: EngagementLog, n_days: int) -> ClipTable:
+    """Clips with the opportunity that the slots with a propensity gave them."""
+    clips = world.clips
+    logged = ~np.isnan(log.propensity)
+    slots = sum_by(log.day[logged], 1.0 / log.candidates[logged], n_days)
+    opportunity = opportunities(slots, clips.published_day) * clips.published
+    return ClipTable(
+        unit=clips.unit,
+        model=clips.model,
+        prompt=clips.prompt,
+        published_day=clips.published_day,
+        stratum=world.prompts.topic[clips.prompt],
+        opportunity=opportunity if logged.any() else None,
+    )
+
+
+def _examination(log: EngagementLog, label: Floats) -> Floats:
+    width = int(log.position.max()) + 1
+    slot = log.surface * width + log.position
+    n = 2 * width
+    curve = position_curve(
+        np.arange(n) // width,
+        np.arange(n) % width,
+        sum_by(slot, np.ones(len(slot)), n),
+        sum_by(slot, log.explored.astype(float), n),
+        sum_by(slot, label * log.explored, n),
+    )
+    examined: Floats = curve[slot]
+    return examined

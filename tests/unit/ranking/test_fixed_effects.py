@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+
+from clapometer.domain import InputError
+from clapometer.ranking import PromptFixedEffects, Ranked, Reason, Unranked
+
+
+def prompts_of_clips(n_prompts=200, n_models=4, seed=0, effects=None, difficulty=1.0):
+    """Clips of every model version for every prompt, with known effects."""
+    random = np.random.default_rng(seed)
+    effects = np.linspace(-0.3, 0.3, n_models) if effects is None else effects
+    prompt = np.repeat(np.arange(n_prompts), n_models)
+    model = np.tile(np.arange(n_models), n_prompts)
+    score = effects[model] + random.normal(0, difficulty, n_prompts)[prompt] + random.normal(0, 0.1, len(prompt))
+    return np.column_stack([model, prompt]), score
+
+
+def test_prompt_difficulty_does_not_move_the_effects():
+    X, score = prompts_of_clips(difficulty=0.0)
+    harder = score + 100.0 * np.random.default_rng(1).normal(size=X[:, 1].max() + 1)[X[:, 1]]
+    plain, shifted = PromptFixedEffects().fit(X, score), PromptFixedEffects().fit(X, harder)
+    np.testing.assert_allclose(plain.effects_, shifted.effects_, atol=1e-9)
+    np.testing.assert_allclose(plain.covariance_, shifted.covariance_, atol=1e-9)
+
+
+def test_a_balanced_design_gives_the_differences_of_the_means():
+    X, score = prompts_of_clips()
+    means = np.array([score[X[:, 0] == m].mean() for m in range(4)])
+    fitted = PromptFixedEffects().fit(X, score)
+    np.testing.assert_allclose(fitted.effects_, means - means.mean(), atol=1e-9)
+    assert fitted.level_ == pytest.approx(means.mean())
+
+
+def test_the_covariance_is_the_jackknife_over_prompts():
+    X, score = prompts_of_clips(n_prompts=30)
+    keep = np.random.default_rng(3).random(len(X)) < 0.7
+    X, score = X[keep], score[keep]
+    fitted = PromptFixedEffects(min_prompts=5).fit(X, score)
+    without = np.array(
+        [
+            PromptFixedEffects(min_prompts=2).fit(X[X[:, 1] != p], score[X[:, 1] != p]).effects_
+            for p in np.unique(X[:, 1])
+        ]
+    )
+    moved = without - fitted.effects_
+    np.testing.assert_allclose(fitted.covariance_, moved.T @ moved, rtol=1e-6, atol=1e-12)
+
+
+def test_the_places_carry_intervals_rank_ranges_and_chances():
+    X, score = prompts_of_clips()
+    ranking = PromptFixedEffects().fit(X, score).ranking()
+    assert [place.item for place in ranking if isinstance(place, Ranked)] == [3, 2, 1, 0]
+    assert ranking[0].rank_range == (1, 1)
+    assert ranking[0].interval.covers(0.3)
+    assert sum(place.probability_best for place in ranking) == pytest.approx(1.0)
+    assert ranking[0].n_clips == ranking[0].n_prompts == 200
+
+
+def test_model_versions_that_meet_nobody_are_unranked_with_the_reason():
+    X, score = prompts_of_clips()
+    alone = np.column_stack([np.full(50, 4), np.arange(1000, 1050)])
+    apart = np.column_stack([np.tile([5, 6], 50), np.repeat(np.arange(2000, 2050), 2)])
+    few = np.column_stack([np.full(3, 7), np.arange(3)])
+    everything = np.concatenate([X, alone, apart, few])
+    noise = np.random.default_rng(2).normal(size=len(everything) - len(X))
+    fitted = PromptFixedEffects().fit(everything, np.concatenate([score, noise]), n_items=9)
+    assert fitted.items_.tolist() == [0, 1, 2, 3]
+    assert fitted.unranked_ == (
+        Unranked(4, Reason.NO_OVERLAP),
+        Unranked(5, Reason.DISCONNECTED),
+        Unranked(6, Reason.DISCONNECTED),
+        Unranked(7, Reason.TOO_FEW_PROMPTS),
+        Unranked(8, Reason.NO_CLIPS),
+    )
+    np.testing.assert_allclose(fitted.effects_, PromptFixedEffects().fit(X, score).effects_, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("X", "reasons"),
+    [
+        (np.zeros((30, 2), int), [Reason.ONE_ITEM]),
+        (np.zeros((0, 2), int), []),
+        (np.array([[0, 0], [1, 0]]), [Reason.TOO_FEW_PROMPTS, Reason.TOO_FEW_PROMPTS]),
+    ],
+    ids=["one model version", "empty lake", "one prompt"],
+)
+def test_what_cannot_be_compared_gets_a_reason_and_no_number(X, reasons):
+    fitted = PromptFixedEffects().fit(X, np.zeros(len(X)))
+    assert [place.reason for place in fitted.ranking()] == reasons
+    assert len(fitted.effects_) == 0
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "weight", "field"),
+    [
+        (np.zeros((2, 2), int), [1.0, np.nan], None, "y"),
+        (np.zeros((2, 2), int), [1.0, 1.0], [np.nan, 1.0], "sample_weight"),
+        (np.zeros((2, 2), int), [1.0, 1.0], [-1.0, 1.0], "sample_weight"),
+        (np.zeros((2, 2)), [1.0, 1.0], None, "X"),
+        (np.zeros((3, 2), int), [1.0, 1.0], None, "X"),
+    ],
+)
+def test_malformed_input_names_the_field(X, y, weight, field):
+    with pytest.raises(InputError) as error:
+        PromptFixedEffects().fit(X, y, sample_weight=weight)
+    assert error.value.field == field
+
+
+def test_ties_everywhere_give_no_winner():
+    X, _ = prompts_of_clips()
+    ranking = PromptFixedEffects().fit(X, np.ones(len(X))).ranking()
+    assert all(place.rank_range == (1, 4) for place in ranking)
+
+
+def test_parameters_follow_the_scikit_learn_convention():
+    from sklearn.base import clone
+
+    fitted = clone(PromptFixedEffects(interaction_ridge=3.0))
+    assert fitted.get_params() == {"interaction_ridge": 3.0, "min_prompts": 20, "level": 0.95, "seed": 0}
