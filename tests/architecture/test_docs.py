@@ -1,0 +1,22 @@
+"""What the docs say is what the code does."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize(("script", "function", "page"), [("event_reference", "event_reference", "events")])
+def test_generated_pages_are_up_to_date(script: str, function: str, page: str) -> None:
+    generated = runpy.run_path(str(ROOT / "scripts" / f"{script}.py"))[function]()
+    assert generated == (ROOT / "docs" / "reference" / f"{page}.md").read_text(), f"run python scripts/{script}.py"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
