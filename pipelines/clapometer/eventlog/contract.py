@@ -50,6 +50,10 @@ class EventLog(Protocol):
         """Drops the records of ``partition`` before offset ``before``; returns how many. Offsets go on."""
         ...
 
+    def fill_ratio(self) -> float:
+        """Returns how full the log is, 0 to 1; 0 where it has no limit of its own."""
+        ...
+
     def close(self) -> None:
         """Releases what the log holds; calling it twice is harmless."""
         ...

@@ -1,0 +1,146 @@
+"""Blocks of many requests, written and fsynced as one: the event loop never waits for the disk."""
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Sequence
+
+from clapometer.domain import ClapometerError, LogFullError, TerminalError, TransientError
+from clapometer.eventlog.contract import EventLog, Position
+
+_Future = asyncio.Future[Position] | concurrent.futures.Future[Position]
+_Waiting = tuple[bytes, _Future, asyncio.AbstractEventLoop | None]
+_Outcome = list[Position] | ClapometerError
+
+
+class GroupCommitter:
+    """Appends blocks from a thread of its own; what arrives while one group is written is the next group.
+
+    At most ``max_pending_bytes`` wait: beyond that a block is refused at once with ``LogFullError``, which is
+    the collector's back-pressure. A group is cut at ``max_group_bytes``.
+    """
+
+    def __init__(self, log: EventLog, *, max_pending_bytes: int = 64 << 20, max_group_bytes: int = 8 << 20) -> None:
+        self._log = log
+        self._max_pending = max_pending_bytes
+        self._max_group = max_group_bytes
+        self._waiting: list[_Waiting] = []
+        self._pending = 0
+        self._closed = False
+        self._changed = threading.Condition(threading.Lock())
+        self._idle = False
+        self._thread = threading.Thread(target=self._run, name="clapometer-group-commit", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that wait or are being written."""
+        return self._pending
+
+    def append(self, block: bytes) -> asyncio.Future[Position]:
+        """Returns a future of the running event loop that resolves once the block is durable.
+
+        Raises:
+            LogFullError: Too much is waiting already; the block was not taken.
+            TerminalError: The committer is closed.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Position] = loop.create_future()
+        self._put(block, future, loop)
+        return future
+
+    def submit(self, block: bytes) -> concurrent.futures.Future[Position]:
+        """Does what :meth:`append` does, for callers in threads."""
+        future: concurrent.futures.Future[Position] = concurrent.futures.Future()
+        self._put(block, future, None)
+        return future
+
+    def close(self) -> None:
+        """Writes what waits, then stops; every future given out is resolved. Twice is harmless."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _put(self, block: bytes, future: _Future, loop: asyncio.AbstractEventLoop | None) -> None:
+        size = len(block)
+        with self._changed:
+            if self._closed:
+                msg = "the event log is shutting down"
+                raise TerminalError(msg)
+            if self._pending + size > self._max_pending and self._pending:
+                msg = f"{self._pending} bytes wait for the event log already"
+                raise LogFullError(msg)
+            self._pending += size
+            self._waiting.append((block, future, loop))
+            if self._idle:
+                self._idle = False
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            outcome = self._write([block for block, _, _ in group])
+            with self._changed:
+                self._pending -= sum(len(block) for block, _, _ in group)
+            _resolve(group, outcome)
+
+    def _next_group(self) -> list[_Waiting]:
+        """Returns the blocks to write next, waiting for them; empty once closed and drained."""
+        with self._changed:
+            while not self._waiting and not self._closed:
+                self._idle = True
+                self._changed.wait()
+            self._idle = False
+            group, self._waiting = self._waiting, []
+            size = 0
+            for index, (block, _, _) in enumerate(group):
+                if index and size + len(block) > self._max_group:
+                    group, self._waiting = group[:index], group[index:]
+                    break
+                size += len(block)
+            return group
+
+    def _write(self, blocks: Sequence[bytes]) -> _Outcome:
+        try:
+            return self._log.append_many(blocks)
+        except ClapometerError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, and the next group must be tried
+            failure = TransientError(f"the event log failed: {error}")
+            failure.__cause__ = error
+            return failure
+
+
+def _resolve(group: Sequence[_Waiting], outcome: _Outcome) -> None:
+    """Hands every waiter its position, or the error; each event loop is woken once."""
+    positions: Sequence[Position | ClapometerError]
+    positions = outcome if isinstance(outcome, list) else [outcome] * len(group)
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Future, Position | ClapometerError]]] = {}
+    for (_, future, loop), position in zip(group, positions, strict=True):
+        if loop is None:
+            _set(future, position)
+        else:
+            by_loop.setdefault(loop, []).append((future, position))
+    for loop, results in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_set_all, results)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            continue
+
+
+def _set_all(results: Sequence[tuple[_Future, Position | ClapometerError]]) -> None:
+    for future, position in results:
+        _set(future, position)
+
+
+def _set(future: _Future, position: Position | ClapometerError) -> None:
+    """Resolves a future, unless its waiter gave up in the meantime."""
+    if isinstance(future, concurrent.futures.Future):
+        if not future.set_running_or_notify_cancel():
+            return
+    elif future.done():
+        return
+    if isinstance(position, Position):
+        future.set_result(position)
+    else:
+        future.set_exception(position)
