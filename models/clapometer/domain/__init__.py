@@ -15,12 +15,13 @@ from clapometer.domain.codec import (
     decode_batch,
     decode_each,
     decode_event,
+    decode_lines,
     encode_events,
     reject,
-    split_array,
 )
 from clapometer.domain.errors import ClapometerError, InputError, LogFullError, TerminalError, TransientError
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
+from clapometer.domain.splitting import TooManyEventsError, split_array
 from clapometer.domain.tokens import impression_trust, sign_impression
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "LogFullError",
     "RejectedEvent",
     "TerminalError",
+    "TooManyEventsError",
     "TransientError",
     "Trust",
     "check_time",
@@ -43,6 +45,7 @@ __all__ = [
     "decode_block",
     "decode_each",
     "decode_event",
+    "decode_lines",
     "encode_block",
     "encode_events",
     "impression_trust",

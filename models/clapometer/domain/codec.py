@@ -9,7 +9,9 @@ import msgspec
 
 from clapometer.domain.blocks import RejectedEvent
 from clapometer.domain.errors import InputError
-from clapometer.domain.events import EVENT_TYPES, Event
+from clapometer.domain.events import Event
+from clapometer.domain.explain import MAX_DEPTH, explain, identity, is_utf8, nul_field
+from clapometer.domain.splitting import TooManyEventsError, split_array, split_lines
 
 MAX_FUTURE = dt.timedelta(hours=24)
 MAX_AGE = dt.timedelta(days=3653)
@@ -18,18 +20,9 @@ MAX_REJECTED_BYTES = 65_536
 
 _EVENT: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 _EVENTS: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
-_RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 _ENCODER = msgspec.json.Encoder()
-_AT = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
-_TYPES = ", ".join(sorted(kind.__struct_config__.tag for kind in EVENT_TYPES))  # type: ignore[misc]
-
-
-class _Identity(msgspec.Struct, frozen=True):
-    id: str | None = None
-    source: str | None = None
-
-
-_IDENTITY = msgspec.json.Decoder(_Identity)
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_BAD = (msgspec.MsgspecError, RecursionError, UnicodeError)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -39,7 +32,7 @@ class Batch(msgspec.Struct, frozen=True):
     rejected: list[RejectedEvent]
 
 
-def decode_event(raw: bytes) -> Event:
+def decode_event(raw: bytes, max_depth: int = MAX_DEPTH) -> Event:
     """Returns the event that ``raw`` (UTF-8 JSON) spells.
 
     Raises:
@@ -47,58 +40,55 @@ def decode_event(raw: bytes) -> Event:
     """
     try:
         event = _EVENT.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise _explain(error) from error
-    if b"\\u0000" in raw:
-        msg = "a string contains the character U+0000; leave it out"
-        raise InputError(msg)
+    except _BAD as error:
+        raise explain(error, raw, max_depth) from error
+    if b"\\u0000" in raw and _NUL.search(raw):
+        msg = "contains the character U+0000; leave it out"
+        raise InputError(msg, nul_field(raw) or "")
     return event
 
 
-def split_array(body: bytes) -> list[bytes]:
-    """Returns the elements of a JSON array as bytes; ``[body]`` where it is one JSON object.
-
-    Raises:
-        InputError: Neither an array nor an object, or malformed.
-    """
-    head = body.lstrip()[:1]
-    try:
-        if head == b"[":
-            return [bytes(raw) for raw in _RAWS.decode(body)]
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise _explain(error) from error
-    if head != b"{":
-        msg = "the body is neither a CloudEvent object nor an array of them"
-        raise InputError(msg)
-    return [body]
-
-
-def decode_batch(body: bytes, now: dt.datetime) -> Batch:
+def decode_batch(body: bytes, now: dt.datetime, *, max_events: int | None = None, max_depth: int = MAX_DEPTH) -> Batch:
     """Returns the verdict on every event of a JSON array or a single JSON object.
 
     Raises:
+        TooManyEventsError: More than ``max_events``.
         InputError: The body is not JSON of that form, so that no event can be told from another.
     """
     if body[:1] == b"[" and b"\\u0000" not in body:
         try:
             events = _EVENTS.decode(body)
-        except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        except _BAD:
             pass  # at least one is bad: find out which
         else:
-            low, high = now - MAX_AGE, now + MAX_FUTURE
-            if all(low < event.time < high for event in events):
+            if max_events is not None and len(events) > max_events:
+                raise TooManyEventsError(max_events)
+            if _times_hold(events, now):
                 return Batch(events, [])
-    return decode_each(split_array(body), now)
+    return decode_each(split_array(body, max_events), now, max_depth)
 
 
-def decode_each(raws: Sequence[bytes], now: dt.datetime) -> Batch:
+def decode_lines(body: bytes, now: dt.datetime, *, max_events: int | None = None, max_depth: int = MAX_DEPTH) -> Batch:
+    """Returns the verdict on every event of NDJSON; blank lines are no events and are not counted.
+
+    Raises:
+        TooManyEventsError: More than ``max_events``.
+        InputError: There is no line.
+    """
+    lines = split_lines(body, max_events)
+    if not lines:
+        msg = "the body is empty; send one CloudEvent a line"
+        raise InputError(msg)
+    return decode_each(lines, now, max_depth)
+
+
+def decode_each(raws: Sequence[bytes], now: dt.datetime, max_depth: int = MAX_DEPTH) -> Batch:
     """Returns the verdict on every event of ``raws``, each the JSON of one event."""
     events: list[Event] = []
     rejected: list[RejectedEvent] = []
     for index, raw in enumerate(raws):
         try:
-            event = decode_event(raw)
+            event = decode_event(raw, max_depth)
             check_time(event, now)
         except InputError as error:
             rejected.append(reject(raw, error, index))
@@ -108,16 +98,23 @@ def decode_each(raws: Sequence[bytes], now: dt.datetime) -> Batch:
 
 
 def check_time(event: Event, now: dt.datetime) -> None:
-    """Refuses an event whose clock cannot be right.
+    """Refuses an event whose clock cannot be right, even after the skew that ``sentat`` shows is taken off.
 
     Raises:
         InputError: More than 24 hours in the future, or more than ten years old.
     """
-    if event.time >= now + MAX_FUTURE:
-        msg = f"{event.time.isoformat()} is more than 24 hours in the future; check the sender's clock"
+    time = event.time
+    if event.sentat is not None:
+        try:
+            time += now - event.sentat
+        except OverflowError as error:
+            msg = f"{event.sentat.isoformat()} is not a clock's time; check the sender's clock"
+            raise InputError(msg, "sentat") from error
+    if time >= now + MAX_FUTURE:
+        msg = f"{time.isoformat()} is more than 24 hours in the future; check the sender's clock"
         raise InputError(msg, "time")
-    if event.time <= now - MAX_AGE:
-        msg = f"{event.time.isoformat()} is more than ten years ago; check the sender's clock"
+    if time <= now - MAX_AGE:
+        msg = f"{time.isoformat()} is more than ten years ago; check the sender's clock"
         raise InputError(msg, "time")
 
 
@@ -128,46 +125,27 @@ def encode_events(events: Sequence[Event]) -> bytes:
 
 def reject(raw: bytes, error: InputError, index: int | None = None) -> RejectedEvent:
     """Returns the dead letter for ``raw``: why it was refused, who it said it was, and its bytes."""
-    try:
-        identity = _IDENTITY.decode(raw)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        identity = _Identity()
+    event_id, source = identity(raw)
     kept = raw[:MAX_REJECTED_BYTES]
-    try:
-        text, encoding = kept.decode(), "text"
-    except UnicodeDecodeError:
-        text, encoding = base64.b64encode(kept).decode(), "base64"
+    encoded = b"\0" in kept or not is_utf8(kept)
     return RejectedEvent(
         reason=error.reason,
         field=error.field,
         index=index,
-        id=None if identity.id is None else identity.id[:200],
-        source=None if identity.source is None else identity.source[:200],
-        raw=text,
-        encoding="text" if encoding == "text" else "base64",
+        id=event_id,
+        source=source,
+        raw=base64.b64encode(kept).decode() if encoded else kept.decode(),
+        encoding="base64" if encoded else "text",
     )
 
 
-def _explain(error: Exception) -> InputError:
-    """Turns a decoder's message into the field, the problem and the fix."""
-    if isinstance(error, RecursionError):
-        return InputError("nested too deeply; no event needs more than 16 levels")
-    if isinstance(error, UnicodeError):
-        return InputError("not valid UTF-8")
-    text = str(error)
-    found = _AT.search(text)
-    field = found.group(1) if found else ""
-    reason = text[: found.start()] if found else text
-    if field == "type" and reason.startswith("Invalid value"):
-        reason = f"unknown event type {reason.removeprefix('Invalid value ')}; one of {_TYPES}"
-    elif "timezone component" in reason:
-        reason = "time has no zone; end it with Z or an offset such as +02:00"
-    elif reason.startswith("Object contains unknown field"):
-        unknown = reason.removeprefix("Object contains unknown field ").strip("`")
-        field = f"{field}.{unknown}" if field else unknown
-        reason = "unknown field; remove it or correct its name"
-    elif reason.startswith("Object missing required field"):
-        missing = reason.removeprefix("Object missing required field ").strip("`")
-        field = f"{field}.{missing}" if field else missing
-        reason = "required field is missing"
-    return InputError(reason, field)
+def _times_hold(events: Sequence[Event], now: dt.datetime) -> bool:
+    """Returns whether :func:`check_time` accepts every event, without calling it for most of them."""
+    low, high = now - MAX_AGE, now + MAX_FUTURE
+    try:
+        for event in events:
+            if not low < event.time < high or event.sentat is not None:
+                check_time(event, now)
+    except InputError:
+        return False
+    return True

@@ -32,14 +32,10 @@ Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 Propensity = Annotated[float, Meta(gt=0, le=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Scalar = str | int | float | bool
-Variables = Annotated[
-    dict[Label, Annotated[str, Meta(max_length=2_000)] | int | float | bool], Meta(max_length=100)
-]
+Variables = Annotated[dict[Label, Annotated[str, Meta(max_length=2_000)] | int | float | bool], Meta(max_length=100)]
 
 
-class _Data(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False
-):
+class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """Settings shared by every part of an event: closed, immutable, defaults left out when encoded."""
 
 
@@ -199,9 +195,7 @@ class WatchedData(_Data, frozen=True):
             raise ValueError(msg)
 
 
-Reaction = Literal[
-    "like", "save", "share", "comment", "follow", "dislike", "hide", "not_interested", "report"
-]
+Reaction = Literal["like", "save", "share", "comment", "follow", "dislike", "hide", "not_interested", "report"]
 
 
 class ReactedData(_Data, frozen=True):
@@ -339,15 +333,7 @@ class ViewerErased(_CloudEvent, frozen=True, tag="clapometer.viewer_erased.v1"):
 
 
 Event = (
-    ClipRegistered
-    | ClipWithdrawn
-    | Impression
-    | Watched
-    | Reacted
-    | Converted
-    | Voted
-    | CreatorActed
-    | ViewerErased
+    ClipRegistered | ClipWithdrawn | Impression | Watched | Reacted | Converted | Voted | CreatorActed | ViewerErased
 )
 EVENT_TYPES: tuple[type[_CloudEvent], ...] = (
     ClipRegistered, ClipWithdrawn, Impression, Watched, Reacted, Converted, Voted, CreatorActed, ViewerErased,

@@ -1,0 +1,185 @@
+"""Why an event was refused, in words that name the field and the fix.
+
+Only refused events come here, so it may take its time: it reads the event once more with a lenient parser to
+find the value that a strict one stumbles over.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+
+import msgspec
+import msgspec.inspect as types
+
+from clapometer.domain.errors import InputError
+from clapometer.domain.events import EVENT_TYPES
+from clapometer.domain.splitting import deeper_than
+
+MAX_DEPTH = 16
+"""How deep JSON may be nested; the deepest event needs 6 levels."""
+
+_AT = re.compile(r" - at `(?:key` in `)?\$\.?([^`]*)`$")
+_KINDS = {
+    "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "null",
+    "array": "an array", "object": "an object", "datetime": "a time such as 2026-01-31T12:00:00Z",
+}  # fmt: skip
+_BOUNDS = {
+    ">=": "at least", "<=": "at most", ">": "greater than", "<": "less than",
+    "of length >=": "of length at least", "of length <=": "of length at most",
+}  # fmt: skip
+_HINTS = {
+    "data.propensity": "the chance that this slot is filled with this clip, 0 < p <= 1; leave it out if unknown",
+    "data.watched_ms": "unique milliseconds watched, which no clip's length exceeds; loops go into total_ms",
+    "data.duration_ms": "the length of the clip in milliseconds",
+    "specversion": "this is CloudEvents 1.0",
+}
+_IDENTITY = [re.compile(rb'"%s"\s*:\s*"([^"\\]{1,200})"' % name) for name in (b"id", b"source")]
+_UNKNOWN = "unknown field; remove it or correct its name"
+_MISSING = "required field is missing; add it"
+_TYPE_NAMES = ", ".join(sorted(kind.__struct_config__.tag for kind in EVENT_TYPES))  # type: ignore[misc]
+
+
+def explain(error: Exception, raw: bytes, max_depth: int = MAX_DEPTH) -> InputError:
+    """Returns the field, the problem and the fix behind a decoder's ``error`` over ``raw``, one event's bytes."""
+    if isinstance(error, RecursionError) or deeper_than(raw, max_depth):
+        return InputError(f"nested deeper than {max_depth} levels; no event needs that")
+    if not isinstance(error, msgspec.ValidationError):
+        return _malformed(error, raw)
+    text = str(error)
+    found = _AT.search(text)
+    field = found.group(1) if found else ""
+    reason = text[: found.start()] if found else text
+    for prefix, advice in (("Object contains unknown field ", _UNKNOWN), ("Object missing required field ", _MISSING)):
+        if reason.startswith(prefix):
+            name = reason.removeprefix(prefix).strip("`")
+            return InputError(advice, f"{field}.{name}" if field else name)
+    return InputError(_reason(reason, field, raw), field)
+
+
+def identity(raw: bytes) -> tuple[str | None, str | None]:
+    """Returns what an event that may be malformed gives as its ``id`` and ``source``, where they are text."""
+    value = _lenient(raw)
+    if isinstance(value, dict):
+        return _text(value.get("id")), _text(value.get("source"))
+    # Not JSON by any reading: what looks like an id helps its sender more than none.
+    guesses = [pattern.search(raw) for pattern in _IDENTITY]
+    event_id, source = (_text(guess[1].decode("utf-8", "replace")) if guess else None for guess in guesses)
+    return event_id, source
+
+
+def nul_field(raw: bytes) -> str | None:
+    """Returns the field whose text holds the character U+0000; ``None`` where none does."""
+    return _find(_lenient(raw), lambda value: isinstance(value, str) and "\0" in value)
+
+
+def _reason(reason: str, field: str, raw: bytes) -> str:
+    if field == "type" and reason.startswith("Invalid value"):
+        reason = f"unknown event type {reason.removeprefix('Invalid value ')}; send one of {_TYPE_NAMES}"
+    elif "timezone component" in reason:
+        reason = "time has no zone; end it with Z or an offset such as +02:00"
+    elif reason.startswith("Invalid enum value"):
+        reason = f"{reason.removeprefix('Invalid enum value ')} is not known here; send {_allowed(field, raw)}"
+    elif reason.startswith("Invalid RFC3339"):
+        reason = "not a time; write it as in 2026-01-31T12:00:00Z"
+    elif reason == "Number out of range":
+        reason = "number out of range; send one that fits 64 bits"
+    elif reason.startswith("Expected "):
+        reason = _expected(reason.removeprefix("Expected "))
+    return reason + (f" ({_HINTS[field]})" if field in _HINTS else "")
+
+
+def _expected(rest: str) -> str:
+    """Rewrites what follows "Expected" in messages such as "Expected `int` >= 0" and "Expected `str`, got `int`"."""
+    wanted, comma, got = rest.partition(", got ")
+    kinds, _, bound = wanted.partition("` ")
+    named = " or ".join(_KINDS.get(kind, kind) for kind in kinds.strip("`").split(" | "))
+    if comma:
+        return f"must be {named}, is {_KINDS.get(got.strip('`'), got)}; send {named}"
+    if bound.startswith("matching regex "):
+        return f"must match the pattern {bound.removeprefix('matching regex ')}; correct it"
+    relation, _, limit = bound.rpartition(" ")
+    return f"must be {named} {_BOUNDS.get(relation, relation)} {limit.removesuffix('.0')}; correct it"
+
+
+def _allowed(field: str, raw: bytes) -> str:
+    """Returns the values that a field with a closed list of them may take."""
+    value = _lenient(raw)
+    tag = value.get("type") if isinstance(value, dict) else None
+    kinds = [kind for kind in EVENT_TYPES if kind.__struct_config__.tag == tag]
+    node: types.Type | None = types.type_info(kinds[0]) if kinds else None
+    for name in field.replace("[...]", ".[...]").split("."):
+        node = _child(node, name)
+    values = node.values if isinstance(node, types.LiteralType) else []
+    return "one of " + ", ".join(str(value) for value in values) if values else "one of the documented values"
+
+
+def _child(node: types.Type | None, name: str) -> types.Type | None:
+    if isinstance(node, types.StructType):
+        matching = [field.type for field in node.fields if field.encode_name == name]
+        node = matching[0] if matching else None
+    elif isinstance(node, types.DictType):
+        node = node.value_type
+    while isinstance(node, types.Metadata | types.UnionType):
+        node = node.type if isinstance(node, types.Metadata) else _not_null(node)
+    return node
+
+
+def _not_null(union: types.UnionType) -> types.Type:
+    return next(member for member in union.types if not isinstance(member, types.NoneType))
+
+
+def _malformed(error: Exception, raw: bytes) -> InputError:
+    """Finds the value that makes an event no JSON: not a number, half a character, bytes that are not UTF-8."""
+    value = _lenient(raw)
+    field = _find(value, lambda item: isinstance(item, float) and not math.isfinite(item))
+    if field is not None:
+        return InputError("NaN and Infinity are not JSON; leave the field out or send a number", field)
+    field = _find(value, lambda item: isinstance(item, str) and not _is_text(item))
+    if isinstance(error, UnicodeError) or not is_utf8(raw):
+        return InputError("not valid UTF-8; encode the text as UTF-8", field or "")
+    if field is not None:
+        return InputError("half of a surrogate pair; send the whole character or leave it out", field)
+    if not raw:
+        return InputError("malformed JSON: nothing between two commas; remove one of them")
+    detail = str(error).removeprefix("JSON is malformed: ")
+    return InputError(f"malformed JSON: {detail}; write it with a JSON library")
+
+
+def _lenient(raw: bytes) -> object:
+    """Returns ``raw`` read by a parser that lets through NaN, lone surrogates and control characters."""
+    try:
+        return json.loads(raw.decode("utf-8", "surrogateescape"), strict=False)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _find(value: object, wrong: Callable[[object], bool], path: str = "", depth: int = 0) -> str | None:
+    """Returns the path of the first value that is ``wrong``."""
+    if depth > MAX_DEPTH:
+        return None
+    if isinstance(value, dict):
+        parts = [(f"{path}.{_text(key)}" if path else _text(key) or "", item) for key, item in value.items()]
+        parts += [(path, key) for key in value]
+    elif isinstance(value, list):
+        parts = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        return path if wrong(value) else None
+    return next((found for name, item in parts if (found := _find(item, wrong, name, depth + 1)) is not None), None)
+
+
+def _text(value: object) -> str | None:
+    return value[:200].encode("utf-8", "replace").decode().replace("\0", "\ufffd") if isinstance(value, str) else None
+
+
+def _is_text(value: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def is_utf8(raw: bytes) -> bool:
+    """Returns whether ``raw`` is UTF-8."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
