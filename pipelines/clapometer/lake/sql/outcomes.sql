@@ -1,0 +1,133 @@
+-- One row per impression: everything it came to.
+--
+-- Reads  events         any order, repeated anyhow, split anyhow
+--        refresh_dates  (shown_date) the partitions to fold
+--        settled        (tenant, impression_id) known to be shown on a date that is not folded
+--
+-- Every choice is the first or the last in a total order, and every sum is exact, so that the same events give
+-- the same rows however they arrive. What answers an impression cannot be received before it was shown; two days
+-- leave room for wrong clocks and let a refresh skip everything received earlier.
+WITH
+showings AS NOT MATERIALIZED (
+    SELECT
+        tenant, impression_id, clip_id, viewer_id, session_id, slate_id, position, surface, policy_id, propensity,
+        candidates, explored, experiment, audience, locale, device_class, muted_start, autoplay,
+        time AS shown_at, trust, CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date, event_key, payload_hash
+    FROM events
+    WHERE type = 'impression'
+),
+repeated AS MATERIALIZED (
+    SELECT tenant, impression_id
+    FROM events
+    WHERE type = 'impression'
+    GROUP BY ALL
+    HAVING count(*) > 1
+),
+shown AS NOT MATERIALIZED (
+    SELECT * EXCLUDE (event_key, payload_hash) FROM showings ANTI JOIN repeated USING (tenant, impression_id)
+    UNION ALL
+    SELECT * EXCLUDE (event_key, payload_hash) FROM (
+        SELECT DISTINCT ON (tenant, impression_id) *
+        FROM showings SEMI JOIN repeated USING (tenant, impression_id)
+        -- a forged copy must not displace the impression that was offered
+        ORDER BY trust NOT IN ('key', 'token'), shown_at, event_key, payload_hash, trust
+    )
+),
+folded AS NOT MATERIALIZED (
+    SELECT *
+    FROM shown
+        SEMI JOIN refresh_dates USING (shown_date)
+        ANTI JOIN settled USING (tenant, impression_id)
+),
+keys AS MATERIALIZED (SELECT tenant, impression_id, shown_at FROM folded),
+watched AS (
+    SELECT
+        tenant, impression_id,
+        max(CASE WHEN played_segments IS NULL THEN watched_ms ELSE list_reduce(
+            -- [[start, end], …]: the length of their union; the accumulator is [covered, end so far]
+            list_prepend(CAST([0, 0] AS BIGINT[]), list_sort(CAST(played_segments AS BIGINT[][]))),
+            lambda sum, next: [
+                sum[1] + greatest(0, next[2] - greatest(next[1], sum[2])), greatest(sum[2], next[2])
+            ]
+        )[1] END) AS watched_ms,
+        max(total_ms) AS total_ms, max(muted_ms) AS muted_ms, max(paused_ms) AS paused_ms, max(loops) AS loops,
+        max(max_position_ms) AS max_position_ms,
+        arg_max(end_reason, (end_reason != 'heartbeat', time, event_key, payload_hash)) AS end_reason,
+        max(time) AS last_at
+    FROM events JOIN keys USING (tenant, impression_id)
+    WHERE type = 'watched' AND received_at >= shown_at - INTERVAL 2 DAY
+    GROUP BY ALL
+),
+latest_reactions AS (
+    SELECT
+        tenant, impression_id, reaction,
+        arg_max(NOT coalesce(undone, false), (time, event_key, payload_hash)) AS stands, max(time) AS last_at
+    FROM events JOIN keys USING (tenant, impression_id)
+    WHERE type = 'reacted' AND received_at >= shown_at - INTERVAL 2 DAY
+    GROUP BY ALL
+),
+reacted AS (
+    SELECT
+        tenant, impression_id,
+        bool_or(stands AND reaction = 'like') AS liked,
+        bool_or(stands AND reaction = 'save') AS saved,
+        bool_or(stands AND reaction = 'share') AS shared,
+        bool_or(stands AND reaction = 'comment') AS commented,
+        bool_or(stands AND reaction = 'follow') AS followed,
+        bool_or(stands AND reaction = 'dislike') AS disliked,
+        bool_or(stands AND reaction = 'hide') AS hidden,
+        bool_or(stands AND reaction = 'not_interested') AS not_interested,
+        bool_or(stands AND reaction = 'report') AS reported,
+        max(last_at) AS last_at
+    FROM latest_reactions
+    GROUP BY ALL
+),
+-- an order that is sent again, or corrected, counts once: as it was last sent
+latest_conversions AS (
+    SELECT
+        tenant, impression_id, kind, coalesce('order ' || order_id, 'event ' || event_key) AS order_key,
+        arg_max(
+            {'amount': CAST(value AS DECIMAL(38, 6)), 'currency': currency}, (time, event_key, payload_hash)
+        ) AS paid,
+        max(time) AS last_at
+    FROM events JOIN keys USING (tenant, impression_id)
+    WHERE type = 'converted' AND received_at >= shown_at - INTERVAL 2 DAY
+    GROUP BY ALL
+),
+-- amounts of two currencies do not add up: the larger purse is kept
+purses AS (
+    SELECT tenant, impression_id, paid.currency AS currency, sum(paid.amount) AS revenue
+    FROM latest_conversions
+    WHERE kind = 'purchase' AND paid.amount IS NOT NULL
+    GROUP BY ALL
+),
+revenues AS (
+    SELECT tenant, impression_id, max({'revenue': revenue, 'currency': currency}) AS purse
+    FROM purses
+    GROUP BY ALL
+),
+converted AS (
+    SELECT
+        tenant, impression_id, any_value(purse) AS purse,
+        bool_or(kind = 'click') AS clicked, bool_or(kind = 'visual_search') AS visual_searched,
+        bool_or(kind = 'add_to_cart') AS carted, bool_or(kind = 'purchase') AS purchased, max(last_at) AS last_at
+    FROM latest_conversions LEFT JOIN revenues USING (tenant, impression_id)
+    GROUP BY tenant, impression_id
+)
+SELECT
+    f.tenant, f.impression_id, f.clip_id, f.viewer_id, f.session_id, f.slate_id, f.position, f.surface, f.policy_id,
+    f.propensity, f.candidates, coalesce(f.explored, false) AS explored, f.experiment, f.audience, f.locale,
+    f.device_class, f.muted_start, f.autoplay, f.shown_at, f.trust,
+    w.watched_ms, w.total_ms, w.muted_ms, w.paused_ms, w.loops, w.max_position_ms, w.end_reason,
+    coalesce(r.liked, false) AS liked, coalesce(r.saved, false) AS saved, coalesce(r.shared, false) AS shared,
+    coalesce(r.commented, false) AS commented, coalesce(r.followed, false) AS followed,
+    coalesce(r.disliked, false) AS disliked, coalesce(r.hidden, false) AS hidden,
+    coalesce(r.not_interested, false) AS not_interested, coalesce(r.reported, false) AS reported,
+    coalesce(c.clicked, false) AS clicked, coalesce(c.visual_searched, false) AS visual_searched,
+    coalesce(c.carted, false) AS carted, coalesce(c.purchased, false) AS purchased,
+    CAST(c.purse.revenue AS DOUBLE) AS revenue, c.purse.currency AS currency,
+    greatest(f.shown_at, w.last_at, r.last_at, c.last_at) AS last_event_at, f.shown_date
+FROM folded f
+    LEFT JOIN watched w USING (tenant, impression_id)
+    LEFT JOIN reacted r USING (tenant, impression_id)
+    LEFT JOIN converted c USING (tenant, impression_id)
