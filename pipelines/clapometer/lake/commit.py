@@ -1,0 +1,251 @@
+"""One Delta table: files that are on disk before the log names them, and commits that are on disk on return.
+
+``deltalake`` does not fsync what it writes. So the Parquet files are written here, fsynced, and then named in
+the table's log by ``create_write_transaction``, whose entry is fsynced too. Application transactions (pairs
+of name and number) are part of the commit: that is what makes a load exactly once.
+
+References:
+    Delta transaction log protocol, https://github.com/delta-io/delta/blob/master/PROTOCOL.md
+"""
+
+import datetime as dt
+import json
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.transaction import AddAction, RemoveAction
+
+from clapometer.domain import TransientError
+from clapometer.lake.storage import fsync, partition_folder
+
+CHECKPOINT_INTERVAL = 100
+_PROPERTIES = {
+    "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
+    "delta.logRetentionDuration": "interval 7 days",
+    "delta.deletedFileRetentionDuration": "interval 7 days",
+}
+_RETRIES = 20
+
+
+class CommitConflictError(TransientError):
+    """Another process committed with the same application transaction: read the table again and redo."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A Parquet file of a table.
+
+    Attributes:
+        path: Relative to the table's folder.
+        size: Bytes.
+        rows: Number of rows.
+        partition: Values of the partition columns.
+    """
+
+    path: str
+    size: int
+    rows: int
+    partition: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What one commit of a table said about itself."""
+
+    version: int
+    metadata: Mapping[str, Any]
+
+
+class Table:
+    """A Delta table in ``folder``, created where it is missing."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, partition_by: Sequence[str]) -> None:
+        self.folder = folder
+        self.schema = schema
+        self.partition_by = tuple(partition_by)
+        if not DeltaTable.is_deltatable(str(folder)):
+            folder.mkdir(parents=True, exist_ok=True)
+            DeltaTable.create(
+                folder, schema, mode="ignore", partition_by=list(partition_by), configuration=dict(_PROPERTIES)
+            )
+            self._fsync_log(0)
+            fsync(folder.parent)
+        self._delta = DeltaTable(folder)
+
+    def refresh(self) -> int:
+        """Reads what others committed; returns the version."""
+        self._delta.update_incremental()
+        return self.version
+
+    @property
+    def version(self) -> int:
+        """Version as of the last refresh or commit."""
+        return self._delta.version()
+
+    def txn(self, app_id: str) -> int | None:
+        """Returns the number that ``app_id`` committed last, as of the last refresh."""
+        return self._delta.transaction_version(app_id)
+
+    def files(self, version: int | None = None) -> list[DataFile]:
+        """Returns the files of a version; without one, as of the last refresh."""
+        delta = self._delta if version in (None, self.version) else DeltaTable(self.folder, version=version)
+        actions = pa.table(delta.get_add_actions(flatten=True))
+        partitions = [actions[f"partition.{column}"].to_pylist() for column in self.partition_by]
+        return [
+            DataFile(path, size, rows or 0, dict(zip(self.partition_by, map(_text, values), strict=True)))
+            for path, size, rows, *values in zip(
+                actions["path"].to_pylist(),
+                actions["size_bytes"].to_pylist(),
+                actions["num_records"].to_pylist(),
+                *partitions,
+                strict=True,
+            )
+        ]
+
+    def write(self, table: pa.Table) -> list[AddAction]:
+        """Writes a table of this schema as one durable file per partition; a commit has to name them."""
+        added = []
+        for values, part in _split(table, self.partition_by):
+            path = self.new_file(values)
+            pq.write_table(part.drop_columns(list(values)), path, compression="zstd")
+            added.append(self.added(path, values))
+        return added
+
+    def new_file(self, values: dict[str, str | None]) -> Path:
+        """Returns the path of a file to be written in a partition."""
+        return partition_folder(self.folder, values) / f"{uuid.uuid4().hex}.parquet"
+
+    def added(self, path: Path, values: dict[str, str | None], *, data_change: bool = True) -> AddAction:
+        """Returns the action that adds a written file, which is durable then."""
+        fsync(path)
+        fsync(path.parent)
+        return AddAction(
+            path=str(path.relative_to(self.folder)),
+            size=path.stat().st_size,
+            partition_values=values,
+            modification_time=_now_ms(),
+            data_change=data_change,
+            stats=_statistics(pq.read_metadata(path)),
+        )
+
+    def removed(self, files: Iterable[DataFile], *, data_change: bool = True) -> list[RemoveAction]:
+        """Returns the actions that remove ``files`` from the table; the files stay until they are vacuumed."""
+        return [RemoveAction(file.path, data_change, _now_ms(), file.size, dict(file.partition)) for file in files]
+
+    def commit(
+        self,
+        actions: Sequence[AddAction | RemoveAction],
+        txns: Mapping[str, int],
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        """Commits atomically and durably; returns a version that has it.
+
+        Raises:
+            CommitConflictError: One of ``txns`` was committed by someone else since the last refresh.
+        """
+        before = self.version
+        properties = CommitProperties(
+            custom_metadata=dict(metadata or {}),
+            app_transactions=[Transaction(app_id, number) for app_id, number in txns.items()],
+            max_commit_retries=_RETRIES,
+        )
+        try:
+            self._delta.create_write_transaction(
+                list(actions),
+                "append",
+                self._delta.schema(),
+                partition_by=list(self.partition_by),
+                commit_properties=properties,
+                post_commithook_properties=PostCommitHookProperties(
+                    create_checkpoint=False, cleanup_expired_logs=False
+                ),
+            )
+        except CommitFailedError as error:
+            msg = f"another process changed {self.folder.name} first: {error}"
+            raise CommitConflictError(msg) from error
+        except (DeltaError, OSError) as error:
+            msg = f"{self.folder.name} could not be committed: {error}"
+            raise TransientError(msg) from error
+        after = self.refresh()
+        for version in range(before + 1, after + 1):
+            self._fsync_log(version)
+        return after
+
+    def commits(self, after: int) -> Iterator[Commit]:
+        """Yields what the commits later than version ``after`` said, oldest first, as far as the log is kept."""
+        behind = self.version - after
+        if behind > 0:
+            for entry in reversed(self._delta.history(behind)):
+                yield Commit(int(entry["version"]), entry)
+
+    def checkpoint(self) -> None:
+        """Sums up the log in one file, so that opening the table stays fast, and drops expired log entries."""
+        self._delta.create_checkpoint()
+        for path in (self.folder / "_delta_log").glob(f"{self.version:020d}.checkpoint*"):
+            fsync(path)
+        fsync(self.folder / "_delta_log")
+        self._delta.cleanup_metadata()
+
+    def vacuum(self, grace_hours: float) -> list[str]:
+        """Deletes files that no version of the last ``grace_hours`` names; returns their paths."""
+        return self._delta.vacuum(
+            retention_hours=max(0, int(grace_hours)), dry_run=False, enforce_retention_duration=False, full=True
+        )
+
+    def _fsync_log(self, version: int) -> None:
+        log = self.folder / "_delta_log"
+        entry = log / f"{version:020d}.json"
+        if entry.exists():
+            fsync(entry)
+        fsync(log)
+
+
+def _split(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
+    """Yields the rows of each partition with the partition's values."""
+    if not table.num_rows:
+        return
+    if not columns:
+        yield {}, table
+        return
+    (column,) = columns
+    for value in pc.unique(table[column]).to_pylist():
+        part = table if pc.count_distinct(table[column], mode="all").as_py() == 1 else None
+        yield {column: _text(value)}, part if part is not None else table.filter(pc.equal(table[column], value))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _statistics(parquet: pq.FileMetaData) -> str:
+    """Returns the Delta statistics of a file: rows, and the ranges of its instants, by which readers skip it."""
+    low: dict[str, str] = {}
+    high: dict[str, str] = {}
+    for group in range(parquet.num_row_groups):
+        row_group = parquet.row_group(group)
+        for index in range(row_group.num_columns):
+            column = row_group.column(index)
+            found = column.statistics
+            if found is None or not found.has_min_max or not isinstance(found.min, dt.datetime):
+                continue
+            name = column.path_in_schema
+            low[name] = min(low.get(name, "9"), _instant(found.min))
+            high[name] = max(high.get(name, ""), _instant(found.max))
+    return json.dumps({"numRecords": parquet.num_rows, "minValues": low, "maxValues": high, "nullCount": {}})
+
+
+def _instant(value: dt.datetime) -> str:
+    return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,64 @@
+-- The latest registration of each clip, and whether it was taken down since.
+CREATE VIEW clips AS
+WITH registered AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY tenant, clip_id
+            ORDER BY time DESC, received_at DESC, source DESC, id DESC
+        ) AS newest
+    FROM events
+    WHERE type = 'clip_registered'
+),
+withdrawn AS (
+    SELECT tenant, clip_id, min(time) AS withdrawn_at
+    FROM events
+    WHERE type = 'clip_withdrawn'
+    GROUP BY ALL
+)
+SELECT
+    registered.tenant,
+    registered.clip_id,
+    registered.time AS registered_at,
+    registered.prompt_id,
+    prompt_text,
+    prompt_negative,
+    prompt_lang,
+    model_name,
+    model_version,
+    duration_ms,
+    task,
+    template_id,
+    template_version,
+    template_vars,
+    seed,
+    params,
+    "references",
+    lineage_parent_clip_id,
+    lineage_relation,
+    lineage_batch_id,
+    lineage_product_id,
+    lineage_campaign_id,
+    lineage_series_id,
+    lineage_episode,
+    lineage_audience,
+    lineage_scenario,
+    lineage_creator_id,
+    cost_gpu_seconds,
+    cost_amount,
+    cost_currency,
+    cost_queue_ms,
+    content_hash,
+    coalesce(flags_watermark, false) AS watermark,
+    coalesce(flags_ad, false) AS ad,
+    flags_repost_of AS repost_of,
+    provenance_manifest_id,
+    coalesce(training_allowed, false) AS training_allowed,
+    withdrawn.clip_id IS NOT NULL AS withdrawn,
+    withdrawn_at
+FROM registered
+LEFT JOIN withdrawn ON withdrawn.tenant = registered.tenant AND withdrawn.clip_id = registered.clip_id
+WHERE newest = 1;
+COMMENT ON VIEW clips IS 'One row per clip: its latest registration, and whether it was withdrawn.';
+COMMENT ON COLUMN clips.prompt_id IS 'The prompt''s hash as registered, or the MD5 of its text and negative text.';
+COMMENT ON COLUMN clips.withdrawn IS 'True once the clip itself was taken down.';

@@ -1,0 +1,16 @@
+-- Explicit reactions and their undoing.
+CREATE VIEW reactions AS
+SELECT
+    tenant,
+    source,
+    id,
+    time,
+    received_at,
+    impression_id,
+    reaction,
+    coalesce(undone, false) AS undone,
+    channel,
+    reason
+FROM events
+WHERE type = 'reacted';
+COMMENT ON VIEW reactions IS 'Explicit reactions and their undoing.';

@@ -1,0 +1,176 @@
+"""The lake: the tables of ``schema.TABLES`` as Delta tables under one folder."""
+
+import datetime as dt
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from clapometer.domain import TerminalError
+from clapometer.lake.commit import Commit, CommitConflictError, Table
+from clapometer.lake.schema import TABLES
+from clapometer.lake.storage import Storage
+from clapometer.lake.views import create_views
+
+REWRITES = "clapometer-rewrites"
+"""Application transaction of every commit that removes files: two of them at once conflict, as they must."""
+
+
+class Lake:
+    """Tables with snapshots: a version of a table is a list of Parquet files that never changes.
+
+    Processes may share a lake; threads may share an object. Tables are created when first used.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.storage = Storage(Path(root).absolute())
+        self.storage.prepare()
+        self._tables: dict[str, Table] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def root(self) -> Path:
+        """The folder of the lake."""
+        return self.storage.root
+
+    def append(
+        self,
+        name: str,
+        rows: pa.Table,
+        txns: Mapping[str, int] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        """Adds rows to a table, durably and atomically; returns the version that has them.
+
+        ``txns`` are application transactions and ``metadata`` goes into the table's history with the commit.
+
+        Raises:
+            CommitConflictError: Another process committed one of ``txns`` since this one read the table.
+            TerminalError: The rows lack a column of the table, or one has another type.
+        """
+        with self._lock:
+            table = self.table(name)
+            return table.commit(table.write(conform(name, rows)), txns or {}, metadata)
+
+    def overwrite_partitions(
+        self,
+        name: str,
+        rows: pa.Table,
+        dates: Iterable[dt.date] | None,
+        txns: Mapping[str, int] | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> int:
+        """Replaces all rows of the given partition dates (of the whole table where ``None``) by ``rows``.
+
+        Raises:
+            CommitConflictError: Another process rewrote the table at the same time.
+            TerminalError: ``rows`` has a date that is not replaced, or does not fit the table.
+        """
+        with self._lock:
+            table = self.table(name)
+            table.refresh()
+            replaced = None if dates is None else {str(date) for date in dates}
+            added = table.write(conform(name, rows))
+            if replaced is not None and (foreign := _dates(action.partition_values for action in added) - replaced):
+                msg = f"rows of {name} for {sorted(foreign)} were given, but only {sorted(replaced)} is replaced"
+                raise TerminalError(msg)
+            gone = [file for file in table.files() if replaced is None or _dates([file.partition]) <= replaced]
+            serial = (table.txn(REWRITES) or 0) + 1
+            return table.commit([*added, *table.removed(gone)], {**(txns or {}), REWRITES: serial}, metadata)
+
+    def version(self, name: str) -> int:
+        """Returns the latest version of a table."""
+        with self._lock:
+            return self.table(name).refresh()
+
+    def versions(self) -> dict[str, int]:
+        """Returns the latest version of every table: a snapshot to read, or to name in a run record."""
+        return {name: self.version(name) for name in TABLES}
+
+    def files(self, name: str, version: int | None = None) -> list[Path]:
+        """Returns the Parquet files of a version of a table, the latest where none is given."""
+        with self._lock:
+            table = self.table(name)
+            if version is None:
+                table.refresh()
+            return sorted(table.folder / file.path for file in table.files(version))
+
+    def rows(self, name: str, version: int | None = None) -> int:
+        """Returns how many rows a version of a table has, without reading them."""
+        with self._lock:
+            table = self.table(name)
+            if version is None:
+                table.refresh()
+            return sum(file.rows for file in table.files(version))
+
+    def txn(self, name: str, app_id: str) -> int | None:
+        """Returns the number that ``app_id`` committed last to a table; ``None`` where it never did."""
+        with self._lock:
+            table = self.table(name)
+            table.refresh()
+            return table.txn(app_id)
+
+    def commits(self, name: str, after: int) -> Iterator[Commit]:
+        """Yields the commits of a table later than version ``after``, oldest first."""
+        with self._lock:
+            table = self.table(name)
+            table.refresh()
+            yield from list(table.commits(after))
+
+    def connect(
+        self,
+        versions: Mapping[str, int] | None = None,
+        *,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> duckdb.DuckDBPyConnection:
+        """Returns a DuckDB connection in memory with a view of every table, and those built on them.
+
+        The views read exactly the given versions (the latest where a table is not named), whatever is
+        committed later. ``memory_limit`` is DuckDB's, such as ``"2GB"``; what does not fit spills to disk.
+        """
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "temp_directory": str(self.storage.scratch / "spill"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+        if threads is not None:
+            config["threads"] = threads
+        if memory_limit is not None:
+            config["memory_limit"] = memory_limit
+        connection = duckdb.connect(config=config)
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        wanted = versions or {}
+        create_views(connection, {name: self.files(name, wanted.get(name)) for name in TABLES})
+        return connection
+
+    def table(self, name: str) -> Table:
+        """Returns the Delta table ``name``, as of its last refresh."""
+        with self._lock:
+            if name not in self._tables:
+                schema, partition_by = TABLES[name]
+                self._tables[name] = Table(self.storage.table(name), schema, partition_by)
+            return self._tables[name]
+
+
+def conform(name: str, rows: pa.Table) -> pa.Table:
+    """Returns the rows with exactly the columns and types of the table.
+
+    Raises:
+        TerminalError: A column is missing or cannot be cast.
+    """
+    schema, _ = TABLES[name]
+    try:
+        return rows.select(schema.names).cast(schema)
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        msg = f"rows do not fit the table {name}: {error}"
+        raise TerminalError(msg) from error
+
+
+def _dates(partitions: Iterable[Mapping[str, str | None]]) -> set[str]:
+    return {value for partition in partitions for value in partition.values() if value is not None}
+
+
+__all__ = ["REWRITES", "Commit", "CommitConflictError", "Lake", "conform"]

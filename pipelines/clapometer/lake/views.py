@@ -1,0 +1,73 @@
+"""Views over Parquet files: one per table, and the documented ones of ``lake/sql`` built on them."""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from clapometer.lake.schema import TABLES
+
+VIEWS = (
+    "clips",
+    "impressions",
+    "watches",
+    "reactions",
+    "conversions",
+    "votes",
+    "creator_actions",
+    "rankings_current",
+)
+"""Names of the files in ``lake/sql`` that define a view, in the order in which they build on each other."""
+
+TABLE_COMMENTS = {
+    "events": "Every accepted event once; see the event reference for its columns. received_date is the partition.",
+    "rejected": "Events and blocks that were refused, with the reason and their bytes.",
+    "ledger": "What became of the events per source and hour: received = stored + duplicate + rejected + suppressed.",
+    "outcomes": "One row per impression: everything it came to.",
+    "comparisons": "Preference labels: two clips of one prompt, and how likely the left one is better.",
+    "rankings": "Every ranking ever made; rankings_current has the latest.",
+    "runs": "What made a ranking: enough to make it again.",
+}
+
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+}
+
+
+def sql(name: str) -> str:
+    """Returns the text of ``lake/sql/{name}.sql``."""
+    return (files("clapometer.lake") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def quote(text: str) -> str:
+    """Returns an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def scan(name: str, paths: Sequence[Path]) -> str:
+    """Returns a query for the rows of a table in exactly these files; an empty typed one where there are none."""
+    schema, partition_by = TABLES[name]
+    if not paths:
+        columns = ", ".join(f'NULL::{_SQL_TYPES[field.type]} AS "{field.name}"' for field in schema)
+        return f"SELECT {columns} WHERE false"
+    columns = ", ".join(f'"{field.name}"' for field in schema)
+    listed = ", ".join(quote(str(path)) for path in paths)
+    types = ", ".join(f"{quote(column)}: DATE" for column in partition_by)
+    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if partition_by else "hive_partitioning = false"
+    return f"SELECT {columns} FROM read_parquet([{listed}], {hive})"  # noqa: S608 - our own names and quoted paths
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, paths: Mapping[str, Sequence[Path]]) -> None:
+    """Creates a view per table over its files, and the views built on them, in the current schema."""
+    for name, listed in paths.items():
+        connection.execute(f'CREATE VIEW "{name}" AS {scan(name, listed)}')
+        connection.execute(f'COMMENT ON VIEW "{name}" IS {quote(TABLE_COMMENTS[name])}')
+    for name in VIEWS:
+        connection.execute(sql(name))
