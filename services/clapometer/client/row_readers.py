@@ -1,0 +1,121 @@
+"""CSV, Parquet and NDJSON as rows, a bounded number of them in memory."""
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, cast
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clapometer.client.event_rows import refuse_unknown
+from clapometer.domain import InputError
+
+Row = Mapping[str, Any] | bytes | InputError
+"""Cells by column, or a CloudEvent as it is, or what is wrong with the row."""
+
+MAX_LINE_BYTES = 1_048_576
+"""Longest line of NDJSON, in bytes: no event is larger than a request."""
+_DELIMITERS = ",\t;|"
+_FETCH_ROWS = 2_000
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yields the rows of a file; its name says the format: ``.csv``, ``.tsv``, ``.parquet``, ``.ndjson``, ``.jsonl``.
+
+    All but Parquet may end in ``.gz``.
+
+    Raises:
+        InputError: The file is missing, of another format, or has a column that no event has.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    reader = next((reader for suffix, reader in _READERS.items() if name.endswith(suffix)), None)
+    if reader is None:
+        msg = f"the name ends in none of {', '.join(_READERS)}, so its format is not known"
+        raise InputError(msg, str(path))
+    if not path.is_file():
+        msg = "no such file"
+        raise InputError(msg, str(path))
+    try:
+        yield from reader(path)
+    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
+        msg = f"cannot be read (further): {error}"
+        raise InputError(msg, str(path)) from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path.suffix.lower() == ".gz":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    # A byte that is no UTF-8 stays in its cell, so that it costs that row only.
+    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="") as text:
+        header = text.readline()
+        delimiter = max(_DELIMITERS, key=header.count)
+        names = next(csv.reader([header], delimiter=delimiter), [])
+        refuse_unknown(names, str(path))
+        for cells in _guarded(csv.reader(text, delimiter=delimiter)):
+            if isinstance(cells, InputError):
+                yield cells
+            elif cells:
+                yield _row(names, cells)
+
+
+def _guarded(reader: Iterator[list[str]]) -> Iterator[list[str] | InputError]:
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield InputError(str(error))
+
+
+def _row(names: list[str], cells: list[str]) -> Row:
+    if len(cells) != len(names):
+        return InputError(f"{len(cells)} cells under {len(names)} columns")
+    return dict(zip(names, cells, strict=True))
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    with pq.ParquetFile(path) as file:
+        refuse_unknown(file.schema_arrow.names, str(path))
+        for batch in file.iter_batches(_FETCH_ROWS):
+            yield from batch.to_pylist()
+
+
+def _ndjson(path: Path) -> Iterator[Row]:
+    with _open(path) as lines:
+        for line in _lines(lines):
+            if line.strip():
+                yield _json_row(line)
+
+
+def _lines(file: IO[bytes]) -> Iterable[bytes]:
+    while line := file.readline(MAX_LINE_BYTES):
+        yield line
+
+
+def _json_row(line: bytes) -> Row:
+    try:
+        row = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        return InputError(f"not a line of JSON: {error}")
+    if not isinstance(row, dict):
+        return InputError("not a JSON object")
+    return line.strip() if "specversion" in row and "data" in row else row
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".csv": _csv,
+    ".tsv": _csv,
+    ".ndjson": _ndjson,
+    ".jsonl": _ndjson,
+    ".parquet": _parquet,
+}
