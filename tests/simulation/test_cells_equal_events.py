@@ -34,7 +34,7 @@ def event_level_scores(fitted, ob):
         score += own.mean() * mean
         x = logit(mean / C)[unit]
         p0, p1 = expit(x), expit(x + offset)
-        term = ob.weight * (ob.label / ob.examination - C * p1) / (p1 * (1 - p1) / (p0 * (1 - p0)))
+        term = ob.weight * (ob.label - ob.examination * C * p1) / (p1 * (1 - p1) / (p0 * (1 - p0)))
         score += np.bincount(unit[own], term[own], n) / np.maximum(chance, 1e-9)
     return score[fitted.units_]
 

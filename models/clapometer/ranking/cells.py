@@ -86,8 +86,8 @@ class ClipCells:
         impressions: Number of impressions.
         sum_label: Sum of ``y``.
         sum_exposure: Sum of ``P * L``.
-        sum_weighted_label: Sum of ``w * y / P``.
-        sum_weight: Sum of ``w * L``.
+        sum_weighted_label: Sum of ``w * y``.
+        sum_weighted_exposure: Sum of ``w * P * L``.
         sum_capped_label: Sum of ``v * y``.
         sum_capped_exposure: Sum of ``v * P * L``.
     """
@@ -99,7 +99,7 @@ class ClipCells:
     sum_label: Floats
     sum_exposure: Floats
     sum_weighted_label: Floats
-    sum_weight: Floats
+    sum_weighted_exposure: Floats
     sum_capped_label: Floats
     sum_capped_exposure: Floats
 
@@ -162,8 +162,8 @@ class ClipCells:
             impressions=total(np.ones(len(clip))),
             sum_label=total(label),
             sum_exposure=total(examination * lenient),
-            sum_weighted_label=total(weight * label / examination),
-            sum_weight=total(weight * lenient),
+            sum_weighted_label=total(weight * label),
+            sum_weighted_exposure=total(weight * examination * lenient),
             sum_capped_label=total(capped * label),
             sum_capped_exposure=total(capped * examination * lenient),
         )

@@ -26,12 +26,12 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     With the prior mean :math:`\mu_c` of the clip, fitted on the other viewer fold, the examination
     :math:`P`, the leniency :math:`L`, the time offset :math:`o` and the opportunity :math:`S_c`,
 
-    .. math:: s_c = \mu_c + \frac1{S_c} \sum_{e \in c} w_e \frac{y_e / P_e - L_e\, m_c(o_e)}{h_c(o_e)},
+    .. math:: s_c = \mu_c + \frac1{S_c} \sum_{e \in c} w_e \frac{y_e - P_e L_e\, m_c(o_e)}{h_c(o_e)},
         \qquad m_c(o) = C\, \mathrm{expit}(x_c + o),\; x_c = \mathrm{logit}(\mu_c / C),\;
         h_c = \frac{\partial m_c(o)}{\partial m_c(0)}.
 
-    :math:`E\sum w = S_c` whatever the policy does, so the score is unbiased when the propensities are
-    right, however wrong :math:`\mu_c` is; a good :math:`\mu_c` makes it precise. A clip that was never
+    :math:`E\sum w P L = S_c` whatever the policy does, so the score is unbiased when the propensities are
+    right, however wrong :math:`\mu_c`, P and L are; good ones make it precise. A clip that was never
     shown has its prior mean as score: leaving it out would select on popularity.
 
     Parameters:
@@ -47,7 +47,7 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         impressions_: Including those of reposts, ``(n_units,)``.
         offsets_: Fitted `TimeOffsets`.
         ceiling_: :math:`C`.
-        normalised_: True where the opportunity was unknown and the sum of the weights stands in,
+        normalised_: True where the opportunity was unknown and the sum of ``w P L`` stands in,
             ``(n_units,)``: consistent, no longer unbiased.
 
     References:
@@ -111,10 +111,10 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             x = logit(mean / C)[unit[own]]
             moved, still = expit(x + offset[own]), expit(x)
             slope = moved * (1 - moved) / (still * (1 - still))
-            residual = cells.sum_weighted_label[own] - cells.sum_weight[own] * C * moved
+            residual = cells.sum_weighted_label[own] - cells.sum_weighted_exposure[own] * C * moved
             correction += sum_by(unit[own], residual / slope, n)
             prior += share[fold] * mean
-        weight = sum_by(unit, cells.sum_weight, n)
+        weight = sum_by(unit, cells.sum_weighted_exposure, n)
         opportunity, _ = _fallback(chance, weight)
         return prior + correction / np.maximum(opportunity, 1e-9), weight
 

@@ -28,10 +28,8 @@ AGE_EDGES = (1, 2, 3, 5)
 """Ages in days at which a new bucket starts; clips older than the last edge are the reference."""
 
 
-def position_curve(
-    surface: Ints, position: Ints, impressions: Floats, explored: Floats, explored_label: Floats
-) -> Floats:
-    """Examination of each (surface, position), mean 1 over all impressions, ``(n_slots,)``.
+def position_curve(surface: Ints, position: Ints, slots: Floats, explored: Floats, explored_label: Floats) -> Floats:
+    """Examination of each (surface, position), mean 1 over the slots, ``(n_slots,)``.
 
     A quadratic in ``log(1 + position)`` per surface on the log of the explored slots' mean label,
     weighted by the label total (the Poisson variance of a log rate). Surfaces without exploration get a
@@ -40,7 +38,8 @@ def position_curve(
     Args:
         surface: Surface index, one row per (surface, position), ``(n_slots,)``.
         position: 0 is the top.
-        impressions: All impressions of the slot.
+        slots: Sum of ``1 / candidates`` over the slot's impressions with a propensity (any multiple of
+            the number of slots will do when candidates hardly vary).
         explored: Impressions that were filled uniformly at random.
         explored_label: Sum of the label over the explored ones. The label may be negative for some
             impressions, its mean per slot should not be.
@@ -61,7 +60,7 @@ def position_curve(
         scale = np.sqrt(explored[seen] * rate[seen])
         slope = np.linalg.lstsq(basis[seen] * scale[:, None], np.log(rate[seen]) * scale, rcond=None)[0]
         curve[here] = np.exp(basis[here] @ slope)
-    mean: float = (curve * impressions).sum() / max(impressions.sum(), 1.0)
+    mean: float = (curve * slots).sum() / max(slots.sum(), 1e-300)
     return curve / mean if mean > 0 else np.ones(len(surface))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,9 +25,8 @@ TYPICAL_RATE = 0.12
 class Slots:
     """One day's slots, ``(n_sessions, slots_per_session)`` each, columns are positions.
 
-    `propensity` is the chance with which the policy drew the clip for this viewer and slot. The session's
-    clips are then put in order, explored slots excepted, so that a position tells about the clip: that is
-    what the examination curve is for.
+    `propensity` is the chance with which the policy shows this clip to this viewer in this slot. The upper
+    the slot, the more the policy insists on its favourites: good clips sit on top.
     """
 
     clip: Ints
@@ -63,24 +64,31 @@ def fill_slots(world: World, random: Random, *, viewer: Ints, surface: Ints, ava
         available: Clips that may be shown, ``(n_available,)``.
         score: The feed's score of each available clip.
     """
-    config, viewers = world.config, world.viewers
+    config = world.config
     shape = (len(viewer), config.slots_per_session)
     explored = random.random(shape) < config.explore
     clip = available[random.integers(0, len(available), shape)]
-    propensity = np.empty(shape)
-    rank = np.empty(shape)
-    for cohort in (False, True):
-        for place in (0, 1):
-            rows = np.flatnonzero((viewers.lenient_cohort[viewer] == cohort) & (surface == place))
-            weight = np.exp(score + _tilt(world, available, cohort, place))
-            drawn = _draw(world, random, viewer[rows], available, weight)
-            clip[rows] = np.where(explored[rows], clip[rows], drawn)
-            chance, liking = _chance(world, viewer[rows], available, weight, clip[rows])
-            propensity[rows] = config.explore / len(available) + (1 - config.explore) * chance
-            rank[rows] = liking
-    if config.position:
-        clip, propensity = _in_order(random, explored, rank, clip, propensity)
-    return Slots(clip, explored, propensity)
+    chance = np.empty(shape)
+    for rows, columns, weight in _policies(world, viewer, surface, available, score):
+        cell = np.ix_(rows, columns)
+        drawn = _draw(world, random, viewer[rows], available, weight, len(columns))
+        clip[cell] = np.where(explored[cell], clip[cell], drawn)
+        chance[cell] = _chance(world, viewer[rows], available, weight, clip[cell])
+    return Slots(clip, explored, config.explore / len(available) + (1 - config.explore) * chance)
+
+
+def _policies(
+    world: World, viewer: Ints, surface: Ints, available: Ints, score: Floats
+) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Sessions, positions and the weight of each available clip there, for every policy of the feed."""
+    columns = np.arange(world.config.slots_per_session)
+    sharpness = 1.3 - 0.3 * (3 * columns // len(columns)) if world.config.position else np.ones(len(columns))
+    lenient = world.viewers.lenient_cohort[viewer]
+    for cohort, place in itertools.product((False, True), (0, 1)):
+        rows = np.flatnonzero((lenient == cohort) & (surface == place))
+        tilt = _tilt(world, available, cohort, place)
+        for level in np.unique(sharpness):
+            yield rows, np.flatnonzero(sharpness == level), np.exp(level * score + tilt)
 
 
 def _tilt(world: World, available: Ints, cohort: bool, place: int) -> Floats:
@@ -98,7 +106,7 @@ def _affinity(world: World, viewer: Ints, topic: Ints, weight: Floats) -> Floats
     return affinity
 
 
-def _draw(world: World, random: Random, viewer: Ints, available: Ints, weight: Floats) -> Ints:
+def _draw(world: World, random: Random, viewer: Ints, available: Ints, weight: Floats, n_columns: int) -> Ints:  # noqa: PLR0917
     """A clip per slot: first a topic by the viewer's taste, then a clip of it by weight."""
     topic = world.prompts.topic[world.clips.prompt[available]]
     order = np.argsort(topic, kind="stable")
@@ -106,7 +114,7 @@ def _draw(world: World, random: Random, viewer: Ints, available: Ints, weight: F
     start = np.searchsorted(topic[order], np.arange(world.config.n_topics))
     stop = np.searchsorted(topic[order], np.arange(world.config.n_topics), side="right")
     reach = _affinity(world, viewer, topic, weight).cumsum(1)
-    dice = random.random((len(viewer), world.config.slots_per_session))
+    dice = random.random((len(viewer), n_columns))
     chosen = (dice[:, :, None] > reach[:, None, :]).sum(2)
     chosen = np.minimum(chosen, np.flatnonzero(stop > start).max(initial=0))
     point = before[start[chosen]] + random.random(dice.shape) * (before[stop[chosen]] - before[start[chosen]])
@@ -115,24 +123,14 @@ def _draw(world: World, random: Random, viewer: Ints, available: Ints, weight: F
     return clip
 
 
-def _chance(world: World, viewer: Ints, available: Ints, weight: Floats, clip: Ints) -> tuple[Floats, Floats]:
-    """Chance of each drawn clip in an exploited slot, and the order the feed puts it in."""
+def _chance(world: World, viewer: Ints, available: Ints, weight: Floats, clip: Ints) -> Floats:
+    """Chance of each shown clip in an exploited slot, ``(n_sessions, n_columns)`` as `clip`."""
     topic = world.prompts.topic[world.clips.prompt[available]]
     of_clip = np.zeros(len(world.clips.appeal))
     of_clip[available] = weight
     total = np.bincount(topic, weight, world.config.n_topics)
     shown = world.prompts.topic[world.clips.prompt[clip]]
-    affinity = np.take_along_axis(_affinity(world, viewer, topic, weight), shown, 1)
-    liking = np.log(of_clip[clip]) + np.take_along_axis(world.viewers.taste[viewer], shown, 1)
-    return affinity * of_clip[clip] / total[shown], liking
-
-
-def _in_order(random: Random, explored: Bools, rank: Floats, clip: Ints, propensity: Floats) -> tuple[Ints, Floats]:
-    """Exploited slots sorted best first; explored ones stay where they are."""
-    noisy = np.where(explored, np.inf, -(rank + random.normal(0, 0.5, rank.shape)))
-    best_first = np.argsort(noisy, axis=1)
-    slots = np.argsort(explored, axis=1, kind="stable")
-    source = np.empty_like(best_first)
-    np.put_along_axis(source, slots, best_first, axis=1)
-    source = np.where(explored, np.arange(explored.shape[1]), source)
-    return np.take_along_axis(clip, source, 1), np.take_along_axis(propensity, source, 1)
+    chance: Floats = (
+        np.take_along_axis(_affinity(world, viewer, topic, weight), shown, 1) * of_clip[clip] / total[shown]
+    )
+    return chance

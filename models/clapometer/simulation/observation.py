@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from clapometer.ranking import ClipCells, ClipTable, opportunities, position_curve, sum_by
 from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog
 from clapometer.simulation.truth import Label
-from clapometer.simulation.world import World
+from clapometer.simulation.world import MATURITY_DAYS, World
 
 __all__ = ["Observation", "clip_table", "observe", "screened"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-MATURITY_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +84,7 @@ def _examination(log: EngagementLog, label: Floats) -> Floats:
     curve = position_curve(
         np.arange(n) // width,
         np.arange(n) % width,
-        sum_by(slot, np.ones(len(slot)), n),
+        sum_by(slot, ~np.isnan(log.propensity) / log.candidates, n),
         sum_by(slot, log.explored.astype(float), n),
         sum_by(slot, label * log.explored, n),
     )

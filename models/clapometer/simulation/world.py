@@ -20,6 +20,8 @@ BASE_APPEAL = -0.2
 DURATION_SPREAD = 0.45
 IMAGE_PENALTY = -0.25
 MAX_TRIES = 4
+MATURITY_DAYS = 3
+"""Days that an impression needs before its outcome counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +112,9 @@ def build_world(config: WorldConfig, seed: int) -> World:
     prompts = _prompts(config, random)
     clips = _with_reposts(config, random, _clips(config, random, models, prompts))
     viewers = _viewers(config, random)
-    drift = np.linspace(-0.25, 0.25, config.n_days) if config.drift else np.zeros(config.n_days)
-    return World(config, models, prompts, clips, viewers, drift)
+    drift = np.linspace(-0.25, 0.25, config.n_days) * config.drift
+    # The last days are not mature when the log ends: the average day is one of the others.
+    return World(config, models, prompts, clips, viewers, drift - drift[:-MATURITY_DAYS].mean())
 
 
 def _models(config: WorldConfig, random: Random) -> Models:
