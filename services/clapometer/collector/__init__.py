@@ -1,0 +1,25 @@
+"""Takes events in over HTTP and answers once they are durable in the event log."""
+
+from clapometer.collector.app import CollectorApp, create_app
+from clapometer.collector.config import CollectorConfig
+from clapometer.collector.examples import event_examples
+from clapometer.collector.keys import ApiKey, KeyRing, load_keys, new_key, save_keys
+from clapometer.collector.limiter import Limiter, RateLimiter, Unlimited
+from clapometer.collector.server import guarded_protocol, uvicorn_config
+
+__all__ = [
+    "ApiKey",
+    "CollectorApp",
+    "CollectorConfig",
+    "KeyRing",
+    "Limiter",
+    "RateLimiter",
+    "Unlimited",
+    "create_app",
+    "event_examples",
+    "guarded_protocol",
+    "load_keys",
+    "new_key",
+    "save_keys",
+    "uvicorn_config",
+]

@@ -1,0 +1,86 @@
+"""What the collector answers: verdicts, problems (RFC 9457), and their status."""
+
+import http
+
+import msgspec
+
+Headers = list[tuple[bytes, bytes]]
+
+SAFE_HEADERS: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),  # the key of a beacon is in its address
+]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Why the event at ``index`` of the request was refused; ``field`` is empty where all of it is meant."""
+
+    index: int
+    id: str | None
+    field: str
+    reason: str
+
+
+class Caution(msgspec.Struct, frozen=True):
+    """What the sender should know of an event that was stored."""
+
+    index: int
+    id: str
+    reason: str
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of the events of a request, every one of which is durable now."""
+
+    accepted: int
+    rejected: list[Verdict] = []
+    warnings: list[Caution] = []
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why nothing of a request was accepted."""
+
+    title: str
+    status: int
+    detail: str
+    trace_id: str
+    rejected: list[Verdict] = []
+
+
+class RefusedError(Exception):
+    """Ends a request with a 4xx or 5xx answer.
+
+    Attributes:
+        status: HTTP status.
+        detail: What is wrong and how to mend it.
+        headers: Headers that belong to the status.
+        rejected: Verdicts, where there are events to give them on.
+    """
+
+    def __init__(
+        self, status: int, detail: str, *, headers: Headers | None = None, rejected: list[Verdict] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers or []
+        self.rejected = rejected or []
+
+
+def problem_body(refused: RefusedError, trace_id: str) -> bytes:
+    """Returns the ``application/problem+json`` of a refusal."""
+    return msgspec.json.encode(
+        Problem(
+            title=http.HTTPStatus(refused.status).phrase,
+            status=refused.status,
+            detail=refused.detail,
+            trace_id=trace_id,
+            rejected=refused.rejected,
+        )
+    )
+
+
+def retry_later(status: int, detail: str, seconds: float) -> RefusedError:
+    """Returns a refusal that tells the sender when to try again."""
+    return RefusedError(status, detail, headers=[(b"retry-after", str(max(1, round(seconds + 0.5))).encode())])

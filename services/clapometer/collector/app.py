@@ -1,0 +1,145 @@
+"""The collector as an ASGI application: the events' path first, FastAPI behind it."""
+
+import datetime as dt
+import http
+from collections.abc import Callable, Mapping
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from clapometer.collector.answers import SAFE_HEADERS, RefusedError, problem_body
+from clapometer.collector.config import CollectorConfig
+from clapometer.collector.documentation import PAGE, PAGE_POLICY, STATIC, openapi_document
+from clapometer.collector.events import EventsEndpoint
+from clapometer.collector.head import Receive, Scope, Send, read_head
+from clapometer.collector.intake import Intake
+from clapometer.collector.keys import KeyRing
+from clapometer.collector.limiter import Limiter, RateLimiter, Unlimited
+from clapometer.collector.metrics import CollectorMetrics
+from clapometer.collector.resources import Resources
+from clapometer.eventlog import EventLog, GroupCommitter
+
+EVENTS_PATH = "/v1/events"
+
+
+class CollectorApp:
+    """Sends the events' path to its endpoint and everything else to FastAPI."""
+
+    def __init__(self, events: EventsEndpoint, api: FastAPI) -> None:
+        self.api = api
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] == "http" and scope["path"] == EVENTS_PATH and scope["method"] in {"POST", "OPTIONS"}:
+            await self._events(scope, receive, send)
+        else:
+            await self.api(scope, receive, send)
+
+
+def create_app(
+    config: CollectorConfig,
+    *,
+    log: EventLog,
+    committer: GroupCommitter,
+    keys: KeyRing,
+    tokens: Mapping[str, bytes],
+    clock: Callable[[], dt.datetime],
+    registry: CollectorRegistry | None = None,
+    limiter: Limiter | None = None,
+    version: str = "0",
+) -> CollectorApp:
+    """Returns the collector.
+
+    Args:
+        config: Its limits.
+        log: Asked for its room by ``/readyz``; everything is written through ``committer``.
+        committer: Makes blocks durable. Whoever made it closes it, after the server has drained.
+        keys: Who may send.
+        tokens: Secrets of impression tokens by key id, retired ones included until their last token expired.
+        clock: Returns the time in UTC.
+        registry: Where the metrics go; ``/metrics`` shows all of it.
+        limiter: How much each key may send; by default what ``config`` says.
+        version: Version of the product, for the documentation.
+    """
+    registry = registry or CollectorRegistry()
+    metrics = CollectorMetrics(registry, lambda: committer.pending_bytes)
+    intake = Intake(
+        config=config,
+        committer=committer,
+        keys=keys,
+        tokens=tokens,
+        limiter=limiter or _limiter(config),
+        metrics=metrics,
+    )
+    api = FastAPI(
+        title="Clapometer collector", version=version, docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False,
+    )  # fmt: skip
+    api.include_router(Resources(intake, clock).router())
+    _add_operations(api, log, intake, registry)
+    _add_documentation(api, clock)
+    api.add_exception_handler(HTTPException, _problem)
+    return CollectorApp(EventsEndpoint(intake, clock), api)
+
+
+def _limiter(config: CollectorConfig) -> Limiter:
+    if config.events_per_second is None:
+        return Unlimited()
+    return RateLimiter(config.events_per_second, config.burst_events)
+
+
+def _add_operations(api: FastAPI, log: EventLog, intake: Intake, registry: CollectorRegistry) -> None:
+    @api.get("/healthz", tags=["operations"], summary="The process answers")
+    async def healthz() -> Response:
+        return _json(200, {"status": "ok"})
+
+    @api.get("/readyz", tags=["operations"], summary="Events can be taken")
+    async def readyz() -> Response:
+        reasons = []
+        if log.fill_ratio() >= 1:
+            reasons.append("the event log is full")
+        if intake.failure is not None:
+            reasons.append(f"the last write to the event log failed: {intake.failure}")
+        if intake.keys.error is not None:
+            reasons.append(f"the API keys could not be read again: {intake.keys.error}")
+        return _json(503 if reasons else 200, {"status": "not ready" if reasons else "ready", "reasons": reasons})
+
+    @api.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_safe())
+
+
+def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
+    @api.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return _json(200, openapi_document(api, clock()))
+
+    @api.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return Response(PAGE, media_type="text/html", headers=_safe({"content-security-policy": PAGE_POLICY}))
+
+    api.mount("/docs/static", StaticFiles(directory=STATIC))
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    """Answers what no route takes, in the form of all other refusals."""
+    assert isinstance(error, HTTPException)
+    head = read_head(request.scope)
+    detail = (
+        f"{request.method} {request.url.path}: {http.HTTPStatus(error.status_code).phrase}; /docs lists what is here"
+    )
+    body = problem_body(RefusedError(error.status_code, detail), head.trace_id)
+    extra = {**(error.headers or {}), "traceparent": head.traceparent().decode()}
+    return Response(body, error.status_code, headers=_safe(extra), media_type="application/problem+json")
+
+
+def _json(status: int, content: object) -> Response:
+    return Response(msgspec.json.encode(content), status, headers=_safe(), media_type="application/json")
+
+
+def _safe(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**{name.decode(): value.decode() for name, value in SAFE_HEADERS}, **(extra or {})}

@@ -1,0 +1,46 @@
+"""Every limit of the collector, in one frozen value."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CollectorConfig:
+    """What the collector takes and refuses. Sizes are bytes, times seconds.
+
+    Attributes:
+        max_body_bytes: Longest body of a request as it travels.
+        max_decoded_bytes: Longest body after decompression.
+        max_beacon_bytes: Longest ``text/plain`` body, which is what ``sendBeacon`` posts.
+        max_events: Most events of one request.
+        max_depth: Deepest nesting of JSON arrays and objects.
+        max_ratio: How many times its compressed size a body may have, once beyond ``ratio_free_bytes``.
+        ratio_free_bytes: Decompressed size to which no ratio applies: a few alike events compress very well.
+        body_seconds: Longest time that the body of a request may take to arrive.
+        head_seconds: Longest time that its head may take, and a new connection may be silent.
+        max_head_bytes: Longest head (request line and headers) of a request.
+        keep_alive_seconds: How long an idle connection is kept.
+        max_connections: Most connections; beyond it requests are answered 503.
+        max_bytes_in_flight: Most bytes of bodies held at once, from arrival until they are durable.
+        retry_after_seconds: What 503 answers tell the sender to wait.
+        events_per_second: Rate that each key may keep up; ``None`` for no limit.
+        burst_events: How far a key may run ahead of that rate.
+        cors_origins: Origins whose pages may read answers; ``*`` for all. Those of the keys are added.
+    """
+
+    max_body_bytes: int = 1 << 20
+    max_decoded_bytes: int = 1 << 20
+    max_beacon_bytes: int = 64 << 10
+    max_events: int = 500
+    max_depth: int = 16
+    max_ratio: float = 20
+    ratio_free_bytes: int = 64 << 10
+    body_seconds: float = 10
+    head_seconds: float = 10
+    max_head_bytes: int = 32 << 10
+    keep_alive_seconds: int = 30
+    max_connections: int = 2_048
+    max_bytes_in_flight: int = 32 << 20
+    retry_after_seconds: int = 2
+    events_per_second: float | None = None
+    burst_events: int = 10_000
+    cors_origins: tuple[str, ...] = ("*",)

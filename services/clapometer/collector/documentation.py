@@ -1,0 +1,159 @@
+"""The OpenAPI document and the page that shows it, neither of which needs the internet."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from clapometer.collector.answers import Answer, Problem
+from clapometer.collector.content import MEDIA_TYPES, Media
+from clapometer.collector.examples import event_examples
+from clapometer.domain.events import (
+    BROWSER_EVENTS,
+    EVENT_TYPES,
+    ClipRegisteredData,
+    ClipWithdrawnData,
+    Event,
+)
+
+STATIC = Path(__file__).parent / "static"
+"""Swagger UI as its authors publish it (Apache-2.0), and the script that starts it."""
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Clapometer collector</title>
+<link rel="stylesheet" href="docs/static/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/static/swagger-ui-bundle.js"></script>
+<script src="docs/static/start.js"></script>
+</body>
+</html>
+"""
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_DESCRIPTION = """Takes events in and answers once they are durable.
+
+Events are [CloudEvents 1.0](https://cloudevents.io) in JSON; `(source, id)` is the identity of an event, so sending
+it again changes nothing. Each event of a request gets its own verdict: a bad one never costs the others.
+
+Keys: `cpk_…` keys may be published in a web page and send {browser}; `csk_…` keys are secret and send everything.
+Send the key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`; `navigator.sendBeacon`, which cannot set
+headers, posts `text/plain` with `?key=cpk_…` in the address. Impressions sent with a publishable key count only
+with the token that came with their slate."""
+
+_STATUSES = {
+    400: "A header or key is there twice",
+    401: "No key, or one that is unknown or expired",
+    403: "The key may not send this, or not from this page",
+    408: "The body took too long",
+    413: "The body is too long, unpacks to too much, or holds too many events",
+    415: "The content type or encoding is none of ours",
+    422: "No event could be accepted; `rejected` has a verdict on each",
+    429: "The key sends too much; `Retry-After` says how long to wait",
+    503: "The event log is full or away; send the same again after `Retry-After`",
+}
+
+
+def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
+    """Returns the OpenAPI 3.1 document: FastAPI's routes, the events' path, and every event type as a schema."""
+    names = ", ".join(f"`{kind.__struct_config__.tag}`" for kind in BROWSER_EVENTS)
+    document = get_openapi(
+        title=app.title, version=app.version, description=_DESCRIPTION.format(browser=names), routes=app.routes
+    )
+    schemas, components = msgspec.json.schema_components(
+        [Event, Answer, Problem, ClipRegisteredData, ClipWithdrawnData, *EVENT_TYPES],
+        ref_template="#/components/schemas/{name}",
+    )
+    event, answer, problem, clip, withdrawal = schemas[:5]
+    components["Event"] = event
+    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
+    document["components"]["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "A publishable or secret API key"},
+    }
+    document["security"] = [{"key": []}]
+    examples = event_examples(now)
+    paths = document["paths"]
+    paths["/v1/events"] = {"post": _events_operation(examples)}
+    optional_id = _without_required(components, clip, "clip_id")
+    _describe(paths["/v1/clips/{clip_id}"]["put"], optional_id, examples["clip_registered"]["data"])
+    withdrawn = {"reason": "rights", "scope": "duplicates"}
+    body = _without_required(components, withdrawal, "clip_id")
+    _describe(paths["/v1/clips/{clip_id}/withdrawal"]["post"], body, withdrawn)
+    _describe(paths["/v1/viewers/{viewer_id}"]["delete"], None, None)
+    for path in ("/v1/events", "/v1/clips/{clip_id}", "/v1/clips/{clip_id}/withdrawal", "/v1/viewers/{viewer_id}"):
+        for operation in paths[path].values():
+            operation["responses"] = _responses(answer, problem)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        paths[path]["get"]["security"] = []
+    return document
+
+
+def _events_operation(examples: dict[str, Any]) -> dict[str, Any]:
+    event = {"$ref": "#/components/schemas/Event"}
+    one_or_many = {"oneOf": [{"type": "array", "items": event, "maxItems": 500}, event]}
+    shown = {name: {"summary": name, "value": [value]} for name, value in examples.items()}
+    shown["all"] = {"summary": "one of each, in one request", "value": list(examples.values())}
+    content: dict[str, Any] = {}
+    for name, media in MEDIA_TYPES.items():
+        if media is Media.JSON:
+            schema: dict[str, Any] = one_or_many
+            content[name.decode()] = {"schema": schema, "examples": shown}
+        else:
+            content[name.decode()] = {"schema": {"type": "string"}}
+    single = {name: {"summary": name, "value": value} for name, value in examples.items()}
+    content["application/cloudevents+json"] = {"schema": event, "examples": single}
+    return {
+        "tags": ["events"],
+        "summary": "Send events",
+        "operationId": "send_events",
+        "description": "An array of events, a single event, NDJSON, or a beacon; plain, gzip or zstd.",
+        "security": [{"key": []}],
+        "parameters": [
+            {
+                "name": "key",
+                "in": "query",
+                "required": False,
+                "schema": {"type": "string"},
+                "description": "A publishable key, for beacons",
+            }
+        ],
+        "requestBody": {"required": True, "content": content},
+    }
+
+
+def _without_required(components: dict[str, Any], schema: dict[str, Any], name: str) -> dict[str, Any]:
+    """Returns an object schema in which ``name``, which the path gives, may be absent."""
+    full = components[schema["$ref"].rpartition("/")[2]]
+    return {**full, "required": [field for field in full["required"] if field != name]}
+
+
+def _describe(operation: dict[str, Any], schema: dict[str, Any] | None, example: dict[str, Any] | None) -> None:
+    operation["security"] = [{"key": []}]
+    if schema is not None:
+        given = {key: value for key, value in (example or {}).items() if key != "clip_id"}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": given}},
+        }
+
+
+def _responses(answer: dict[str, Any], problem: dict[str, Any]) -> dict[str, Any]:
+    refused = {"application/problem+json": {"schema": problem}}
+    return {
+        "202": {
+            "description": "Durable, save the events that `rejected` names",
+            "content": {"application/json": {"schema": answer}},
+        },
+        **{str(status): {"description": text, "content": refused} for status, text in _STATUSES.items()},
+    }

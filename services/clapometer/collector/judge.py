@@ -1,0 +1,125 @@
+"""Which events of a request a key may send, and how far its impressions can be trusted."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from clapometer.collector.answers import Answer, Caution, RefusedError, Verdict
+from clapometer.collector.keys import ApiKey
+from clapometer.domain import (
+    BROWSER_EVENTS,
+    Batch,
+    Event,
+    InputError,
+    RejectedEvent,
+    Trust,
+    encode_block,
+    encode_events,
+    impression_trust,
+    reject,
+)
+from clapometer.domain.events import Impression
+
+_CAUTIONS: dict[Trust, str] = {
+    "forged": "its token does not hold for this impression: stored, weighs 0; send the token as it was issued, "
+    "with the impression, clip, position, propensity and viewer that it was issued for",
+    "expired": "its token has expired: stored, weighs 0; send impressions when they happen",
+}
+_FORBIDDEN = "a publishable key may not send {}; send it from a server with a secret key"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A request's events after the key has been weighed.
+
+    Attributes:
+        events: The accepted ones, in their order.
+        rejected: The refused ones, by index.
+        forbidden: How many of those were refused because of the key alone.
+        trust: What holds for the impressions, save those in ``exceptions`` (by index among the accepted).
+        cautions: What the sender is told of accepted ones.
+        weightless: How many impressions bear a token that does not hold, by what is wrong with it.
+    """
+
+    events: list[Event]
+    rejected: list[RejectedEvent]
+    forbidden: int = 0
+    trust: Trust = "none"
+    exceptions: dict[int, Trust] = field(default_factory=dict)
+    cautions: list[Caution] = field(default_factory=list)
+    weightless: Mapping[Trust, int] = field(default_factory=dict)
+
+
+def judge(batch: Batch, key: ApiKey, tokens: Mapping[str, bytes], now: float) -> Judged:
+    """Returns the verdict on a batch that ``key`` sent at ``now`` (Unix seconds)."""
+    if key.kind == "secret":
+        return Judged(batch.events, batch.rejected, trust="key")
+    places = _places(batch)
+    events: list[Event] = []
+    forbidden: list[RejectedEvent] = []
+    trusts: dict[int, Trust] = {}
+    cautions: list[Caution] = []
+    for place, event in enumerate(batch.events):
+        if type(event) is Impression:
+            trust = impression_trust(key.tenant, event.data, tokens, now)
+            trusts[len(events)] = trust
+            if trust in _CAUTIONS:
+                cautions.append(Caution(places[place], event.id, _CAUTIONS[trust]))
+        elif type(event) not in BROWSER_EVENTS:
+            forbidden.append(_forbid(event, places[place]))
+            continue
+        events.append(event)
+    rejected = batch.rejected
+    if forbidden:
+        rejected = sorted([*rejected, *forbidden], key=lambda verdict: verdict.index or 0)
+    counts = Counter(trusts.values())
+    usual: Trust = max(trusts.values(), key=lambda trust: counts[trust], default="none")
+    exceptions = {index: trust for index, trust in trusts.items() if trust != usual}
+    weightless = {trust: counts[trust] for trust in _CAUTIONS if counts[trust]}
+    return Judged(events, rejected, len(forbidden), usual, exceptions, cautions, weightless)
+
+
+def block_of(judged: Judged, key: ApiKey, received_at: dt.datetime, trace_id: str) -> bytes:
+    """Returns the block that the request leaves in the event log."""
+    return encode_block(
+        encode_events(judged.events),
+        len(judged.events),
+        tenant=key.tenant,
+        received_at=received_at,
+        rejected=judged.rejected,
+        key_id=key.id,
+        trust=judged.trust,
+        exceptions=judged.exceptions,
+        trace_id=trace_id,
+    )
+
+
+def answer_of(judged: Judged) -> Answer:
+    """Returns what the sender is told once the block is durable.
+
+    Raises:
+        RefusedError: Every event was refused: 403 where only the key was in the way, else 422.
+    """
+    verdicts = [Verdict(letter.index or 0, letter.id, letter.field, letter.reason) for letter in judged.rejected]
+    if judged.events or not verdicts:
+        return Answer(len(judged.events), verdicts, judged.cautions)
+    if judged.forbidden == len(verdicts):
+        msg = "this key may not send any of these events; use a secret key, from a server"
+        raise RefusedError(403, msg, rejected=verdicts)
+    msg = f"none of the {len(verdicts)} events could be accepted; `rejected` says why and how to mend each"
+    raise RefusedError(422, msg, rejected=verdicts)
+
+
+def _places(batch: Batch) -> range | list[int]:
+    """Returns the index in the request of each accepted event."""
+    if not batch.rejected:
+        return range(len(batch.events))
+    refused = {letter.index for letter in batch.rejected}
+    total = len(batch.events) + len(batch.rejected)
+    return [index for index in range(total) if index not in refused]
+
+
+def _forbid(event: Event, place: int) -> RejectedEvent:
+    name = type(event).__struct_config__.tag
+    return reject(encode_events([event]).rstrip(), InputError(_FORBIDDEN.format(name), "type"), place)

@@ -1,0 +1,169 @@
+"""API keys: ``cpk_`` keys may be published in a web page, ``csk_`` keys are secret.
+
+A key is ``<prefix>_<id>_<secret>``. Of the secret only its SHA-256 is stored: it has 256 random bits, so there
+is no dictionary to try and nothing that a slow password hash would add but a delay on every request.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import hmac
+import os
+import secrets
+import tempfile
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from clapometer.domain import InputError
+
+KeyKind = Literal["publishable", "secret"]
+PREFIXES: dict[KeyKind, str] = {"publishable": "cpk", "secret": "csk"}
+_RELOAD_SECONDS = 1.0
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is known of a key; the key itself is not.
+
+    Attributes:
+        id: Public name of the key; it is part of the key, of blocks and of metrics.
+        kind: What it may do: ``publishable`` keys send what browsers send, ``secret`` keys everything.
+        sha256: Hash of the whole key, in hexadecimal.
+        tenant: Owner of all that is sent with it.
+        created: When it was made.
+        expires: From when on it is refused; never where absent.
+        origins: Where set, pages of other origins are refused.
+        name: What its owner calls it.
+    """
+
+    id: Annotated[str, Meta(pattern="^[a-z0-9]{4,40}$")]
+    kind: KeyKind
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    created: Annotated[dt.datetime, Meta(tz=True)]
+    tenant: Annotated[str, Meta(min_length=1, max_length=100)] = "default"
+    expires: Annotated[dt.datetime, Meta(tz=True)] | None = None
+    origins: tuple[str, ...] = ()
+    name: str = ""
+
+
+class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: tuple[ApiKey, ...] = ()
+
+
+def new_key(
+    kind: KeyKind,
+    *,
+    now: dt.datetime,
+    tenant: str = "default",
+    expires: dt.datetime | None = None,
+    origins: Iterable[str] = (),
+    name: str = "",
+) -> tuple[str, ApiKey]:
+    """Returns a new key, which is to be shown once and then forgotten, and the record of it to store."""
+    key_id = secrets.token_hex(6)
+    key = f"{PREFIXES[kind]}_{key_id}_{secrets.token_urlsafe(32)}"
+    record = ApiKey(
+        id=key_id,
+        kind=kind,
+        sha256=_digest(key),
+        created=now,
+        tenant=tenant,
+        expires=expires,
+        origins=tuple(origins),
+        name=name,
+    )
+    return key, record
+
+
+def load_keys(path: Path) -> tuple[ApiKey, ...]:
+    """Returns the keys of a JSON or TOML file, which holds them as a list named ``keys``.
+
+    Raises:
+        InputError: The file cannot be read, or an entry is not a key.
+    """
+    try:
+        text = path.read_bytes()
+        content = tomllib.loads(text.decode()) if path.suffix == ".toml" else msgspec.json.decode(text)
+        return msgspec.convert(content, _KeyFile).keys
+    except (OSError, ValueError) as error:  # msgspec's and tomllib's errors are ValueErrors
+        msg = f"{path.name} holds no API keys: {error}"
+        raise InputError(msg) from error
+
+
+def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:
+    """Replaces a JSON key file at once, readable by its owner alone."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(_KeyFile(tuple(keys))), indent=2) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+class KeyRing:
+    """The keys that are known now. With a file behind it, it follows the file's changes within a second.
+
+    A file that breaks while the collector runs leaves the last good keys in force; ``error`` then says why.
+    """
+
+    def __init__(self, keys: Iterable[ApiKey] = (), *, path: Path | None = None) -> None:
+        self.error: str | None = None
+        self._path = path
+        self._stamp = None if path is None else _stamp(path)
+        self._next_look = 0.0
+        self._install(keys if path is None else load_keys(path))
+
+    def find(self, key: str, now: dt.datetime) -> ApiKey | None:
+        """Returns the record of ``key``; ``None`` where it is unknown, wrong or expired."""
+        prefix, _, rest = key.partition("_")
+        record = self._by_id.get(rest.partition("_")[0])
+        # The id that finds the record is public; what is secret is compared as a hash, in constant time.
+        if record is None or not hmac.compare_digest(_digest(key), record.sha256) or prefix != PREFIXES[record.kind]:
+            return None
+        return None if record.expires is not None and now >= record.expires else record
+
+    def reload(self, seconds: float) -> None:
+        """Reads the file again if it changed; looks at most once a second by the clock ``seconds``."""
+        if self._path is None or seconds < self._next_look:
+            return
+        self._next_look = seconds + _RELOAD_SECONDS
+        stamp = _stamp(self._path)
+        if stamp == self._stamp and self.error is None:
+            return
+        try:
+            self._install(load_keys(self._path))
+        except InputError as error:
+            self.error = error.reason
+        else:
+            self.error = None
+            self._stamp = stamp
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """Every origin that some key names."""
+        return self._origins
+
+    def _install(self, keys: Iterable[ApiKey]) -> None:
+        self._by_id = {key.id: key for key in keys}
+        self._origins = frozenset(origin for key in self._by_id.values() for origin in key.origins)
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

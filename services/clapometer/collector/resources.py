@@ -1,0 +1,140 @@
+"""Clips and viewers as resources: each request becomes one event, with the same verdicts and durability."""
+
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+
+from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedError, Verdict, problem_body
+from clapometer.collector.content import Media, media_of
+from clapometer.collector.head import Head, read_head
+from clapometer.collector.intake import GoneError, Intake
+from clapometer.collector.keys import ApiKey
+from clapometer.domain import Batch, InputError, check_time, decode_event, reject
+
+_Fields = dict[str, msgspec.Raw]
+_FIELDS = msgspec.json.Decoder(_Fields)
+
+
+class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """An event whose data is still JSON; the decoder of events checks it."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    time: dt.datetime
+    data: _Fields
+
+
+class Resources:
+    """Turns requests on clips and viewers into events; all of them need a secret key."""
+
+    def __init__(self, intake: Intake, clock: Callable[[], dt.datetime]) -> None:
+        self._intake = intake
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """Returns the routes."""
+        router = APIRouter()
+
+        @router.put("/v1/clips/{clip_id}", tags=["clips"], summary="Register a clip")
+        async def put_clip(clip_id: str, request: Request) -> Response:
+            """The data of `clip_registered`. The same again is a duplicate; other data is a new version."""
+            return await self._respond(request, lambda head, key: self._register(clip_id, request, head, key))
+
+        @router.post("/v1/clips/{clip_id}/withdrawal", tags=["clips"], summary="Withdraw a clip")
+        async def withdraw_clip(clip_id: str, request: Request) -> Response:
+            """The data of `clip_withdrawn`: a reason and a scope."""
+            return await self._respond(request, lambda head, key: self._withdraw(clip_id, request, head, key))
+
+        @router.delete("/v1/viewers/{viewer_id}", tags=["viewers"], summary="Erase a viewer")
+        async def erase_viewer(viewer_id: str, request: Request) -> Response:
+            """Everything of the viewer is erased from the lake; what is left counts without a name."""
+            return await self._respond(request, lambda head, key: self._erase(viewer_id, head, key))
+
+        return router
+
+    async def _respond(self, request: Request, work: Callable[[Head, ApiKey], Awaitable[Answer]]) -> Response:
+        head = read_head(request.scope)
+        headers: Headers = [*SAFE_HEADERS, (b"traceparent", head.traceparent())]
+        try:
+            answer = await work(head, self._secret_key(head))
+        except RefusedError as refused:
+            status, body = refused.status, problem_body(refused, head.trace_id)
+            headers += [(b"content-type", b"application/problem+json"), *refused.headers]
+        except GoneError:
+            status, body = 400, b""  # nobody reads it
+        else:
+            status, body = 202, msgspec.json.encode(answer)
+            headers.append((b"content-type", b"application/json"))
+        self._intake.metrics.answers[status] += 1
+        response = Response(body, status)
+        response.raw_headers += headers
+        return response
+
+    def _secret_key(self, head: Head) -> ApiKey:
+        key = self._intake.authenticate(head, self._clock())
+        if key.kind != "secret":
+            msg = "this needs a secret key (csk_…), from a server; publishable keys may only POST /v1/events"
+            raise RefusedError(403, msg)
+        return key
+
+    async def _register(self, clip_id: str, request: Request, head: Head, key: ApiKey) -> Answer:
+        fields = await self._fields(clip_id, request, head)
+        # The id comes from the content, so that the same clip put twice is one event and a changed one another.
+        # An Idempotency-Key tells a return to an earlier version from a repeat of it.
+        salt = head.headers.get(b"idempotency-key", b"")
+        content = msgspec.json.encode([salt.decode("latin-1"), clip_id, sorted(fields.items())])
+        event_id = hashlib.sha256(content).hexdigest()
+        return await self._accept("/v1/clips", "clip_registered", event_id, fields, key=key, head=head)
+
+    async def _withdraw(self, clip_id: str, request: Request, head: Head, key: ApiKey) -> Answer:
+        fields = await self._fields(clip_id, request, head)
+        return await self._accept("/v1/clips", "clip_withdrawn", _unique(head), fields, key=key, head=head)
+
+    async def _erase(self, viewer_id: str, head: Head, key: ApiKey) -> Answer:
+        fields = {"viewer_id": msgspec.Raw(msgspec.json.encode(viewer_id))}
+        return await self._accept("/v1/viewers", "viewer_erased", _unique(head), fields, key=key, head=head)
+
+    async def _fields(self, clip_id: str, request: Request, head: Head) -> _Fields:
+        """Returns the fields of the body, with the ``clip_id`` of the path among them."""
+        if media_of(head.headers.get(b"content-type")) is not Media.JSON:
+            msg = "send the body as application/json"
+            raise RefusedError(415, msg)
+        body = await self._intake.body(head, request.receive, self._intake.config.max_body_bytes)
+        try:
+            fields = {name: msgspec.Raw(bytes(value)) for name, value in _FIELDS.decode(body).items()}
+            given = msgspec.json.decode(fields["clip_id"]) if "clip_id" in fields else clip_id
+        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+            msg = f"the body is not a JSON object: {error}; send the data of the event"
+            raise RefusedError(422, msg) from error
+        if given != clip_id:
+            verdict = Verdict(0, None, "clip_id", "differs from the clip in the path; leave it out of the body")
+            raise RefusedError(422, "the path names one clip and the body another", rejected=[verdict])
+        return {"clip_id": msgspec.Raw(msgspec.json.encode(clip_id)), **fields}
+
+    async def _accept(
+        self, source: str, name: str, event_id: str, fields: _Fields, *, key: ApiKey, head: Head
+    ) -> Answer:
+        now = self._clock()
+        event = _Envelope(id=event_id, source=source, type=f"clapometer.{name}.v1", time=now, data=fields)
+        raw = msgspec.json.encode(event)
+        try:
+            decoded = decode_event(raw, self._intake.config.max_depth)
+            check_time(decoded, now)
+        except InputError as error:
+            inner = InputError(error.reason, error.field.removeprefix("data."))
+            batch = Batch([], [reject(raw, inner, 0)])
+        else:
+            batch = Batch([decoded], [])
+        return await self._intake.accept(batch, key, now, head.trace_id)
+
+
+def _unique(head: Head) -> str:
+    """Returns the sender's ``Idempotency-Key``, or an id of our own: doing it twice does no harm."""
+    given = head.headers.get(b"idempotency-key", b"").decode("latin-1")
+    return hashlib.sha256(given.encode()).hexdigest() if given else str(uuid.uuid4())
