@@ -10,20 +10,27 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from clapometer.jobs.statements import statement
-from clapometer.lake.schema import OUTCOMES
 from tests.event_rows import Row, answer, at, events_table, impression
+
+from clapometer.lake import sql
+from clapometer.lake.schema import OUTCOMES
 
 
 def fold(rows: Sequence[Row], dates: Sequence[dt.date] | None = None, settled: Sequence[str] = ()) -> pa.Table:
     con = duckdb.connect()
     con.register("events", events_table(rows))
-    con.execute("CREATE TABLE refresh_dates AS SELECT DISTINCT CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date FROM events")
+    con.execute(
+        "CREATE TABLE refresh_dates AS SELECT DISTINCT CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date FROM events"
+    )
     if dates is not None:
-        con.execute("CREATE OR REPLACE TABLE refresh_dates AS SELECT unnest(CAST(? AS DATE[])) AS shown_date", [list(dates)])
-    con.execute("CREATE TABLE settled AS SELECT 'default' AS tenant, unnest(CAST(? AS VARCHAR[])) AS impression_id", [list(settled)])
-    return con.sql(f"SELECT * FROM ({statement('outcomes')}) ORDER BY tenant, impression_id").to_arrow_table().cast(OUTCOMES)
+        con.execute(
+            "CREATE OR REPLACE TABLE refresh_dates AS SELECT unnest(CAST(? AS DATE[])) AS shown_date", [list(dates)]
+        )
+    con.execute(
+        "CREATE TABLE settled AS SELECT 'default' AS tenant, unnest(CAST(? AS VARCHAR[])) AS impression_id",
+        [list(settled)],
+    )
+    return con.sql(f"SELECT * FROM ({sql('outcomes')}) ORDER BY tenant, impression_id").to_arrow_table().cast(OUTCOMES)
 
 
 def fold_one(*rows: Row) -> dict[str, Any]:
@@ -113,12 +120,14 @@ def test_each_reaction_has_its_column(reaction: str, column: str) -> None:
 
 def test_an_order_counts_once_as_it_was_last_sent() -> None:
     def paid(id_: str, seconds: float, value: float, order: str | None) -> Row:
-        return answer(
-            "converted", "i", id_, at(seconds), kind="purchase", value=value, currency="EUR", order_id=order
-        )
+        return answer("converted", "i", id_, at(seconds), kind="purchase", value=value, currency="EUR", order_id=order)
 
     outcome = fold_one(
-        impression("i"), paid("a", 1, 10.0, "o1"), paid("b", 2, 12.5, "o1"), paid("c", 3, 1.1, None), paid("d", 4, 2.2, None)
+        impression("i"),
+        paid("a", 1, 10.0, "o1"),
+        paid("b", 2, 12.5, "o1"),
+        paid("c", 3, 1.1, None),
+        paid("d", 4, 2.2, None),
     )
     assert outcome["purchased"] is True
     assert outcome["revenue"] == pytest.approx(15.8, abs=1e-9)
@@ -141,7 +150,9 @@ def test_amounts_of_two_currencies_are_not_added() -> None:
 
 def test_a_second_impression_with_the_same_id_is_a_replay() -> None:
     outcome = fold_one(
-        impression("i", "late", at(9), event="e2"), impression("i", "early", at(1), event="e1"), impression("i", "early", at(1), event="e1")
+        impression("i", "late", at(9), event="e2"),
+        impression("i", "early", at(1), event="e1"),
+        impression("i", "early", at(1), event="e1"),
     )
     assert outcome["clip_id"] == "early"
 
@@ -169,7 +180,7 @@ def test_only_the_dates_asked_for_are_folded_and_settled_impressions_are_left_wh
     assert folded["impression_id"].to_pylist() == ["b"]
 
 
-TIMES = st.integers(0, 4).map(lambda seconds: at(seconds))
+TIMES = st.integers(0, 4).map(at)
 IDS = st.integers(0, 5).map(str)
 EVENT = st.one_of(
     st.builds(
@@ -177,7 +188,9 @@ EVENT = st.one_of(
         st.integers(0, 2), st.sampled_from(["c1", "c2"]), TIMES, IDS, st.sampled_from(["token", "none"]),
     ),
     st.builds(
-        lambda n, e, time, ms, end: answer("watched", f"i{n}", f"w{e}", time, watched_ms=ms, total_ms=ms * 2, end_reason=end),
+        lambda n, e, time, ms, end: answer(
+            "watched", f"i{n}", f"w{e}", time, watched_ms=ms, total_ms=ms * 2, end_reason=end
+        ),
         st.integers(0, 2), IDS, TIMES, st.integers(0, 9), st.sampled_from(["ended", "heartbeat", None]),
     ),
     st.builds(
@@ -194,7 +207,7 @@ EVENT = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(rows=st.lists(EVENT, max_size=16), seed=st.integers(0, 2**16))
 def test_order_and_repetition_do_not_matter(rows: list[Row], seed: int) -> None:
     shuffled = rows + rows[: len(rows) // 2]

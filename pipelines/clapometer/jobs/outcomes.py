@@ -1,0 +1,157 @@
+"""Events to outcomes: folds again only the days that something new was said about."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from deltalake.exceptions import DeltaError
+
+from clapometer.lake import Lake, sql
+from clapometer.lake.tables import REWRITES
+
+FOLDED = "outcomes-of-events"
+"""Application transaction of ``outcomes``: the version of ``events`` that it was folded from."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RefreshReport:
+    """What a refresh of the outcomes did.
+
+    Attributes:
+        events_version: Snapshot of ``events`` that the outcomes now stand for.
+        outcomes_version: Their snapshot.
+        dates: Days that were folded again, in order.
+        rows: Outcomes of those days.
+    """
+
+    events_version: int
+    outcomes_version: int
+    dates: tuple[dt.date, ...]
+    rows: int
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Shows no progress."""
+
+
+def refresh_outcomes(
+    lake: Lake,
+    *,
+    events_version: int | None = None,
+    full: bool = False,
+    days_at_once: int = 7,
+    threads: int | None = None,
+    memory_limit: str | None = None,
+    progress: Progress = silent,
+) -> RefreshReport:
+    """Brings ``outcomes`` up to a snapshot of ``events``; the result does not depend on how often this is called.
+
+    Args:
+        lake: The lake.
+        events_version: Snapshot to fold; the latest where it is not given.
+        full: Fold every day, whatever was folded before.
+        days_at_once: Days folded in one query; memory, not the result, depends on it.
+        threads: For DuckDB.
+        memory_limit: For DuckDB, which spills to the lake's disk beyond it.
+        progress: Is told the days done.
+
+    Raises:
+        CommitConflictError: Another process refreshed at the same time; its result is as good.
+    """
+    version = lake.version("events") if events_version is None else events_version
+    folded = None if full else lake.txn("outcomes", FOLDED)
+    if folded is not None and folded >= version:
+        return RefreshReport(folded, lake.version("outcomes"), (), 0)
+    before = lake.version("outcomes")
+    with lake.connect({"events": version, "outcomes": before}, threads=threads, memory_limit=memory_limit) as con:
+        dates = _touch(con, lake, folded, version)
+        rows = _fold(con, lake, dates, version, rebuild=folded is None, step=days_at_once, progress=progress)
+    return RefreshReport(version, lake.version("outcomes"), tuple(dates), rows)
+
+
+def _touch(con: duckdb.DuckDBPyConnection, lake: Lake, folded: int | None, version: int) -> list[dt.date]:
+    """Creates the tables that the fold reads, limits ``events`` to what it needs, returns the days to fold."""
+    moved = None if folded is None else _moved_files(lake, folded, version)
+    if moved is None:  # nothing to build on: every day there is
+        con.execute(
+            "CREATE TEMP TABLE dates AS SELECT DISTINCT CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date "
+            "FROM memory.main.events WHERE type = 'impression' ORDER BY ALL"
+        )
+        con.execute("CREATE TEMP VIEW outcomes AS SELECT * FROM memory.main.outcomes WHERE false")
+    else:
+        for name, files in zip(("came", "gone"), moved, strict=True):
+            con.execute(f"CREATE TEMP VIEW {name} AS {_scan(files)}")
+        con.execute(f"CREATE TEMP TABLE touched AS {sql('outcomes_touched')}")
+        con.execute(f"CREATE TEMP TABLE dates AS {sql('outcomes_dates')}")
+    dates = [row[0] for row in con.execute("SELECT shown_date FROM dates").fetchall()]
+    # What answers an impression is received two days before its day at the earliest (outcomes.sql).
+    since = min(dates, default=dt.date.max) - dt.timedelta(days=2)
+    con.execute(f"CREATE TEMP VIEW events AS SELECT * FROM memory.main.events WHERE received_date >= DATE '{since}'")  # noqa: S608
+    con.execute("CREATE TEMP TABLE refresh_dates AS FROM dates")
+    con.execute(f"CREATE TEMP TABLE settled AS {sql('outcomes_settled')}")
+    return dates
+
+
+def _moved_files(lake: Lake, old: int, new: int) -> tuple[list[Path], list[Path]] | None:
+    """Returns the files that only the new and only the old snapshot has; None where the old one is forgotten."""
+    try:
+        before = set(lake.files("events", old))
+    except DeltaError:
+        return None
+    after = set(lake.files("events", new))
+    gone = sorted(before - after)
+    return (sorted(after - before), gone) if all(path.exists() for path in gone) else None
+
+
+def _scan(files: Sequence[Path]) -> str:
+    if not files:
+        return "SELECT * FROM memory.main.events WHERE false"
+    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
+    return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = true)"  # noqa: S608
+
+
+def _fold(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    dates: Sequence[dt.date],
+    version: int,
+    *,
+    rebuild: bool,
+    step: int,
+    progress: Progress,
+) -> int:
+    """Writes the outcomes of ``dates`` and commits them at once; returns how many there are."""
+    table = lake.table("outcomes")
+    table.refresh()
+    serial = (table.txn(REWRITES) or 0) + 1
+    actions = []
+    rows = 0
+    for done, days in enumerate(_batches(dates, step)):
+        progress("outcomes", done * step, len(dates))
+        con.execute(
+            "CREATE OR REPLACE TEMP TABLE refresh_dates AS SELECT unnest(CAST(? AS DATE[])) AS shown_date", [days]
+        )
+        con.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {sql('outcomes')}")
+        for day, count in con.execute("SELECT shown_date, count(*) FROM folded GROUP BY ALL ORDER BY ALL").fetchall():
+            values: dict[str, str | None] = {"shown_date": str(day)}
+            path = table.new_file(values)
+            con.execute(
+                f"COPY (SELECT * EXCLUDE (shown_date) FROM folded WHERE shown_date = DATE '{day}' "  # noqa: S608
+                f"ORDER BY tenant, clip_id, impression_id) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
+            )
+            actions.append(table.added(path, values))
+            rows += count
+    replaced = {str(day) for day in dates}
+    gone = [file for file in table.files() if rebuild or file.partition["shown_date"] in replaced]
+    table.commit([*actions, *table.removed(gone)], {FOLDED: version, REWRITES: serial})
+    progress("outcomes", len(dates), len(dates))
+    return rows
+
+
+def _batches(dates: Sequence[dt.date], step: int) -> Iterator[list[dt.date]]:
+    for start in range(0, len(dates), step):
+        yield list(dates[start : start + step])
