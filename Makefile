@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit browser study audit faults bench lock clean
+.PHONY: help setup demo test check unit browser kafka study audit faults bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -32,7 +32,12 @@ check: $(STAMP) ## Format, lint, types and layers
 browser: ## Chromium for the page tests
 	@scripts/need chromium chromium
 
-unit: $(STAMP) browser ## The tests alone
+kafka: ## Java and Apache Kafka (in .tools) for the tests with a real broker
+	@scripts/need java openjdk-17-jre-headless
+	@scripts/need mvn maven
+	@scripts/kafka-jars
+
+unit: $(STAMP) browser kafka ## The tests alone
 	$(BIN)/pytest -n 2 --dist loadfile
 
 lock: ## Resolve the dependencies again

@@ -1,0 +1,183 @@
+"""Records to a topic, acknowledged by all in-sync replicas, through kafka-python."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from kafka import KafkaProducer, errors
+from kafka.partitioner import Partitioner
+
+from clapometer.domain import LogFullError, TerminalError, TransientError
+from clapometer.eventlog.contract import Position
+from clapometer.eventlog.kafka.client import connect, describe, request_timeout_ms
+from clapometer.eventlog.kafka.records import Outgoing
+from clapometer.eventlog.kafka.settings import KafkaSettings
+
+BATCH_BYTES = 1 << 20
+"""Largest record batch that is put together: brokers take this much unless told otherwise."""
+LINGER_MS = 50
+"""A group is sent when all of it is there, not when its first block is."""
+
+
+class BlockProducer(Protocol):
+    """What an adapter to a Kafka client library gives the log."""
+
+    def send(self, records: Sequence[Outgoing]) -> list[Position]:
+        """Returns the position of each record once all of them are acknowledged.
+
+        Raises:
+            LogFullError: Too much is on its way already; nothing was sent.
+            TransientError: The broker is away; records of this call may or may not be in the topic.
+        """
+        ...
+
+    def ready(self) -> bool:
+        """Returns whether the broker answered last time, or does so now."""
+        ...
+
+    def close(self) -> None:
+        """Releases what the producer holds; twice is harmless."""
+        ...
+
+
+class Turns(Partitioner):  # type: ignore[misc]
+    """Gives each pack of records the next partition that has a leader."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+
+    def next_pack(self) -> None:
+        """Moves on to the next partition."""
+        self._turn += 1
+
+    def partition(self, topic: str, *_: object) -> int:
+        """Returns the partition of this pack; ``_`` ends with the cluster's metadata."""
+        cluster: Any = _[-1]
+        choices = sorted(cluster.available_partitions_for_topic(topic) or cluster.partitions_for_topic(topic))
+        return int(choices[self._turn % len(choices)])
+
+
+class _Producer(KafkaProducer):  # type: ignore[misc]
+    """A producer that can be given up: ``close`` alone waits for records that nobody waits for any more."""
+
+    def abandon(self) -> None:
+        self._sender.force_close()
+        try:
+            self.close(timeout=1)
+        except errors.KafkaTimeoutError:
+            return  # its thread sees the order when its socket times out
+
+
+class KafkaPythonProducer:
+    """Sends with acks=all and idempotence; after a failure it starts over with a new connection.
+
+    A new connection is a new producer id: what the old one had in flight may be in the topic once, what is sent
+    again is recognised by the loader. Threads may share it.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._producer: _Producer | None = None
+        self._turns = Turns()
+        self._closed = False
+        self._underway = 0
+
+    def send(self, records: Sequence[Outgoing]) -> list[Position]:
+        """Returns the position of each record once all of them are acknowledged."""
+        if not records:
+            return []
+        size = sum(len(record.value) for record in records)
+        with self._lock:
+            if self._underway and self._underway + size > self._settings.buffer_bytes:
+                msg = f"{self._underway} bytes are on their way to Kafka already"
+                raise LogFullError(msg)
+            self._underway += size
+        try:
+            return self._send(records)
+        finally:
+            with self._lock:
+                self._underway -= size
+
+    def ready(self) -> bool:
+        """Returns whether a connection is there, or can be made now."""
+        try:
+            with self._lock:
+                self._connected()
+        except TransientError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self._lock:
+            self._closed = True
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.abandon()
+
+    def _send(self, records: Sequence[Outgoing]) -> list[Position]:
+        producer = None
+        try:
+            with self._lock:
+                producer = self._connected()
+                futures = self._enqueue(producer, records)
+            producer.flush(self._settings.timeout_ms / 1000 + 1)
+            return [_position(future.get(timeout=1)) for future in futures]
+        except errors.KafkaError as error:
+            self._give_up(producer)
+            msg = f"Kafka has not acknowledged {len(records)} records of {self._settings.topic}: {describe(error)}"
+            if isinstance(error, errors.KafkaTimeoutError):
+                msg += "; the broker is away, or the topic is missing (clapometer log init makes it)"
+            raise TransientError(msg) from error
+
+    def _enqueue(self, producer: _Producer, records: Sequence[Outgoing]) -> list[Any]:
+        """Hands the records over, in packs that go to one partition each."""
+        futures = []
+        size = BATCH_BYTES
+        for record in records:
+            if size + len(record.value) > BATCH_BYTES:
+                self._turns.next_pack()
+                size = 0
+            size += len(record.value)
+            futures.append(producer.send(self._settings.topic, record.value, headers=record.headers))
+        return futures
+
+    def _connected(self) -> _Producer:
+        if self._closed:
+            msg = "the event log is closed"
+            raise TerminalError(msg)
+        if self._producer is None:
+            self._producer = connect(_Producer, self._settings, **producer_options(self._settings, self._turns))
+        return self._producer
+
+    def _give_up(self, producer: _Producer | None) -> None:
+        with self._lock:
+            if producer is None or self._producer is not producer:
+                return
+            self._producer = None
+        producer.abandon()
+
+
+def producer_options(settings: KafkaSettings, turns: Turns) -> dict[str, object]:
+    """Returns the options that make a write durable, in order and bounded in time and memory."""
+    return {
+        "acks": "all",
+        "metrics_enabled": False,
+        "enable_idempotence": True,
+        "compression_type": None if settings.compression == "none" else settings.compression,
+        "partitioner": turns,
+        "batch_size": BATCH_BYTES,
+        "max_request_size": settings.max_block_bytes + BATCH_BYTES,
+        "linger_ms": LINGER_MS,
+        "delivery_timeout_ms": max(settings.timeout_ms, request_timeout_ms(settings) + LINGER_MS),
+        "max_block_ms": settings.connect_ms,
+        "allow_auto_create_topics": False,
+    }
+
+
+def _position(metadata: Any) -> Position:
+    if metadata.offset < 0:
+        msg = "the broker has the record but does not say where"
+        raise errors.KafkaError(msg)
+    return Position(metadata.partition, metadata.offset)

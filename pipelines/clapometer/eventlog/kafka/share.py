@@ -1,0 +1,123 @@
+"""Which partitions this loader reads, when several loaders share a topic.
+
+The consumer group only hands out partitions. Offsets are never committed to it, and it is no lock: a loader that
+stalls may go on believing for a moment that it owns what another one reads already. Exactly once rests on the
+lake, whose commit names the offset it starts from and is refused if another loader has committed past it.
+"""
+
+import threading
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.structs import MemberState
+
+from clapometer.domain import TerminalError, TransientError
+from clapometer.eventlog.kafka.client import connect, translated
+from clapometer.eventlog.kafka.settings import KafkaSettings
+
+SESSION_MS = 10_000
+"""A loader that died is noticed after this long."""
+POLL_MS = 50
+
+
+class Share(NamedTuple):
+    """The partitions that a loader owns in one generation of the group."""
+
+    generation: int
+    partitions: tuple[int, ...]
+
+
+class PartitionShare:
+    """Membership of one loader in the group; call :meth:`owned` at least every few minutes.
+
+    It never fetches a record: assigned partitions are paused at once.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._consumer: Any = None
+        self._closed = False
+        self._owned: set[int] = set()
+
+    def share(self) -> Share:
+        """Returns what this loader owns now; nothing while the group is being rearranged.
+
+        Raises:
+            TransientError: The broker is away; what was owned is not any more.
+        """
+        with self._lock:
+            consumer = self._joined()
+            try:
+                with translated(f"consumer group {self._settings.group}"):
+                    consumer.poll(timeout_ms=POLL_MS)
+                    member = consumer.group_metadata()
+            except TransientError:
+                self._drop()
+                raise
+            if member.state != MemberState.STABLE:
+                return Share(-1, ())
+            return Share(member.generation_id, tuple(sorted(self._owned)))
+
+    def owned(self) -> list[int]:
+        """Returns the partitions this loader owns now; empty while the group is being rearranged."""
+        return list(self.share().partitions)
+
+    def holds(self, partitions: Iterable[int]) -> bool:
+        """Returns whether all of ``partitions`` are owned now: ask before a commit, to spare a refused one."""
+        try:
+            return set(partitions) <= set(self.share().partitions)
+        except TransientError:
+            return False
+
+    def close(self) -> None:
+        """Leaves the group, so that others take over at once."""
+        with self._lock:
+            self._closed = True
+            self._drop()
+
+    def _joined(self) -> Any:
+        if self._closed:
+            msg = "the membership is closed"
+            raise TerminalError(msg)
+        if self._consumer is None:
+            self._consumer = connect(KafkaConsumer, self._settings, **_options(self._settings))
+            self._consumer.subscribe([self._settings.topic], listener=_Listener(self._consumer, self._owned))
+        return self._consumer
+
+    def _drop(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._owned.clear()
+        if consumer is not None:
+            with translated("leaving the group"):
+                consumer.close(autocommit=False, timeout_ms=2000)
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Keeps the set of owned partitions, and keeps them from being fetched."""
+
+    def __init__(self, consumer: Any, owned: set[int]) -> None:
+        self._consumer = consumer
+        self._owned = owned
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        self._owned.difference_update(at.partition for at in revoked)
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        self._owned.update(at.partition for at in assigned)
+        self._consumer.pause(*self._consumer.assignment())
+
+
+def _options(settings: KafkaSettings) -> dict[str, object]:
+    return {
+        "group_id": settings.group,
+        "enable_auto_commit": False,
+        "metrics_enabled": False,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": SESSION_MS,
+        "heartbeat_interval_ms": SESSION_MS // 4,
+        "partition_assignment_strategy": (StickyPartitionAssignor,),
+        "allow_auto_create_topics": False,
+    }
