@@ -29,7 +29,7 @@ def conversions(
     chance = expit(world.clips.appeal[log.clip]) * ~log.bot
     if not chance.any():
         return
-    chosen = np.flatnonzero(random.random(len(log)) < share * chance / chance.mean())
+    chosen = np.flatnonzero(random.random(len(log)) < share * chance / chance[~log.bot].mean())
     kinds = random.choice(len(_KINDS), len(chosen), p=_KIND_SHARES)
     values = np.round(np.exp(random.normal(3.0, 0.6, len(chosen))), 2)
     for row, kind, value in zip(chosen.tolist(), kinds.tolist(), values.tolist(), strict=True):

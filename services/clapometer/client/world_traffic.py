@@ -14,7 +14,7 @@ from clapometer.client.prompt_texts import PromptText, write_prompts
 from clapometer.client.world_catalogue import registrations
 from clapometer.client.world_extras import conversions, votes
 from clapometer.client.world_views import Signing, ViewWriter
-from clapometer.domain import Event
+from clapometer.domain import Event, InputError
 from clapometer.simulation import EngagementLog, World, WorldConfig, build_world, simulate_log
 
 CHUNK = 5_000
@@ -87,8 +87,12 @@ def build_traffic(config: WorldConfig, options: TrafficOptions) -> WorldTraffic:
     """Returns the traffic of a world: the same arguments give the same events with the same ids.
 
     ``options.until`` moves the times only: the ids stay.
+
+    Raises:
+        InputError: The world is so small that some day would have nothing to show, or nobody to show it to.
     """
     world = build_world(config, options.seed)
+    _check_first_day(world)
     named = json.dumps({"config": dataclasses.asdict(config), "seed": options.seed}, sort_keys=True)
     return WorldTraffic(
         world=world,
@@ -102,3 +106,13 @@ def build_traffic(config: WorldConfig, options: TrafficOptions) -> WorldTraffic:
 def _rows(log: EngagementLog, start: int, stop: int) -> EngagementLog:
     """Returns a part of the log without copying it."""
     return EngagementLog(**{name: getattr(log, name)[start:stop] for name in EngagementLog.__slots__})
+
+
+def _check_first_day(world: World) -> None:
+    config = world.config
+    if config.n_sessions < config.n_days:
+        msg = f"fewer than one a day; give at least {config.n_days}"
+        raise InputError(msg, "sessions")
+    if not (world.clips.published & (world.clips.published_day == 0)).any():
+        msg = "so few that there is no clip to show on the first day; give more, or fewer days or models"
+        raise InputError(msg, "prompts")
