@@ -151,6 +151,19 @@ RANKINGS = pa.schema(
 """``effect`` is the difference from the mean item in label units per impression under uniform exposure,
 ``value`` its expected label; both with 95 % intervals. An item that cannot be ranked has a reason, no number."""
 
+CONTRASTS = pa.schema(
+    [
+        ("run_id", pa.string()), ("tenant", pa.string()), ("subject", pa.string()), ("segment", pa.string()),
+        ("segment_value", pa.string()), ("left_item", pa.string()), ("right_item", pa.string()),
+        ("difference", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("p_left", pa.float64()),
+        ("tier", pa.string()),
+    ]
+)  # fmt: skip
+"""Differences of two items' effects with 95 % intervals from their joint covariance, each pair of items once.
+
+Of model versions and templates, where a ranking has at most 200 of them; a row per pair suffices, as the other
+direction is its negative."""
+
 COMPARISONS = pa.schema(
     [
         ("run_id", pa.string()), ("tenant", pa.string()), ("rule", pa.string()), ("prompt_id", pa.string()),
@@ -163,7 +176,9 @@ COMPARISONS = pa.schema(
 
 RUNS = pa.schema(
     [
-        ("run_id", pa.string()), ("tenant", pa.string()), ("status", pa.string()), ("trigger", pa.string()),
+        ("run_id", pa.string()), ("tenant", pa.string()),
+        ("status", pa.string()),  # succeeded, failed
+        ("trigger", pa.string()),
         ("started_at", TIMESTAMP), ("finished_at", TIMESTAMP), ("code_version", pa.string()),
         ("rule", pa.string()), ("estimator", pa.string()), ("parameters", pa.string()), ("seed", pa.int64()),
         ("snapshot", pa.string()), ("excluded", pa.string()), ("outcomes", pa.int64()), ("result_hash", pa.string()),
@@ -179,6 +194,7 @@ TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "outcomes": (OUTCOMES, ("shown_date",)),
     "comparisons": (COMPARISONS, ()),
     "rankings": (RANKINGS, ()),
+    "contrasts": (CONTRASTS, ()),
     "runs": (RUNS, ()),
 }
 """Every table with its partition columns."""

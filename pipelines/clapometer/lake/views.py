@@ -28,6 +28,7 @@ TABLE_COMMENTS = {
     "outcomes": "One row per impression: everything it came to.",
     "comparisons": "Preference labels: two clips of one prompt, and how likely the left one is better.",
     "rankings": "Every ranking ever made; rankings_current has the latest.",
+    "contrasts": "Differences between two ranked items, with intervals from their joint covariance.",
     "runs": "What made a ranking: enough to make it again.",
 }
 
