@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from clapometer.domain import InputError
@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     log: str = Field("embedded", description="event log: `embedded`, or `kafka://host:port/topic?…`")
+    kafka_password: SecretStr | None = Field(None, description="password of SASL; the rest is in the address")
     log_folder: Path = Field(Path("log"), description="folder of the embedded event log")
     log_max_bytes: int = Field(16 * 2**30, ge=2**24, description="size at which the embedded log answers 503, in bytes")
     log_retention_seconds: int = Field(
@@ -36,7 +37,8 @@ class Settings(BaseSettings):
     )
     lake: Path = Field(Path("lake"), description="folder of the lake; holds clapometer.duckdb")
     engine: Literal["duckdb"] = Field("duckdb", description="what runs the label pipeline")
-    keys_file: Path = Field(Path("clapometer-keys.json"), description="hashed API keys and token secrets")
+    keys_file: Path = Field(Path("clapometer-keys.json"), description="API keys, hashed")
+    tokens_file: Path = Field(Path("clapometer-tokens.json"), description="secrets of impression tokens; keep private")
     host: str = Field("127.0.0.1", description="address that collector and serving listen on")
     collector_port: Port = Field(8480, description="port of the collector; 0 lets the system choose")
     serving_port: Port = Field(8481, description="port of serving; 0 lets the system choose")

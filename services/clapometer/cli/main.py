@@ -1,0 +1,45 @@
+"""The ``clapometer`` command. Each command imports what it needs when it runs, so that help is quick."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from clapometer.cli import config, keys, services
+from clapometer.domain import ClapometerError, InputError
+
+app = typer.Typer(
+    name="clapometer",
+    help="Turns what viewers do with generated clips into preference labels and true rankings.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(rich_help_panel="Run")(services.up)
+app.command(rich_help_panel="Run")(services.collect)
+app.command(rich_help_panel="Run")(services.load)
+app.command(rich_help_panel="Run")(services.schedule)
+app.command(rich_help_panel="Run")(services.serve)
+app.add_typer(keys.app, name="keys", rich_help_panel="Set up")
+app.command(name="config", rich_help_panel="Set up")(config.show)
+
+
+def main() -> None:
+    """Runs the command line; an error that a user can mend is one line on standard error.
+
+    Exit codes: 0 done, 1 failed, 2 the input or a setting is wrong.
+    """
+    try:
+        app()
+    except InputError as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False)
+        sys.exit(2)
+    except ClapometerError as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

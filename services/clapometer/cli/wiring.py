@@ -1,0 +1,78 @@
+"""Builds objects from the settings: the one place where configuration becomes things."""
+
+import datetime as dt
+import importlib.metadata
+import os
+import signal
+import threading
+
+from clapometer.collector import KeyRing, save_keys
+from clapometer.domain import InputError
+from clapometer.eventlog import EmbeddedLog, EventLog
+from clapometer.settings import Settings
+from clapometer.token_secrets import TokenSecrets, load_token_secrets
+
+PARENT_POLL_SECONDS = 1.0
+
+
+def utc_now() -> dt.datetime:
+    """Returns the time in UTC: the one clock of the services."""
+    return dt.datetime.now(dt.UTC)
+
+
+def version() -> str:
+    """Returns the version of the installed product."""
+    return importlib.metadata.version("clapometer")
+
+
+def open_log(settings: Settings) -> EventLog:
+    """Returns the event log that the settings name.
+
+    Raises:
+        InputError: The ``log`` setting is not of a known form.
+    """
+    if settings.log == "embedded":
+        settings.log_folder.mkdir(parents=True, exist_ok=True)
+        return EmbeddedLog(settings.log_folder, max_bytes=settings.log_max_bytes)
+    if settings.log.startswith("kafka://"):
+        from clapometer.eventlog.kafka import KafkaLog, parse_kafka_url
+
+        password = None if settings.kafka_password is None else settings.kafka_password.get_secret_value()
+        return KafkaLog(parse_kafka_url(settings.log, password=password))
+    msg = f"{settings.log!r} is neither `embedded` nor kafka://host:port/topic"
+    raise InputError(msg, "log")
+
+
+def open_keys(settings: Settings) -> KeyRing:
+    """Returns the API keys, which follow the changes of their file; makes an empty file where there is none."""
+    if not settings.keys_file.exists():
+        settings.keys_file.parent.mkdir(parents=True, exist_ok=True)
+        save_keys(settings.keys_file, ())
+    return KeyRing(path=settings.keys_file)
+
+
+def open_token_secrets(settings: Settings) -> TokenSecrets:
+    """Returns the secrets of impression tokens; makes the first one."""
+    return load_token_secrets(settings.tokens_file)
+
+
+def stop_on_signals() -> threading.Event:
+    """Returns an event that SIGTERM and SIGINT set, for loops that drain and end."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def end_with_parent() -> None:
+    """Makes this process ask itself to end once its parent is gone, so that no part outlives ``up``."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        never = threading.Event()
+        while not never.wait(PARENT_POLL_SECONDS):
+            if os.getppid() != parent:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -1,0 +1,89 @@
+"""The secrets that sign impression tokens, in a file that its owner alone can read."""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from clapometer.domain import InputError
+
+_SECRET_BYTES = 32
+
+
+class TokenSecrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Secrets by key id, in hexadecimal; ``current`` signs, the others still verify.
+
+    A retired secret stays until its last token has expired.
+    """
+
+    current: str
+    keys: dict[str, str]
+
+    def verifying(self) -> Mapping[str, bytes]:
+        """Returns the secrets by key id as bytes."""
+        return {key_id: bytes.fromhex(secret) for key_id, secret in self.keys.items()}
+
+    def signing(self) -> tuple[str, bytes]:
+        """Returns the key id and the secret that sign new tokens."""
+        return self.current, bytes.fromhex(self.keys[self.current])
+
+
+def load_token_secrets(path: Path) -> TokenSecrets:
+    """Returns the secrets of ``path``; makes the file with a fresh one where there is none.
+
+    Raises:
+        InputError: The file is there but holds no secrets.
+    """
+    if not path.exists():
+        _create(path)
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=TokenSecrets)
+        found.signing()
+        found.verifying()
+    except (ValueError, KeyError) as error:
+        msg = f"{path.name} holds no token secrets ({error}); restore it, or remove it to make all tokens void"
+        raise InputError(msg, "tokens_file") from error
+    return found
+
+
+def rotate_token_secrets(path: Path) -> TokenSecrets:
+    """Adds a fresh secret that signs from now on, keeps the others for verifying, and returns all."""
+    old = load_token_secrets(path)
+    key_id, secret = _fresh()
+    new = TokenSecrets(current=key_id, keys={**old.keys, key_id: secret})
+    _write(path, new)
+    return new
+
+
+def _fresh() -> tuple[str, str]:
+    return secrets.token_hex(4), secrets.token_hex(_SECRET_BYTES)
+
+
+def _create(path: Path) -> None:
+    """Makes the file; of several processes that try at once, one wins and all read the same."""
+    key_id, secret = _fresh()
+    temporary = _private(path, TokenSecrets(current=key_id, keys={key_id: secret}))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
+
+
+def _write(path: Path, content: TokenSecrets) -> None:
+    _private(path, content).replace(path)
+
+
+def _private(path: Path, content: TokenSecrets) -> Path:
+    """Writes ``content`` durably beside ``path``, readable by its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.encode(content))
+        file.flush()
+        os.fsync(file.fileno())
+    return temporary
