@@ -110,8 +110,11 @@ def watch_time(watch: Watch, watched_ms: Floats, total_ms: Floats, duration_ms: 
     """Returns what `watched_sql` computes."""
     unique = np.nan_to_num(np.asarray(watched_ms, float))
     if watch.measure == "unique":
-        return np.minimum(unique, duration_ms)
-    return np.minimum(np.maximum(unique, np.nan_to_num(np.asarray(total_ms, float))), watch.max_plays * duration_ms)
+        once: Floats = np.minimum(unique, duration_ms)
+        return once
+    played = np.maximum(unique, np.nan_to_num(np.asarray(total_ms, float)))
+    capped: Floats = np.minimum(played, watch.max_plays * duration_ms)
+    return capped
 
 
 def count_watches(duration_bin: Ints, ratio_bin: Ints, weight: Floats | None = None) -> WatchCounts:
@@ -151,6 +154,7 @@ def fit_watch_quantiles(counts: WatchCounts, watch: Watch) -> WatchQuantiles:
 def _neighbours(bins: Ints, size: Floats, k: int, needed: float) -> Floats:
     """Weights of the bins around bin ``k``: the narrowest triangle that holds ``needed`` impressions."""
     distance = np.abs(bins - bins[k]).astype(np.float64)
+    mix: Floats = np.ones(len(bins))
     for reach in np.unique(distance) + 1.0:
         mix = np.maximum(0.0, 1.0 - distance / reach)
         if mix @ size >= needed:

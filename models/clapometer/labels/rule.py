@@ -24,7 +24,7 @@ Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Hours = Annotated[float, Meta(ge=0, le=24 * 366)]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
-_AT = re.compile(r" - at `(?:key in `)?\$\.?([^`]*)`$")
+_AT = re.compile(r" - at `(?:key` in `)?\$\.?([^`]*)`$")
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

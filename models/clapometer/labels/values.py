@@ -114,7 +114,7 @@ def signal_values(rule: LabelRule, columns: Mapping[str, ArrayLike]) -> dict[str
 def label_values(rule: LabelRule, columns: Mapping[str, ArrayLike]) -> Floats:
     """Returns what `label_sql` computes, for columns in memory; see `signal_values` for them."""
     values = signal_values(rule, columns)
-    total: Floats = sum((getattr(rule.weights, name) * value for name, value in values.items()), np.float64(0.0))
+    total: Floats = np.sum([getattr(rule.weights, name) * value for name, value in values.items()], axis=0)
     return rule.scale * total
 
 
