@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from clapometer.client.event_rows import RowDecoder
 from clapometer.client.row_readers import Row, read_rows
 from clapometer.domain import Event, InputError, decode_event
@@ -70,6 +72,16 @@ class EventFile:
                 self.first_at = event.time if self.first_at is None else min(self.first_at, event.time)
                 self.last_at = event.time if self.last_at is None else max(self.last_at, event.time)
                 yield event
+
+    def shifted(self, ends_at: dt.datetime) -> Iterator[Event]:
+        """Yields the events moved in time so that the latest is at ``ends_at``; reads the file twice."""
+        for _ in self.events():
+            pass
+        if self.last_at is None:
+            return
+        shift = ends_at - self.last_at
+        for event in self.events():
+            yield msgspec.structs.replace(event, time=event.time + shift, sentat=None)
 
     def _event(self, row: Row, decoder: RowDecoder) -> Event:
         if isinstance(row, InputError):

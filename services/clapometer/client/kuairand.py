@@ -39,6 +39,7 @@ class KuaiRandCounts:
         repeated: Those sent that repeat viewer, video and time of an earlier one: duplicates on arrival.
         repeated_images: The same among the image posts.
         clips: Different videos sent.
+        events: Events that are sent.
         last_at: When the last impression was.
     """
 
@@ -47,6 +48,7 @@ class KuaiRandCounts:
     repeated: int
     repeated_images: int
     clips: int
+    events: int
     last_at: dt.datetime
 
 
@@ -87,11 +89,19 @@ class KuaiRand:
             self._database.execute(_sql("kuairand_no_videos"))
         else:
             self._read("kuairand_videos", features)
-        total, images, repeated, repeated_images, clips, last_ms = next(self._fetch("kuairand_counts"))
+        total, images, repeated, repeated_images, clips, extra, last_ms = next(self._fetch("kuairand_counts"))
         if not total:
             msg = "holds no row"
             raise InputError(msg, str(reactions))
-        self.counts = KuaiRandCounts(total, images, repeated, repeated_images, clips, _instant(last_ms))
+        self.counts = KuaiRandCounts(
+            rows=total,
+            images=images,
+            repeated=repeated,
+            repeated_images=repeated_images,
+            clips=clips,
+            events=clips + 3 * (total - images) + extra,
+            last_at=_instant(last_ms),
+        )
 
     def _read(self, statement: str, path: Path) -> None:
         if not path.is_file():

@@ -13,7 +13,7 @@ from clapometer.client.ids import IdSpace
 from clapometer.client.prompt_texts import PromptText, write_prompts
 from clapometer.client.world_catalogue import registrations
 from clapometer.client.world_extras import conversions, votes
-from clapometer.client.world_views import Signing, ViewWriter
+from clapometer.client.world_views import REACTIONS, Signing, ViewWriter
 from clapometer.domain import Event, InputError
 from clapometer.simulation import EngagementLog, World, WorldConfig, build_world, simulate_log
 
@@ -69,6 +69,12 @@ class WorldTraffic:
         midnight = self.options.until.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return midnight - dt.timedelta(days=self.world.config.n_days)
 
+    @property
+    def n_events(self) -> int:
+        """How many events there are, but for conversions and votes that find no pair."""
+        reactions = sum(int(getattr(self.log, name).sum()) for name in REACTIONS)
+        return int(self.world.clips.published.sum()) + 2 * len(self.log) + reactions + self.options.votes
+
     def registrations(self) -> Iterator[Event]:
         """Yields the registrations alone."""
         return registrations(self.world, self.prompts, self.ids, source=self.source, starts_at=self.starts_at)
@@ -76,6 +82,10 @@ class WorldTraffic:
     def events(self) -> Iterator[Event]:
         """Yields every event: registrations, then what viewers did by day, then conversions and votes."""
         yield from self.registrations()
+        yield from self.engagement()
+
+    def engagement(self) -> Iterator[Event]:
+        """Yields all but the registrations: what a publishable key may send."""
         writer = ViewWriter(self.world, self.ids, self.source, self.starts_at, self.options.signing)
         for start in range(0, len(self.log), CHUNK):
             yield from writer.write(_rows(self.log, start, start + CHUNK), start)

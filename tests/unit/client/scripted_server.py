@@ -1,5 +1,6 @@
 """A small HTTP server that answers by a script: what a network and a busy server do to a sender."""
 
+import contextlib
 import gzip
 import http.server
 import json
@@ -75,7 +76,8 @@ def scripted_server(*script: Answer, closed_gate: bool = False) -> Iterator[Scri
             for name, value in {**answer.headers, "content-length": str(len(payload))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(payload)
+            with contextlib.suppress(ConnectionError):  # the sender may have been cancelled
+                self.wfile.write(payload)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -167,3 +167,12 @@ def test_reading_a_file_again_counts_again(tmp_path: Path) -> None:
     source = file(tmp_path / "e.csv", one_row() + "x\n")
     assert len(list(source.events())) == len(list(source.events())) == 1
     assert (source.rows, source.n_bad, len(source.bad)) == (2, 1, 1)
+
+
+def test_shifted_events_end_when_asked_and_keep_their_distances(tmp_path: Path) -> None:
+    source = file(tmp_path / "e.csv", CSV)
+    moment = dt.datetime(2027, 1, 1, tzinfo=dt.UTC)
+    moved = list(source.shifted(moment))
+    assert [(moment - event.time).seconds for event in moved] == [3, 2, 1, 0]
+    assert [event.id for event in moved] == [event.id for event in source.events()]
+    assert list(file(tmp_path / "none.csv", "type,id,time\n").shifted(moment)) == []

@@ -46,6 +46,7 @@ def test_every_event_of_a_sane_row_is_accepted(sample: Path) -> None:
 
 def test_what_is_dropped_and_what_repeats_is_counted(sample: Path) -> None:
     counts = KuaiRand(sample).counts
+    assert counts.events == len(sent(KuaiRand(sample)))
     assert (counts.rows, counts.images, counts.repeated, counts.clips) == (4, 1, 1, 2)
 
 

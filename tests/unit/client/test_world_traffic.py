@@ -155,3 +155,13 @@ def test_prompts_differ_and_read_alike_for_the_same_seed() -> None:
 def test_a_world_with_empty_days_is_refused(size: dict[str, int], field: str) -> None:
     with pytest.raises(InputError, match=field):
         traffic(config=WorldConfig(**{"n_viewers": 50} | size))
+
+
+def test_the_number_of_events_is_known_before_they_are_made(sent: list[Event]) -> None:
+    plan = traffic(votes=20)
+    assert plan.n_events == len(sent) - len(of(sent, events.Converted))
+
+
+def test_registrations_and_engagement_are_all(sent: list[Event]) -> None:
+    plan = traffic(votes=20, conversions=0.05)
+    assert [*plan.registrations(), *plan.engagement()] == sent

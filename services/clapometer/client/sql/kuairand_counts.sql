@@ -7,5 +7,7 @@ SELECT
     count(*) FILTER (WHERE duration_ms = 0)
         - count(DISTINCT (user_id, video_id, time_ms)) FILTER (WHERE duration_ms = 0) AS repeated_images,
     count(DISTINCT video_id) FILTER (WHERE duration_ms <> 0) AS clips,
+    coalesce(sum(followed::BIGINT + commented::BIGINT + forwarded::BIGINT) FILTER (WHERE duration_ms <> 0), 0)::BIGINT
+        AS further_reactions,
     max(time_ms) AS last_ms
 FROM plays
