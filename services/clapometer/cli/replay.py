@@ -1,0 +1,81 @@
+"""``clapometer replay``: recorded engagement, sent as if it happened."""
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from clapometer.cli import sending
+
+if TYPE_CHECKING:  # imported when the command runs, so that help is quick
+    from clapometer.client import EventFile, KuaiRand, SendOptions
+
+_SHOWN_ROWS = 20
+TIER_C = (
+    "no propensities were logged, so whatever is made of these impressions is tier C: its intervals are not "
+    "calibrated; and its clips share no prompt with others, so `kuairand@real` stays unranked"
+)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="File to replay.", show_default=False)],
+    *,
+    adapter: Annotated[
+        Literal["events", "kuairand"],
+        typer.Option(help="`events`: CSV, Parquet or NDJSON with columns named as the fields; `kuairand`: KuaiRand."),
+    ] = "events",
+    url: sending.Url = None,
+    key: sending.Key = None,
+    key_file: sending.KeyFile = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Video features of KuaiRand; beside the file by default.")
+    ] = None,
+    shift_to_now: Annotated[bool, typer.Option(help="Move all times so that the last event is now.")] = False,
+    source: Annotated[str, typer.Option(help="CloudEvents source of rows that name none.")] = "/replay/file",
+    assume_utc: Annotated[bool, typer.Option(help="Take times without a zone as UTC.")] = False,
+    rate: sending.Rate = None,
+    connections: sending.Connections = 4,
+    batch: sending.Batch = 500,
+    compression: sending.Encoding = "none",
+    json: sending.Json = False,
+) -> None:
+    """Send recorded engagement through the public API; sending a file twice sends duplicates only."""
+    from clapometer.client import EventFile, KuaiRand
+
+    options = sending.sender_options(
+        url=url, key=key, key_file=key_file, rate=rate, connections=connections, batch=batch, compression=compression
+    )
+    ends_at = dt.datetime.now(dt.UTC) if shift_to_now else None
+    if adapter == "kuairand":
+        _kuairand(KuaiRand(file, features), options, ends_at, json)
+    else:
+        _events(EventFile(file, source=source, assume_utc=assume_utc), options, ends_at, json)
+
+
+def _kuairand(source: "KuaiRand", options: "SendOptions", ends_at: dt.datetime | None, json: bool) -> None:
+    counts = source.counts
+    report = sending.send_with_progress(
+        source.events(ends_at), options, title="recorded events", total=counts.events, quiet=json
+    )
+    more: dict[str, int | str] = {
+        "rows": counts.rows,
+        "image_posts_dropped": counts.images,
+        "repeated_rows_sent": counts.repeated,
+        "repeated_rows_dropped": counts.repeated_images,
+        "clips": counts.clips,
+        "note": TIER_C,
+    }
+    sending.print_report(report, json=json, more=more)
+
+
+def _events(source: "EventFile", options: "SendOptions", ends_at: dt.datetime | None, json: bool) -> None:
+    events = source.events() if ends_at is None else source.shifted(ends_at)
+    report = sending.send_with_progress(events, options, title="recorded events", total=None, quiet=json)
+    errors = Console(stderr=True, highlight=False)
+    for row in source.bad[:_SHOWN_ROWS]:
+        errors.print(f"row {row.number} was left out: {row.reason}", markup=False)
+    if source.n_bad > _SHOWN_ROWS:
+        errors.print(f"… and {source.n_bad - _SHOWN_ROWS:,} more rows")
+    sending.print_report(report, json=json, more={"rows": source.rows, "bad_rows": source.n_bad})
