@@ -13,6 +13,7 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.kafka.settings import KafkaSettings, Secret
+from clapometer.eventlog.kafka.sockets import DIRECT
 
 Client = TypeVar("Client")
 Options = dict[str, Any]
@@ -35,6 +36,7 @@ def client_options(settings: KafkaSettings) -> Options:
         "request_timeout_ms": request_timeout_ms(settings),
         "reconnect_backoff_max_ms": 1_000,
         "metadata_max_age_ms": 60_000,
+        "proxy_url": DIRECT,
     }
     if settings.security.endswith("ssl"):
         options |= _tls_options(settings)

@@ -1,0 +1,158 @@
+"""The Kafka log while its broker crashes, stalls and comes back: acknowledged blocks are there, and only once."""
+
+import threading
+import time
+
+import psutil
+import pytest
+
+from clapometer.domain import TransientError
+from clapometer.eventlog.kafka import KafkaLog
+from tests.waiting import until
+
+FAST = {"timeout_ms": 2000, "connect_ms": 500}
+
+
+@pytest.fixture
+def log(kafka_broker, kafka_topic):
+    log = KafkaLog(kafka_topic(**FAST))
+    yield log
+    log.close()
+    kafka_broker.resume()
+
+
+def read_all(log: KafkaLog) -> list[bytes]:
+    blocks: list[bytes] = []
+    offset = 0
+    while records := log.read(0, offset, 1 << 20):
+        blocks += [record.block for record in records]
+        offset = records[-1].offset + 1
+    return blocks
+
+
+def appends(log: KafkaLog, blocks: list[bytes]) -> bool:
+    try:
+        return bool(log.append_many(blocks))
+    except TransientError:
+        return False
+
+
+def test_a_log_can_be_made_while_the_broker_is_away_and_works_once_it_is_there(kafka_broker, kafka_topic):
+    settings = kafka_topic(**FAST)
+    kafka_broker.kill()
+    log = KafkaLog(settings)
+    assert not log.ready()
+    with pytest.raises(TransientError, match="cannot connect to Kafka at 127.0.0.1"):
+        log.append_many([b"early"])
+    with pytest.raises(TransientError):
+        log.read(0, 0, 100)
+    kafka_broker.start()
+    until(log.ready, 30)
+    until(lambda: appends(log, [b"late"]), 30)
+    assert read_all(log) == [b"late"]
+    log.close()
+
+
+def test_a_killed_broker_fails_appends_in_bounded_time_and_keeps_what_it_acknowledged(kafka_broker, log):
+    log.append_many([b"before"])
+    assert read_all(log) == [b"before"]
+    kafka_broker.kill()
+    for _ in range(2):
+        started = time.monotonic()
+        with pytest.raises(TransientError):
+            log.append_many([b"lost"])
+        assert time.monotonic() - started < 6
+    kafka_broker.start()
+    until(lambda: appends(log, [b"after"]), 30)
+    blocks = read_all(log)
+    assert blocks[0] == b"before"
+    assert blocks[-1] == b"after"
+
+
+def test_a_broker_that_stalls_fails_appends_in_bounded_time_and_recovers(kafka_broker, log):
+    log.append_many([b"before"])
+    kafka_broker.pause()
+    started = time.monotonic()
+    with pytest.raises(TransientError):
+        log.append_many([b"stalled"])
+    assert time.monotonic() - started < 6
+    kafka_broker.resume()
+    until(lambda: appends(log, [b"after"]), 30)
+    blocks = read_all(log)
+    assert [blocks[0], blocks[-1]] == [b"before", b"after"]
+
+
+def test_a_short_stall_is_ridden_out_without_an_error_and_without_doubling(kafka_broker, kafka_topic):
+    log = KafkaLog(kafka_topic(timeout_ms=10_000))
+    log.append_many([b"before"])
+    kafka_broker.pause()
+    resume = threading.Timer(5.0, kafka_broker.resume)  # longer than one request may take, so that it is sent again
+    resume.start()
+    log.append_many([b"during"])
+    resume.join()
+    assert read_all(log) == [b"before", b"during"]
+    log.close()
+
+
+def test_acknowledged_blocks_survive_kills_of_the_broker_under_load(kafka_broker, kafka_topic):
+    log = KafkaLog(kafka_topic(**FAST))
+    acknowledged: list[bytes] = []
+    sent: list[bytes] = []
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            blocks = [b"%d" % (number + index) for index in range(10)]
+            number += 10
+            sent.extend(blocks)
+            if appends(log, blocks):
+                acknowledged.extend(blocks)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    for _ in range(2):
+        goal = len(acknowledged) + 500
+        until(lambda goal=goal: len(acknowledged) > goal, 60)
+        kafka_broker.kill()
+        kafka_broker.start()
+    goal = len(acknowledged) + 500
+    until(lambda: len(acknowledged) > goal, 60)
+    stop.set()
+    writer.join()
+    blocks = read_all(log)
+    assert set(acknowledged) <= set(blocks) <= set(sent)
+    assert len(blocks) == len(set(blocks))
+    log.close()
+
+
+def test_a_reader_goes_on_where_it_was_after_the_broker_was_killed(kafka_broker, log):
+    log.append_many([b"%d" % index for index in range(100)])
+    records = log.read(0, 0, 50)
+    kafka_broker.kill()
+    kafka_broker.start()
+
+    def rest() -> list[bytes]:
+        try:
+            return [record.block for record in log.read(0, records[-1].offset + 1, 1 << 20)]
+        except TransientError:
+            return []
+
+    until(lambda: len(rest()) == 100 - len(records), 30)
+
+
+def test_failed_connections_leave_no_sockets_and_no_threads_behind(kafka_broker, kafka_topic):
+    log = KafkaLog(kafka_topic(connect_ms=200, timeout_ms=1000))
+    log.append_many([b"a"])
+    kafka_broker.kill()
+    for _ in range(3):
+        assert not appends(log, [b"b"])
+    process = psutil.Process()
+    handles, threads = process.num_fds(), threading.active_count()
+    for _ in range(10):
+        assert not appends(log, [b"b"])
+    assert process.num_fds() <= handles
+    assert threading.active_count() <= threads
+    kafka_broker.start()
+    until(lambda: appends(log, [b"c"]), 30)
+    log.close()
