@@ -1,0 +1,226 @@
+"""Statistics to rankings: model versions, prompts and templates, over everything and per segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from clapometer.domain import InputError
+from clapometer.jobs.clips import Clips
+from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
+from clapometer.jobs.statistics import Cells, Scored, clip_cells, segment_values
+from clapometer.ranking import (
+    ClipAIPW,
+    ClipCells,
+    ClipTable,
+    PromptFixedEffects,
+    Ranked,
+    opportunities,
+    sum_by,
+)
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+MAX_STRATA = 50
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything beside the label rule and the data that decides what a ranking says; recorded with every run.
+
+    Attributes:
+        segments: Dimensions that get rankings of their own.
+        min_impressions: Impressions that a value of a segment needs.
+        max_values: Values per segment, the most frequent.
+        max_items: Prompts, and templates, that are listed per segment, those with most impressions.
+        drop_ads: Advertisements do not count.
+        drop_watermarks: Clips with a watermark do not count.
+        drop_reposts: Reposts do not count; else they count for the original.
+        screen_viewers: Leave out viewers that are not people.
+        ceiling_ratio: Of the clip scores.
+        prior_strength: Of the clip scores.
+        knots: Of the clip scores.
+        interaction_ridge: Of the fixed effects.
+        min_prompts: Of the fixed effects.
+        level: Of all intervals.
+    """
+
+    segments: tuple[str, ...] = ("task", "scenario", "audience", "locale", "duration_band")
+    min_impressions: int = 1_000
+    max_values: int = 20
+    max_items: int = 100_000
+    drop_ads: bool = True
+    drop_watermarks: bool = True
+    drop_reposts: bool = False
+    screen_viewers: bool = True
+    ceiling_ratio: float = 5.0
+    prior_strength: float = 6.0
+    knots: int = 4
+    interaction_ridge: float = 15.0
+    min_prompts: int = 20
+    level: float = 0.95
+
+
+DEFAULT_PARAMETERS = Parameters()
+
+
+def slices(con: duckdb.DuckDBPyConnection, clips: Clips, scored: Scored, parameters: Parameters) -> Iterator[Slice]:
+    """Yields the clips and cells of every segment value with enough impressions, all of them first."""
+    everything = clip_cells(con, scored.tier)[""]
+    yield _slice(clips, everything, scored, segment="all")
+    for segment in parameters.segments:
+        if segment in clips.segments:
+            codes = clips.segments[segment]
+            seen = sum_by(codes.index[clips.unit][everything.cells.clip] + 1, everything.cells.impressions)[1:]
+            for index in np.argsort(-seen, kind="stable")[: parameters.max_values].tolist():
+                if seen[index] >= parameters.min_impressions:
+                    chosen = codes.index[clips.unit] == index
+                    yield _slice(clips, everything, scored, chosen, segment=segment, value=codes.names[index])
+        else:
+            values = segment_values(con, segment, parameters.min_impressions, parameters.max_values)
+            found = clip_cells(con, scored.tier, segment, values) if values else {}
+            for value in values:
+                # how many slots of such viewers a clip had a chance in is not known
+                yield _slice(clips, found[value], scored, segment=segment, value=value, is_pool=False)
+
+
+def _slice(
+    clips: Clips,
+    cells: Cells,
+    scored: Scored,
+    chosen: Flags | None = None,
+    *,
+    segment: str,
+    value: str = "",
+    is_pool: bool = True,
+) -> Slice:
+    keep = ~clips.excluded[clips.unit] & ~clips.excluded
+    if chosen is not None:
+        keep &= chosen
+    rows = np.flatnonzero(keep)
+    place = np.full(len(clips), -1)
+    place[rows] = np.arange(len(rows))
+    kept = cells.take(keep[cells.cells.clip])
+    columns = {name: getattr(kept.cells, name) for name in ClipCells.__slots__}
+    renumbered = ClipCells(**(columns | {"clip": place[kept.cells.clip]}))
+    kept = Cells(renumbered, kept.weight, kept.completed, kept.liked, kept.revenue)
+    published = clips.registered_day[rows] - scored.first_day
+    # a clip that was shown before it was registered was there before
+    np.minimum.at(published, renumbered.clip, renumbered.day)
+    withdrawn = clips.withdrawn_day[rows]
+    table = ClipTable(
+        unit=place[clips.unit[rows]],
+        model=clips.model.index[clips.unit[rows]],
+        prompt=clips.prompt.index[clips.unit[rows]],
+        published_day=published,
+        stratum=_strata(clips)[clips.unit[rows]],
+        opportunity=_opportunity(published, withdrawn, renumbered, scored) if is_pool else None,
+    )
+    return Slice(segment, value, kept, rows, table)
+
+
+def _strata(clips: Clips) -> Ints:
+    """Index of task and scenario of each clip; of the task alone where there are too many of both."""
+    task, scenario = clips.segments["task"].index, clips.segments["scenario"].index
+    both = np.unique(task * (scenario.max(initial=0) + 2) + scenario + 1, return_inverse=True)[1]
+    strata: Ints = both if both.max(initial=0) < MAX_STRATA else task
+    return strata
+
+
+def _opportunity(published: Ints, withdrawn: Ints, cells: ClipCells, scored: Scored) -> Floats | None:
+    """Chances that each clip had to be shown, where slots were filled from all clips; None where they were not.
+
+    Over slots, the chances of all clips add up to (clips that were there) / (candidates). So where that is near
+    one per slot, all clips, or all that were ever shown, were the candidates.
+    """
+    if scored.tier == "C" or not scored.logged:
+        return None
+    chance = opportunities(scored.slots, published)
+    shown = np.zeros(len(published), bool)
+    shown[cells.clip] = True
+    for candidates in (withdrawn < 0, shown):
+        if 0.8 <= chance[candidates].sum() / scored.logged <= 1.25:
+            return np.where(candidates, chance, 0.0)
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Clip scores of a slice; rows count in the slice."""
+
+    units: Ints
+    values: Floats
+    opportunities: Floats | None
+    reason: str = ""
+
+
+def score_clips(part: Slice, parameters: Parameters) -> Scores:
+    """Returns the scores of the clips of a slice, or why there are none."""
+    estimator = ClipAIPW(parameters.ceiling_ratio, parameters.prior_strength, parameters.knots)
+    if not len(part.cells.cells):
+        return Scores(np.zeros(0, np.int64), np.zeros(0), None, "no impression of any clip counts")
+    try:
+        fitted = estimator.fit(part.cells.cells, part.table)
+    except InputError as error:
+        return Scores(np.zeros(0, np.int64), np.zeros(0), None, str(error))
+    known = None if fitted.normalised_.any() else fitted.opportunities_
+    return Scores(fitted.units_, fitted.scores_, known)
+
+
+def rank_models(
+    part: Slice, scores: Scores, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int
+) -> tuple[list[Row], list[Row]]:
+    """Returns the ranking of model versions and the contrasts of every pair of the ranked ones."""
+    names = clips.model
+    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
+    present = np.unique(part.table.model)
+    if scores.reason:
+        return [sheet.unranked(item, scores.reason) for item in present.tolist()], []
+    units = scores.units
+    X = np.column_stack([part.table.model[units], part.table.prompt[units], part.table.strata[units]])
+    fit = PromptFixedEffects(parameters.interaction_ridge, parameters.min_prompts, parameters.level, seed)
+    fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(names.names))
+    level_error = _level_error(X[:, 1], scores.values)
+    reach = float(student.ppf(0.5 + parameters.level / 2, max(fit.degrees_of_freedom_, 1)))
+    rows = []
+    for place in fit.ranking():
+        if isinstance(place, Ranked):
+            half = reach * float(np.hypot(place.standard_error, level_error))
+            rows.append(sheet.ranked(place, fit.level_, half))
+        elif place.item in present:
+            rows.append(sheet.unranked(place.item, str(place.reason)))
+    return rows, list(_contrasts(sheet, fit, reach))
+
+
+def _level_error(prompt: Ints, values: Floats) -> float:
+    """Standard error of the mean score over prompts."""
+    count = np.bincount(prompt)
+    means = sum_by(prompt, values)[count > 0] / count[count > 0]
+    return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else 0.0
+
+
+def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float) -> Iterator[Row]:
+    """Yields the difference of every pair of ranked items, the better one on the left."""
+    order = np.argsort(-fit.effects_, kind="stable")
+    for i, left in enumerate(order):
+        for right in order[i + 1 :]:
+            difference = float(fit.effects_[left] - fit.effects_[right])
+            spread = fit.covariance_[left, left] + fit.covariance_[right, right] - 2 * fit.covariance_[left, right]
+            error = float(np.sqrt(max(spread, 0.0)))
+            yield sheet.place() | {
+                "left_item": sheet.names[fit.items_[left]],
+                "right_item": sheet.names[fit.items_[right]],
+                "difference": difference,
+                "low": difference - reach * error,
+                "high": difference + reach * error,
+                "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
+                "tier": sheet.tier,
+            }

@@ -1,0 +1,329 @@
+"""Outcomes to sufficient statistics: everything that grows with the traffic stays in DuckDB."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clapometer.jobs.clips import encode, numbers
+from clapometer.labels import (
+    LabelRule,
+    WatchCounts,
+    fit_watch_quantiles,
+    label_columns,
+    label_sql,
+    mature_sql,
+    ratio_bin_sql,
+    watched_sql,
+)
+from clapometer.lake import sql
+from clapometer.ranking import ClipCells, position_curve
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+REASONS = (
+    "",
+    "untrusted impression",
+    "clip not registered",
+    "clip withdrawn",
+    "advertisement",
+    "watermark",
+    "repost",
+    "creator's own view",
+    "automated viewer",
+    "too recent",
+)
+"""Why an outcome does not count, by its number in ``train_scored.sql``."""
+
+EPOCH = dt.date(1970, 1, 1)
+MIN_EXPLORED = 100
+"""Fewest logged impressions by chance for tier B."""
+_VALUES = {"surfaces": "surface", "audiences": "audience", "locales": "locale"}
+_MAX_VALUES = 1_000
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Which clips do not count.
+
+    Attributes:
+        ads: Drop advertisements.
+        watermarks: Drop clips with a watermark.
+        reposts: Drop reposts; where this is off, they count for the original.
+    """
+
+    ads: bool = True
+    watermarks: bool = True
+    reposts: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Sums per clip, day, viewer fold and value of a segment, ordered by them, each column ``(n_cells,)``.
+
+    Attributes:
+        cells: For the estimators.
+        weight: Sum of the uniform-exposure weights.
+        completed: Impressions watched to the end.
+        liked: Likes.
+        revenue: In the tenant's currency.
+    """
+
+    cells: ClipCells
+    weight: Floats
+    completed: Floats
+    liked: Floats
+    revenue: Floats
+
+    def take(self, rows: NDArray[np.bool_]) -> Cells:
+        """Returns some of the cells."""
+        columns = {name: getattr(self.cells, name)[rows] for name in _CELL_COLUMNS}
+        extra = (column[rows] for column in (self.weight, self.completed, self.liked, self.revenue))
+        return Cells(ClipCells(**columns), *extra)
+
+
+_CELL_COLUMNS = (
+    "clip", "day", "fold", "impressions", "sum_label", "sum_exposure", "sum_weighted_label", "sum_weighted_exposure",
+    "sum_capped_label", "sum_capped_exposure",
+)  # fmt: skip
+_INDEX_COLUMNS = ("clip", "day", "fold")
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What is known of a tenant's outcomes before anything is estimated.
+
+    Attributes:
+        first_day: Day 0, in days since 1970.
+        outcomes: All of them.
+        excluded: Number of outcomes that do not count, by reason.
+        logged: Outcomes that count and have a propensity.
+        explored: Those of them that were shown by chance.
+        slots: Sum of ``1 / candidates`` over the logged ones by day, ``(n_days,)``.
+        currency: The currency in which revenue is counted: the most frequent.
+    """
+
+    first_day: int
+    outcomes: int
+    excluded: dict[str, int]
+    logged: int
+    explored: int
+    slots: Floats
+    currency: str | None
+
+    @property
+    def counted(self) -> int:
+        """Outcomes that count."""
+        return self.outcomes - sum(self.excluded.values())
+
+    @property
+    def tier(self) -> str:
+        """B where exposure was partly left to logged chance, else C."""
+        return "B" if self.explored >= MIN_EXPLORED else "C"
+
+
+def score_outcomes(
+    con: duckdb.DuckDBPyConnection,
+    tenant: str,
+    rule: LabelRule,
+    as_of: dt.datetime,
+    *,
+    screening: Screening = Screening(),
+    automated: pa.Table | None = None,
+) -> Scored:
+    """Creates ``scored``, ``labelled`` and ``curve`` for a tenant whose clips are in ``registered``.
+
+    Args:
+        con: Connection to a snapshot of the lake.
+        tenant: Whose outcomes.
+        rule: What an outcome is worth.
+        as_of: Outcomes are mature or not as of this time.
+        screening: Which clips do not count.
+        automated: Column ``viewer_id``: viewers that are not people.
+    """
+    first_day, currency = _survey(con, tenant)
+    no_viewers = pa.table({"viewer_id": pa.array([], pa.string())})
+    _create(con, "automated", no_viewers if automated is None else automated.select(["viewer_id"]))
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of)}",
+        {
+            "tenant": tenant,
+            "first_day": EPOCH + dt.timedelta(days=first_day),
+            "currency": currency,
+            "drop_ads": screening.ads,
+            "drop_watermarks": screening.watermarks,
+            "drop_reposts": screening.reposts,
+        },
+    )
+    _label(con, rule)
+    return _summary(con, first_day, currency)
+
+
+def _scored_sql(rule: LabelRule, as_of: dt.datetime) -> str:
+    columns = [
+        "c.duration_ms" if name == "duration_ms" else f"o.{name}"
+        for name in dict.fromkeys(("liked", *label_columns(rule)))
+    ]
+    return (
+        sql("train_scored")
+        .replace("{columns}", ", ".join(columns))
+        .replace("{ratio_bin}", ratio_bin_sql(rule.watch))
+        .replace("{completed}", f"{watched_sql(rule.watch)} >= {rule.watch.completed_ratio!r} * duration_ms")
+        .replace("{mature}", mature_sql(rule, f"TIMESTAMPTZ '{as_of.isoformat()}'"))
+    )
+
+
+def _label(con: duckdb.DuckDBPyConnection, rule: LabelRule) -> None:
+    """Creates ``watch_quantiles`` and the view ``labelled``."""
+    table = con.sql(sql("train_watches")).to_arrow_table()
+    counts = WatchCounts(numbers(table["duration_bin"]), numbers(table["ratio_bin"]), _column(table, "weight"))
+    quantiles = fit_watch_quantiles(counts, rule.watch)
+    columns = {
+        "duration_bin": pa.array(quantiles.duration_bin, pa.int32()),
+        "ratio_bin": pa.array(quantiles.ratio_bin, pa.int32()),
+        "quantile": pa.array(quantiles.quantile, pa.float64()),
+    }
+    _create(con, "watch_quantiles", pa.table(columns))
+    con.execute(f"CREATE OR REPLACE TEMP VIEW labelled AS {sql('train_labelled').replace('{label}', label_sql(rule))}")
+
+
+def _create(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Creates a temporary table with the rows of an Arrow table."""
+    con.register("given", table)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS FROM given")
+    con.unregister("given")
+
+
+def _survey(con: duckdb.DuckDBPyConnection, tenant: str) -> tuple[int, str | None]:
+    """Creates the types of the columns with few values; returns the first day and the main currency."""
+    for kind, column in _VALUES.items():
+        values = con.execute(
+            f"SELECT {column} FROM outcomes WHERE tenant = ? AND {column} IS NOT NULL AND {column} != '' "  # noqa: S608
+            f"GROUP BY ALL ORDER BY count(*) DESC, {column} LIMIT {_MAX_VALUES}",
+            [tenant],
+        ).fetchall()
+        listed = ", ".join("'" + value.replace("'", "''") + "'" for (value,) in [("",), *sorted(values)])
+        con.execute(f"DROP TYPE IF EXISTS {kind}")
+        con.execute(f"CREATE TYPE {kind} AS ENUM ({listed})")
+    first = con.execute(
+        "SELECT CAST(min(shown_date) - DATE '1970-01-01' AS BIGINT) FROM outcomes WHERE tenant = ?", [tenant]
+    ).fetchall()[0][0]
+    currency = con.execute(
+        "SELECT currency FROM outcomes WHERE tenant = ? AND currency IS NOT NULL "
+        "GROUP BY ALL ORDER BY count(*) DESC, currency LIMIT 1",
+        [tenant],
+    ).fetchall()
+    return first or 0, currency[0][0] if currency else None
+
+
+def _summary(con: duckdb.DuckDBPyConnection, first_day: int, currency: str | None) -> Scored:
+    """Creates ``curve`` and returns what is known."""
+    counts = dict(con.execute("SELECT reason, count(*) FROM scored GROUP BY ALL ORDER BY ALL").fetchall())
+    table = con.sql(sql("train_slots")).to_arrow_table()
+    explored = int(numbers(table["explored_logged"]).sum())
+    _create_curve(con, table, "slots" if explored >= MIN_EXPLORED else "impressions")
+    return Scored(
+        first_day=first_day,
+        outcomes=sum(counts.values()),
+        excluded={REASONS[reason]: count for reason, count in counts.items() if reason},
+        logged=int(numbers(table["logged"]).sum()),
+        explored=explored,
+        slots=_slots_by_day(con),
+        currency=currency,
+    )
+
+
+def _create_curve(con: duckdb.DuckDBPyConnection, table: pa.Table, slots: str) -> None:
+    """Creates ``curve``: how much each surface and position is looked at."""
+    earned = con.sql(sql("train_explored")).to_arrow_table().to_pylist()
+    label = {(row["surface"], row["position"]): row["label"] for row in earned}
+    surface, position = table["surface"].to_pylist(), numbers(table["position"])
+    examination = position_curve(
+        # where no position is given, there is nothing to bend along
+        encode(table["surface"]).index * 2 + (position < 0),
+        np.maximum(position, 0),
+        _column(table, slots),
+        _column(table, "explored"),
+        np.array([label.get(key, 0.0) for key in zip(surface, position.tolist(), strict=True)]),
+    )
+    _create(
+        con, "plain_curve", table.select(["surface", "position"]).append_column("examination", pa.array(examination))
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE curve AS "
+        "SELECT CAST(surface AS surfaces) AS surface, position, examination FROM plain_curve"
+    )
+
+
+def _slots_by_day(con: duckdb.DuckDBPyConnection) -> Floats:
+    last = con.execute("SELECT max(day) FROM scored WHERE reason = 0").fetchall()[0][0]
+    table = con.sql(sql("train_days")).to_arrow_table()
+    slots = np.zeros(0 if last is None else last + 1)
+    slots[numbers(table["day"])] = _column(table, "slots")
+    return slots
+
+
+def clip_cells(
+    con: duckdb.DuckDBPyConnection, tier: str, by: str | None = None, values: Sequence[str] = ()
+) -> dict[str, Cells]:
+    """Returns the cells of the scored outcomes, by value of a column (audience, locale), or all under ``""``.
+
+    Args:
+        con: Where ``scored`` and ``curve`` are.
+        tier: C counts every impression alike, because nothing is known of how it came about.
+        by: Column.
+        values: Those of its values that are wanted.
+    """
+    query = sql("train_cells").replace("{by}", "''" if by is None else f"s.{by}")
+    query = query.replace("{filter}", "true" if by is None else f"CAST(s.{by} AS VARCHAR) IN $values")
+    given: dict[str, object] = {"uniform": tier == "C"} | ({"values": list(values)} if by is not None else {})
+    table = con.sql(query, params=given).to_arrow_table()
+    segment = encode(table["segment"])
+    columns: dict[str, Any] = {
+        name: numbers(table[name]) if name in _INDEX_COLUMNS else _column(table, name) for name in _CELL_COLUMNS
+    }
+    extra = (_column(table, name) for name in ("sum_weight", "completed", "liked", "revenue"))
+    cells = Cells(ClipCells(**columns), *extra)
+    if by is None:
+        return {"": cells}
+    return {name: cells.take(segment.index == index) for index, name in enumerate(segment.names)}
+
+
+def segment_values(con: duckdb.DuckDBPyConnection, by: str, min_impressions: int, max_values: int) -> list[str]:
+    """Returns the values of a column with enough impressions, the most frequent first."""
+    rows = con.execute(
+        f"SELECT CAST({by} AS VARCHAR) AS value FROM scored WHERE reason = 0 AND {by} IS NOT NULL AND {by} != '' "  # noqa: S608
+        "GROUP BY ALL HAVING count(*) >= ? ORDER BY count(*) DESC, value LIMIT ?",
+        [min_impressions, max_values],
+    ).fetchall()
+    return [value for (value,) in rows]
+
+
+def viewers_by_model(con: duckdb.DuckDBPyConnection, models: Ints) -> Ints:
+    """Returns about how many viewers saw each model version (HyperLogLog), ``(n_models,)``.
+
+    Args:
+        con: Where ``scored`` is.
+        models: Model index of each clip.
+    """
+    _create(con, "models", pa.table({"clip": np.arange(len(models)), "model": models}))
+    rows = con.execute(
+        "SELECT model, approx_count_distinct(viewer) FROM scored JOIN models USING (clip) WHERE reason = 0 GROUP BY ALL"
+    ).fetchall()
+    viewers = np.zeros(int(models.max(initial=-1)) + 1, np.int64)
+    for model, count in rows:
+        viewers[model] = count
+    return viewers
+
+
+def _column(table: pa.Table, name: str) -> Floats:
+    column: Floats = table[name].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+    return column

@@ -1,0 +1,271 @@
+"""Training: outcomes to labels to rankings, recorded so that every number can be made again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from clapometer.domain import ClapometerError, InputError, TerminalError
+from clapometer.jobs.clips import load_clips
+from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
+from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, rank_models, score_clips, slices
+from clapometer.jobs.runs import Run, code_version, drop_old_results, new_run_id, read_run, record_run, result_hash
+from clapometer.jobs.sheets import Row, to_table
+from clapometer.jobs.statistics import Scored, Screening, score_outcomes
+from clapometer.labels import DEFAULT_RULE, LabelRule
+from clapometer.lake import TABLES, Lake, publish
+
+Clock = Callable[[], dt.datetime]
+READ = ("events", "outcomes")
+"""Tables that a ranking is made from."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job may use; nothing here changes a result.
+
+    Attributes:
+        threads: For DuckDB; None is all cores.
+        memory_limit: For DuckDB, such as ``"2GB"``; what does not fit spills to the lake's disk.
+    """
+
+    threads: int | None = None
+    memory_limit: str | None = None
+
+
+UNLIMITED = Resources()
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run did.
+
+    Attributes:
+        run: Its record.
+        items: Rows of rankings by subject, ranked or not.
+        ranked: Those of them that have a place.
+    """
+
+    run: Run
+    items: Mapping[str, int]
+    ranked: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether a run came out again.
+
+    Attributes:
+        run_id: The run.
+        expected: Hash of its results.
+        found: Hash of the results made now.
+    """
+
+    run_id: str
+    expected: str
+    found: str
+
+    @property
+    def same(self) -> bool:
+        """Whether they are equal, bit for bit."""
+        return self.expected == self.found
+
+
+@dataclass(frozen=True)
+class _Results:
+    rankings: list[Row]
+    contrasts: list[Row]
+    scored: Scored
+
+    def tables(self, run_id: str, tenant: str, as_of: dt.datetime) -> dict[str, pa.Table]:
+        """Returns the results as tables of the lake."""
+        rankings, contrasts = TABLES["rankings"][0], TABLES["contrasts"][0]
+        return {
+            "rankings": to_table(self.rankings, rankings, run_id=run_id, tenant=tenant, created_at=as_of),
+            "contrasts": to_table(self.contrasts, contrasts, run_id=run_id, tenant=tenant),
+        }
+
+
+def train_once(
+    lake: Lake,
+    rule: LabelRule = DEFAULT_RULE,
+    *,
+    clock: Clock,
+    tenant: str = "default",
+    seed: int = 0,
+    trigger: str = "manual",
+    parameters: Parameters = DEFAULT_PARAMETERS,
+    resources: Resources = UNLIMITED,
+    keep_runs: int = 100,
+    progress: Progress = silent,
+) -> TrainReport:
+    """Brings the outcomes up to date, ranks a tenant's items and publishes the rankings.
+
+    A run that fails is recorded with its reason, and the last good ranking stays.
+
+    Args:
+        lake: The lake.
+        rule: What an outcome is worth.
+        clock: Returns the time, with its zone.
+        tenant: Whose outcomes.
+        seed: Of all draws.
+        trigger: For the record: who asked.
+        parameters: What else decides the result.
+        resources: What the job may use.
+        keep_runs: Runs whose results stay in the lake.
+        progress: Is told stages and how far they are.
+    """
+    started = clock()
+    run_id = new_run_id(started)
+    snapshot: dict[str, int] = {}
+    results: _Results | None = None
+    tables: dict[str, pa.Table] = {}
+    error: str | None = None
+    try:
+        report = refresh_outcomes(
+            lake, threads=resources.threads, memory_limit=resources.memory_limit, progress=progress
+        )
+        snapshot = {"events": report.events_version, "outcomes": report.outcomes_version}
+        results = _compute(
+            lake, rule, snapshot, started, tenant=tenant, seed=seed, parameters=parameters, resources=resources,
+            progress=progress,
+        )  # fmt: skip
+        tables = results.tables(run_id, tenant, started)
+        for name, table in tables.items():
+            lake.append(name, table)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is recorded, and the last good ranking stays
+        error = _explain(failure)
+    run = Run(
+        run_id=run_id,
+        tenant=tenant,
+        status="succeeded" if error is None else "failed",
+        trigger=trigger,
+        started_at=started,
+        finished_at=clock(),
+        as_of=started,
+        code_version=code_version(),
+        rule=rule,
+        parameters=parameters,
+        seed=seed,
+        snapshot=snapshot,
+        excluded=results.scored.excluded if results else {},
+        outcomes=results.scored.outcomes if results else 0,
+        result_hash=result_hash(tables) if error is None else "",
+        error=error,
+    )
+    record_run(lake, run)
+    if error is None:
+        drop_old_results(lake, tenant, keep_runs)
+    publish(lake)
+    return _report(run, results)
+
+
+def train_all(lake: Lake, rule: LabelRule = DEFAULT_RULE, **settings: object) -> list[TrainReport]:
+    """Trains every tenant that has a clip or an outcome; the default one where there is none.
+
+    ``settings`` are those of `train_once` but ``tenant``.
+    """
+    return [train_once(lake, rule, tenant=tenant, **settings) for tenant in tenants(lake) or ["default"]]  # type: ignore[arg-type]
+
+
+def tenants(lake: Lake) -> list[str]:
+    """Returns the tenants that ever registered a clip."""
+    with lake.connect() as con:
+        rows = con.execute("SELECT DISTINCT tenant FROM clips ORDER BY tenant").fetchall()
+    return [tenant for (tenant,) in rows]
+
+
+def reproduce(
+    lake: Lake, run_id: str, *, resources: Resources = UNLIMITED, progress: Progress = silent
+) -> Reproduction:
+    """Makes the results of a recorded run again, from the snapshots that it read, and compares them.
+
+    Raises:
+        InputError: There is no such run, or it failed.
+        TerminalError: A snapshot that it read is no longer kept.
+    """
+    run = read_run(lake, run_id)
+    if run.status != "succeeded":
+        msg = f"run {run_id} {run.status} and has no result: {run.error}"
+        raise InputError(msg, "run")
+    _check_kept(lake, run)
+    results = _compute(
+        lake, run.rule, run.snapshot, run.as_of, tenant=run.tenant, seed=run.seed, parameters=run.parameters,
+        resources=resources, progress=progress,
+    )  # fmt: skip
+    found = result_hash(results.tables(run_id, run.tenant, run.as_of))
+    return Reproduction(run_id, run.result_hash, found)
+
+
+def _check_kept(lake: Lake, run: Run) -> None:
+    try:
+        missing = [path for name in READ for path in lake.files(name, run.snapshot[name]) if not path.exists()]
+    except Exception as error:
+        msg = f"version {run.snapshot} of the lake is forgotten; run {run.run_id} cannot be made again"
+        raise TerminalError(msg) from error
+    if missing:
+        msg = f"{len(missing)} files that run {run.run_id} read were deleted since, such as {missing[0].name}"
+        raise TerminalError(msg)
+
+
+def _compute(
+    lake: Lake,
+    rule: LabelRule,
+    snapshot: Mapping[str, int],
+    as_of: dt.datetime,
+    *,
+    tenant: str,
+    seed: int,
+    parameters: Parameters,
+    resources: Resources,
+    progress: Progress,
+) -> _Results:
+    """Returns what a snapshot comes to; the same for the same arguments, whatever the resources.
+
+    Raises:
+        InputError: There is nothing to rank.
+    """
+    connection = lake.connect(snapshot, threads=resources.threads, memory_limit=resources.memory_limit)
+    # The order in which a linear algebra library adds up depends on its threads.
+    with connection as con, threadpool_limits(1):
+        progress("clips", 0, 1)
+        screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
+        clips = load_clips(con, tenant, drop_ads=screening.ads, drop_watermarks=screening.watermarks)
+        if not len(clips):
+            msg = "there is nothing to rank: no clip is registered; PUT /v1/clips/{id} before it is shown"
+            raise InputError(msg)
+        progress("statistics", 0, 1)
+        scored = score_outcomes(con, tenant, rule, as_of, screening=screening)
+        if not scored.outcomes:
+            msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
+            raise InputError(msg)
+        rankings: list[Row] = []
+        contrasts: list[Row] = []
+        for done, part in enumerate(slices(con, clips, scored, parameters)):
+            progress("rankings", done, done + 1)
+            scores = score_clips(part, parameters)
+            ranked, pairs = rank_models(part, scores, clips, scored, parameters=parameters, seed=seed)
+            rankings += ranked
+            contrasts += pairs
+        return _Results(rankings, contrasts, scored)
+
+
+def _explain(failure: Exception) -> str:
+    """Returns what went wrong and what to do, in one line."""
+    if isinstance(failure, duckdb.OutOfMemoryException):
+        return f"out of memory; raise the memory limit or free disk for spilling: {failure}"
+    return str(failure) if isinstance(failure, ClapometerError) else f"{type(failure).__name__}: {failure}"
+
+
+def _report(run: Run, results: _Results | None) -> TrainReport:
+    items: dict[str, int] = {}
+    ranked: dict[str, int] = {}
+    for row in results.rankings if results else []:
+        items[row["subject"]] = items.get(row["subject"], 0) + 1
+        ranked[row["subject"]] = ranked.get(row["subject"], 0) + ("rank" in row)
+    return TrainReport(run, items, ranked)

@@ -1,0 +1,9 @@
+-- What slots earned that were filled by chance: the sample from which the examination of positions is learnt.
+-- Reads  labelled.
+SELECT
+    CAST(surface AS VARCHAR) AS surface, position,
+    CAST(sum(CAST(round(label * 1048576) AS BIGINT)) AS DOUBLE) / 1048576 AS label
+FROM labelled
+WHERE explored
+GROUP BY ALL
+ORDER BY ALL

@@ -1,0 +1,9 @@
+-- How long clips of each length are watched, counted as if all had been shown alike as far as that is known.
+-- Reads  scored.
+SELECT
+    duration_bin, ratio_bin,
+    CAST(sum(CAST(round(least(coalesce(weight, 1), 10) * 1048576) AS BIGINT)) AS DOUBLE) / 1048576 AS weight
+FROM scored
+WHERE reason = 0
+GROUP BY ALL
+ORDER BY ALL
