@@ -190,9 +190,10 @@ class WatchedData(_Data, frozen=True):
         if self.watched_ms is None and self.played_segments is None:
             msg = "give `watched_ms` (unique milliseconds) or `played_segments`"
             raise ValueError(msg)
-        if self.played_segments is not None and any(start > end for start, end in self.played_segments):
-            msg = "a segment of `played_segments` ends before it starts; write [start_ms, end_ms]"
-            raise ValueError(msg)
+        for start, end in self.played_segments or ():
+            if start > end:
+                msg = "a segment of `played_segments` ends before it starts; write [start_ms, end_ms]"
+                raise ValueError(msg)
 
 
 Reaction = Literal["like", "save", "share", "comment", "follow", "dislike", "hide", "not_interested", "report"]

@@ -34,7 +34,7 @@ class CollectorApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        if scope["type"] == "http" and scope["path"] == EVENTS_PATH and scope["method"] in {"POST", "OPTIONS"}:
+        if scope["type"] == "http" and scope["path"] == EVENTS_PATH:
             await self._events(scope, receive, send)
         else:
             await self.api(scope, receive, send)

@@ -15,8 +15,7 @@ class CollectorConfig:
         max_depth: Deepest nesting of JSON arrays and objects.
         max_ratio: How many times its compressed size a body may have, once beyond ``ratio_free_bytes``.
         ratio_free_bytes: Decompressed size to which no ratio applies: a few alike events compress very well.
-        body_seconds: Longest time that the body of a request may take to arrive.
-        head_seconds: Longest time that its head may take, and a new connection may be silent.
+        request_seconds: Longest time that a request may take to arrive, and a new connection may be silent.
         max_head_bytes: Longest head (request line and headers) of a request.
         keep_alive_seconds: How long an idle connection is kept.
         max_connections: Most connections; beyond it requests are answered 503.
@@ -34,8 +33,7 @@ class CollectorConfig:
     max_depth: int = 16
     max_ratio: float = 20
     ratio_free_bytes: int = 64 << 10
-    body_seconds: float = 10
-    head_seconds: float = 10
+    request_seconds: float = 15
     max_head_bytes: int = 32 << 10
     keep_alive_seconds: int = 30
     max_connections: int = 2_048

@@ -39,6 +39,9 @@ class EventsEndpoint:
             return
         headers.append((b"traceparent", head.traceparent()))
         try:
+            if scope["method"] != "POST":
+                msg = "events are sent with POST; /docs says how"
+                raise RefusedError(405, msg, headers=[(b"allow", b"POST, OPTIONS")])
             answer = await self._take(head, receive)
         except RefusedError as refused:
             status, body = refused.status, problem_body(refused, head.trace_id)
@@ -59,8 +62,13 @@ class EventsEndpoint:
         config = intake.config
         limit = config.max_beacon_bytes if media is Media.BEACON else config.max_body_bytes
         body = await intake.body(head, receive, limit)
-        with intake.holding(len(body)):
-            return await intake.accept(intake.decode(body, media, now), key, now, head.trace_id)
+        size = len(body)
+        intake.hold(size)
+        try:
+            accepting = intake.accept(intake.decode(body, media, now), key, now, head.trace_id)
+            return await accepting
+        finally:
+            intake.release(size)
 
     def _body(self, answer: Answer) -> bytes:
         if not answer.rejected and not answer.warnings:

@@ -1,9 +1,9 @@
 """What the head of a request says, read once and without ambiguity."""
 
-import os
 import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
+from random import getrandbits  # trace ids have to differ, not to be secret
 from typing import Any
 
 import msgspec
@@ -39,7 +39,7 @@ class Head(msgspec.Struct, frozen=True):
 
     def traceparent(self) -> bytes:
         """Returns the header that names the trace and our part of it."""
-        return f"00-{self.trace_id}-{os.urandom(8).hex()}-01".encode()
+        return f"00-{self.trace_id}-{getrandbits(64):016x}-01".encode()
 
 
 def read_head(scope: Scope) -> Head:
@@ -48,7 +48,7 @@ def read_head(scope: Scope) -> Head:
     headers = dict(raw)
     given = headers.get(b"traceparent")
     found = None if given is None else _TRACEPARENT.fullmatch(given)
-    trace_id = found[1].decode() if found else os.urandom(16).hex()
+    trace_id = found[1].decode() if found else f"{getrandbits(128):032x}"
     repeated = None if len(headers) == len(raw) else _repeated(raw)
     return Head(headers, scope["query_string"], trace_id, repeated)
 

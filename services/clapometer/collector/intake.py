@@ -1,15 +1,13 @@
 """The way of every request into the event log: who sends it, its body, its events, durability."""
 
 import datetime as dt
-from asyncio import timeout
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from clapometer.collector.answers import Answer, RefusedError, retry_later
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.content import Decompressor, Media
 from clapometer.collector.head import Head, Message, Receive, api_key
-from clapometer.collector.judge import Judged, answer_of, block_of, judge
+from clapometer.collector.judge import block_of, judge, verdict_of
 from clapometer.collector.keys import ApiKey, KeyRing
 from clapometer.collector.limiter import Limiter
 from clapometer.collector.metrics import CollectorMetrics
@@ -20,6 +18,7 @@ from clapometer.domain import (
     TerminalError,
     TooManyEventsError,
     TransientError,
+    Trust,
     decode_batch,
     decode_lines,
 )
@@ -82,37 +81,30 @@ class Intake:
         """Returns the whole body, decompressed.
 
         Raises:
-            RefusedError: 408, 413, 415, 422 or 503: too slow, too large, not readable, no room.
-            GoneError: The client left.
+            RefusedError: 413, 415, 422 or 503: too large, not readable, no room.
+            GoneError: The client left, or was too slow for the server's protocol.
         """
         declared = head.headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
-        try:
-            async with timeout(self.config.body_seconds):
-                body = await self._read(receive, limit)
-        except TimeoutError as error:
-            msg = f"the body did not arrive within {self.config.body_seconds:g} s; send less, or faster"
-            raise RefusedError(408, msg, headers=[(b"connection", b"close")]) from error
+        body = await self._read(receive, limit)
         self.metrics.body_bytes += len(body)
         encoding = head.headers.get(b"content-encoding")
         return body if encoding is None else self._decompressor.decode(body, encoding)
 
-    @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """Counts ``size`` bytes as held while a request is worked on.
+    def hold(self, size: int) -> None:
+        """Counts ``size`` bytes as held until they are released.
 
         Raises:
             RefusedError: 503, there is no room for them.
         """
-        metrics = self.metrics
-        if metrics.held_bytes + size > self.config.max_bytes_in_flight:
+        if self.metrics.held_bytes + size > self.config.max_bytes_in_flight:
             raise retry_later(503, "too much is waiting; nothing was accepted", self.config.retry_after_seconds)
-        metrics.held_bytes += size
-        try:
-            yield
-        finally:
-            metrics.held_bytes -= size
+        self.metrics.held_bytes += size
+
+    def release(self, size: int) -> None:
+        """Counts ``size`` bytes as no longer held."""
+        self.metrics.held_bytes -= size
 
     def decode(self, body: bytes, media: Media, now: dt.datetime) -> Batch:
         """Returns the verdict on every event of a body.
@@ -137,11 +129,18 @@ class Intake:
         """
         seconds = now.timestamp()
         judged = judge(batch, key, self._tokens, seconds)
-        if judged.events or judged.rejected:
-            await self._append(block_of(judged, key, now, trace_id))
-            self._limiter.charge(key.id, len(judged.events) + len(judged.rejected), seconds)
-            self._count(judged)
-        return answer_of(judged)
+        accepted, rejected = len(judged.events), len(judged.rejected)
+        verdict = verdict_of(judged)
+        weightless = judged.weightless
+        block = block_of(judged, key, now, trace_id)
+        del batch, judged  # hundreds of requests wait for the disk at a time; their events need not
+        if accepted or rejected:
+            await self._append(block)
+            self._limiter.charge(key.id, accepted + rejected, seconds)
+            self._count(accepted, rejected, weightless)
+        if isinstance(verdict, RefusedError):
+            raise verdict
+        return verdict
 
     async def _append(self, block: bytes) -> None:
         try:
@@ -153,13 +152,13 @@ class Intake:
             raise retry_later(503, detail, self.config.retry_after_seconds) from error
         self.failure = None
 
-    def _count(self, judged: Judged) -> None:
+    def _count(self, accepted: int, rejected: int, weightless: Mapping[Trust, int]) -> None:
         counts = self.metrics.events
-        counts["accepted"] += len(judged.events)
-        if judged.rejected:
-            counts["rejected"] += len(judged.rejected)
-        if judged.cautions:
-            counts.update(judged.weightless)
+        counts["accepted"] += accepted
+        if rejected:
+            counts["rejected"] += rejected
+        for trust, count in weightless.items():
+            counts[trust] += count
 
     async def _read(self, receive: Receive, limit: int) -> bytes:
         message = await receive()
@@ -176,18 +175,17 @@ class Intake:
         held = 0
         try:
             while message["type"] == "http.request":
-                chunks += message.get("body", b"")
-                if len(chunks) > limit:
+                chunk = message.get("body", b"")
+                if held + len(chunk) > limit:
                     raise _too_large(limit)
-                self.metrics.held_bytes += len(chunks) - held
-                held = len(chunks)
-                with self.holding(0):
-                    pass
+                self.hold(len(chunk))
+                held += len(chunk)
+                chunks += chunk
                 if not message.get("more_body"):
                     return bytes(chunks)
                 message = await receive()
         finally:
-            self.metrics.held_bytes -= held
+            self.release(held)
         raise GoneError
 
 

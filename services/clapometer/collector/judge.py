@@ -3,7 +3,8 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from clapometer.collector.answers import Answer, Caution, RefusedError, Verdict
 from clapometer.collector.keys import ApiKey
@@ -21,6 +22,7 @@ from clapometer.domain import (
 )
 from clapometer.domain.events import Impression
 
+_BROWSER_EVENTS = frozenset(BROWSER_EVENTS)
 _CAUTIONS: dict[Trust, str] = {
     "forged": "its token does not hold for this impression: stored, weighs 0; send the token as it was issued, "
     "with the impression, clip, position, propensity and viewer that it was issued for",
@@ -29,8 +31,7 @@ _CAUTIONS: dict[Trust, str] = {
 _FORBIDDEN = "a publishable key may not send {}; send it from a server with a secret key"
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A request's events after the key has been weighed.
 
     Attributes:
@@ -46,9 +47,9 @@ class Judged:
     rejected: list[RejectedEvent]
     forbidden: int = 0
     trust: Trust = "none"
-    exceptions: dict[int, Trust] = field(default_factory=dict)
-    cautions: list[Caution] = field(default_factory=list)
-    weightless: Mapping[Trust, int] = field(default_factory=dict)
+    exceptions: dict[int, Trust] = {}
+    cautions: list[Caution] = []
+    weightless: Mapping[Trust, int] = {}
 
 
 def judge(batch: Batch, key: ApiKey, tokens: Mapping[str, bytes], now: float) -> Judged:
@@ -59,25 +60,38 @@ def judge(batch: Batch, key: ApiKey, tokens: Mapping[str, bytes], now: float) ->
     events: list[Event] = []
     forbidden: list[RejectedEvent] = []
     trusts: dict[int, Trust] = {}
-    cautions: list[Caution] = []
     for place, event in enumerate(batch.events):
-        if type(event) is Impression:
-            trust = impression_trust(key.tenant, event.data, tokens, now)
-            trusts[len(events)] = trust
-            if trust in _CAUTIONS:
-                cautions.append(Caution(places[place], event.id, _CAUTIONS[trust]))
-        elif type(event) not in BROWSER_EVENTS:
+        kind = type(event)
+        if kind is Impression:
+            trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, now)  # type: ignore[arg-type]
+        elif kind not in _BROWSER_EVENTS:
             forbidden.append(_forbid(event, places[place]))
             continue
         events.append(event)
     rejected = batch.rejected
     if forbidden:
         rejected = sorted([*rejected, *forbidden], key=lambda verdict: verdict.index or 0)
-    counts = Counter(trusts.values())
-    usual: Trust = max(trusts.values(), key=lambda trust: counts[trust], default="none")
-    exceptions = {index: trust for index, trust in trusts.items() if trust != usual}
-    weightless = {trust: counts[trust] for trust in _CAUTIONS if counts[trust]}
-    return Judged(events, rejected, len(forbidden), usual, exceptions, cautions, weightless)
+    weighed = Judged(events, rejected, len(forbidden))
+    return _with_trust(weighed, trusts) if trusts else weighed
+
+
+def _with_trust(judged: Judged, trusts: dict[int, Trust]) -> Judged:
+    """Returns the same with the trust of each impression, given by its index among the accepted events."""
+    given = set(trusts.values())
+    usual = given.pop() if len(given) == 1 else Counter(trusts.values()).most_common(1)[0][0]
+    exceptions = {index: trust for index, trust in trusts.items() if trust != usual} if given else {}
+    judged = msgspec.structs.replace(judged, trust=usual, exceptions=exceptions)
+    if usual not in _CAUTIONS and not exceptions:
+        return judged
+    refused = {letter.index for letter in judged.rejected}
+    places = [place for place in range(len(judged.events) + len(refused)) if place not in refused]
+    cautions = [
+        Caution(places[index], judged.events[index].id, _CAUTIONS[trust])
+        for index, trust in trusts.items()
+        if trust in _CAUTIONS
+    ]
+    weightless = Counter(trust for trust in trusts.values() if trust in _CAUTIONS)
+    return msgspec.structs.replace(judged, cautions=cautions, weightless=weightless)
 
 
 def block_of(judged: Judged, key: ApiKey, received_at: dt.datetime, trace_id: str) -> bytes:
@@ -95,20 +109,19 @@ def block_of(judged: Judged, key: ApiKey, received_at: dt.datetime, trace_id: st
     )
 
 
-def answer_of(judged: Judged) -> Answer:
+def verdict_of(judged: Judged) -> Answer | RefusedError:
     """Returns what the sender is told once the block is durable.
 
-    Raises:
-        RefusedError: Every event was refused: 403 where only the key was in the way, else 422.
+    Where every event was refused that is an error: 403 if only the key was in the way, else 422.
     """
     verdicts = [Verdict(letter.index or 0, letter.id, letter.field, letter.reason) for letter in judged.rejected]
     if judged.events or not verdicts:
         return Answer(len(judged.events), verdicts, judged.cautions)
     if judged.forbidden == len(verdicts):
         msg = "this key may not send any of these events; use a secret key, from a server"
-        raise RefusedError(403, msg, rejected=verdicts)
+        return RefusedError(403, msg, rejected=verdicts)
     msg = f"none of the {len(verdicts)} events could be accepted; `rejected` says why and how to mend each"
-    raise RefusedError(422, msg, rejected=verdicts)
+    return RefusedError(422, msg, rejected=verdicts)
 
 
 def _places(batch: Batch) -> range | list[int]:

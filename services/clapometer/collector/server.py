@@ -1,6 +1,7 @@
 """How the collector is served: uvicorn with limits on what a connection may cost before a request is whole."""
 
 import asyncio
+import gc
 from typing import Any
 
 import uvicorn
@@ -10,6 +11,11 @@ from clapometer.collector.app import CollectorApp
 from clapometer.collector.config import CollectorConfig
 
 _DRAIN_SECONDS = 30
+_TOO_SLOW = (
+    b"HTTP/1.1 408 Request Timeout\r\n"
+    b"content-type: application/problem+json\r\ncontent-length: 109\r\nconnection: close\r\n\r\n"
+    b'{"title":"Request Timeout","status":408,"detail":"the request did not arrive in time; send less, or faster"}\n'
+)
 
 
 def uvicorn_config(app: CollectorApp, config: CollectorConfig, **options: Any) -> uvicorn.Config:
@@ -33,29 +39,74 @@ def uvicorn_config(app: CollectorApp, config: CollectorConfig, **options: Any) -
     return uvicorn.Config(app, **{**settings, **options})
 
 
+def calm_garbage_collection() -> None:
+    """Spares the collector of cycles what can hold none; called once by the process that serves, after start-up.
+
+    Events and answers hold no cycles. Left alone, it walks through all modules again and again to find that out.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 def guarded_protocol(config: CollectorConfig) -> type[asyncio.Protocol]:
     """Returns uvicorn's HTTP protocol with the limits of ``config`` on heads and on slow requests."""
     return type("GuardedProtocol", (_GuardedProtocol,), {"limits": config})
+
+
+class _WholeResponses:
+    """A transport that keeps the head of a response until its body comes: one system call instead of two."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        """Writes ``data``, unless it is the head of a response."""
+        if not self._head and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
+            self._head = data
+        else:
+            self._transport.write(self._head + data)
+            self._head = b""
+
+    def flush(self) -> None:
+        """Writes a head whose response has no body."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        """Closes the connection once all is written."""
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """Returns whether the connection is being closed."""
+        return self._transport.is_closing()
 
 
 class _GuardedProtocol(HttpToolsProtocol):
     """Adds what uvicorn lacks.
 
     It waits for ever for the first byte, the end of a head and the rest of a body that was refused, and it keeps
-    headers of any length.
+    headers of any length. One timer a connection looks now and then whether a request is overdue: a timer a
+    request would cost more than all that the request itself does here.
     """
 
     limits = CollectorConfig()
-    _deadline: asyncio.TimerHandle | None = None
+    _watch: asyncio.TimerHandle | None = None
+    _waiting_since: float | None = None  # for a request to be whole; None while none is under way
     _in_head = True
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(self.limits.head_seconds, self._too_slow)
+        self._responses = _WholeResponses(transport)
+        self._waiting_since = self.loop.time()
+        self._watch = self.loop.call_later(self._seconds, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
+        if self._watch is not None:
+            self._watch.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -67,25 +118,34 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._disarm()
-        seconds = self.limits.head_seconds + self.limits.body_seconds
-        self._deadline = self.loop.call_later(seconds, self._too_slow)
+        self._waiting_since = self.loop.time()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
+        self.cycle.transport = self._responses  # type: ignore[assignment]
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        self._disarm()
+        self._waiting_since = None
         super().on_message_complete()
 
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def on_response_complete(self) -> None:
+        self._responses.flush()
+        super().on_response_complete()
 
-    def _too_slow(self) -> None:
-        self._deadline = None
+    @property
+    def _seconds(self) -> float:
+        return self.limits.request_seconds
+
+    def _look(self) -> None:
+        """Ends the connection if a request has been on its way for too long, else looks again when it could be."""
+        now = self.loop.time()
+        since = now if self._waiting_since is None else self._waiting_since
+        if now - since < self._seconds:
+            self._watch = self.loop.call_later(max(0.01, since + self._seconds - now), self._look)
+            return
+        if not self._in_head and not self.cycle.response_started:
+            self.transport.write(_TOO_SLOW)
         self.transport.close()
