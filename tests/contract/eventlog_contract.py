@@ -109,6 +109,10 @@ class EventLogContract:
         assert found == {tuple(position): block for position, block in positions}
         assert len(found) == 400
 
+    def test_a_log_says_which_one_it_is(self, log):
+        assert isinstance(log.identity, str)
+        assert log.identity
+
     def test_closing_twice_is_harmless(self):
         log = self.make()
         log.close()

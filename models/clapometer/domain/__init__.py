@@ -8,6 +8,7 @@ from clapometer.domain.blocks import (
     Trust,
     decode_block,
     encode_block,
+    open_block,
 )
 from clapometer.domain.codec import (
     Batch,
@@ -49,6 +50,7 @@ __all__ = [
     "encode_block",
     "encode_events",
     "impression_trust",
+    "open_block",
     "reject",
     "sign_impression",
     "split_array",

@@ -74,6 +74,7 @@ class CorruptBlockError(TerminalError):
     """The bytes of a block are not what was written."""
 
 
+_ENCODER = msgspec.json.Encoder()
 _HEADER = msgspec.json.Decoder(BlockHeader)
 
 
@@ -90,7 +91,7 @@ def encode_block(
     trace_id: str | None = None,
 ) -> bytes:
     """Returns the bytes of a block whose ``events`` are ``n_accepted`` lines, each ended by a newline."""
-    body = events + msgspec.json.Encoder().encode_lines(rejected) if rejected else events
+    body = events + _ENCODER.encode_lines(rejected) if rejected else events
     header = BlockHeader(
         tenant=tenant,
         received_at=received_at,
@@ -102,11 +103,11 @@ def encode_block(
         exceptions=dict(exceptions or {}),
         trace_id=trace_id,
     )
-    return msgspec.json.encode(header) + b"\n" + body
+    return _ENCODER.encode(header) + b"\n" + body
 
 
-def decode_block(block: bytes) -> Block:
-    """Returns the header and the lines of a block.
+def open_block(block: bytes) -> tuple[BlockHeader, bytes]:
+    """Returns the header of a block and its lines, each ended by a newline, once their checksum is verified.
 
     Raises:
         CorruptBlockError: The checksum, the number of lines or the header is not what was written.
@@ -120,8 +121,19 @@ def decode_block(block: bytes) -> Block:
     if not newline or zlib.crc32(body) != header.crc:
         msg = "block checksum differs: the bytes changed after they were written"
         raise CorruptBlockError(msg)
-    lines = body.split(b"\n")[:-1]
-    if len(lines) != header.n_accepted + header.n_rejected:
-        msg = f"block has {len(lines)} lines, its header says {header.n_accepted} + {header.n_rejected}"
+    lines = body.count(b"\n")
+    if lines != header.n_accepted + header.n_rejected or (body and not body.endswith(b"\n")):
+        msg = f"block has {lines} lines, its header says {header.n_accepted} + {header.n_rejected}"
         raise CorruptBlockError(msg)
+    return header, body
+
+
+def decode_block(block: bytes) -> Block:
+    """Returns the header and the lines of a block.
+
+    Raises:
+        CorruptBlockError: The checksum, the number of lines or the header is not what was written.
+    """
+    header, body = open_block(block)
+    lines = body.split(b"\n")[:-1]
     return Block(header, lines[: header.n_accepted], lines[header.n_accepted :])

@@ -22,6 +22,11 @@ class Record(NamedTuple):
 class EventLog(Protocol):
     """Durable blocks in order, per partition. An offset is always that of the *next* record."""
 
+    @property
+    def identity(self) -> str:
+        """Returns what tells this log from every other: a position means something only together with it."""
+        ...
+
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
         """Returns the position of each block once all of them are durable.
 

@@ -10,6 +10,7 @@ import errno
 import os
 import struct
 import threading
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -230,9 +231,11 @@ class EmbeddedLog:
             if written is None:
                 txn.put(b"format", str(FORMAT).encode(), db=self._meta)
                 txn.put(b"state", _STATE.pack(0, 0), db=self._meta)
+                txn.put(b"identity", uuid.uuid4().hex.encode(), db=self._meta)
             elif int(written) > FORMAT:
                 msg = f"event log {self._path} has format {int(written)}, this version reads up to {FORMAT}; upgrade"
                 raise TerminalError(msg)
+            self.identity = (txn.get(b"identity", db=self._meta) or b"").decode()
 
     @contextmanager
     def _snapshot(self) -> Iterator["lmdb.Transaction[memoryview]"]:

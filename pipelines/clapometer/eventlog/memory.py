@@ -1,6 +1,7 @@
 """An event log that forgets at exit: for tests of what stands on a log."""
 
 import threading
+import uuid
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
@@ -19,6 +20,7 @@ class MemoryLog:
         self._bytes = 0
         self._turn = 0
         self._lock = threading.Lock()
+        self.identity = uuid.uuid4().hex
 
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
         """Returns the position of each block; the blocks of one call go to one partition.

@@ -43,8 +43,10 @@ class TestEmbeddedLog(BoundedLogContract):
         log = self.make()
         log.append_many([b"a"] * 10)
         log.trim(0, 10)
+        identity = log.identity
         log.close()
         log = self.make()
+        assert log.identity == identity
         assert log.next_offset(0) == 10
         assert log.append_many([b"b"]) == [Position(0, 10)]
         assert self.read_all(log, 0) == [(10, b"b")]
