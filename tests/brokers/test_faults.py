@@ -5,10 +5,10 @@ import time
 
 import psutil
 import pytest
+from tests.waiting import until
 
 from clapometer.domain import TransientError
 from clapometer.eventlog.kafka import KafkaLog
-from tests.waiting import until
 
 FAST = {"timeout_ms": 2000, "connect_ms": 500}
 
@@ -42,7 +42,7 @@ def test_a_log_can_be_made_while_the_broker_is_away_and_works_once_it_is_there(k
     kafka_broker.kill()
     log = KafkaLog(settings)
     assert not log.ready()
-    with pytest.raises(TransientError, match="cannot connect to Kafka at 127.0.0.1"):
+    with pytest.raises(TransientError, match="cannot connect to Kafka at 127"):
         log.append_many([b"early"])
     with pytest.raises(TransientError):
         log.read(0, 0, 100)

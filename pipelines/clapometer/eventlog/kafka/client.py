@@ -1,5 +1,6 @@
 """From settings to the options of kafka-python's clients; secrets are read here, at the moment of connecting."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.kafka.settings import KafkaSettings, Secret
-from clapometer.eventlog.kafka.sockets import DIRECT
+from clapometer.eventlog.kafka.sockets import DIRECT, tls_context
 
 Client = TypeVar("Client")
 Options = dict[str, Any]
@@ -56,6 +57,7 @@ def connect(make: Callable[..., Client], settings: KafkaSettings, **more: object
     Raises:
         TransientError: The broker is away or does not let us in.
     """
+    _hide_debug_lines()
     opened: list[KafkaNetClient] = []
 
     def network(**options: object) -> KafkaNetClient:
@@ -70,6 +72,13 @@ def connect(make: Callable[..., Client], settings: KafkaSettings, **more: object
             client.close()
         msg = f"cannot connect to Kafka at {', '.join(settings.servers)}: {describe(error)}"
         raise TransientError(msg) from error
+
+
+def _hide_debug_lines() -> None:
+    """Keeps kafka-python from logging at level debug: there it writes passwords and tokens."""
+    library = logging.getLogger("kafka")
+    if library.getEffectiveLevel() < logging.INFO:
+        library.setLevel(logging.INFO)
 
 
 @contextmanager
@@ -90,17 +99,22 @@ def describe(error: BaseException) -> str:
 
 
 def _tls_options(settings: KafkaSettings) -> Options:
-    def named(path: object) -> str | None:
-        return None if path is None else str(path)
-
-    key_password = settings.key_password_file
-    return {
-        "ssl_cafile": named(settings.ca_file),
-        "ssl_certfile": named(settings.cert_file),
-        "ssl_keyfile": named(settings.key_file),
-        "ssl_password": None if key_password is None else Secret(file=key_password).read(),
-        "ssl_check_hostname": settings.check_hostname,
-    }
+    password = None
+    if settings.key_password_file is not None:
+        password = Secret(file=settings.key_password_file).read()
+    try:
+        context = tls_context(
+            ca_file=settings.ca_file,
+            cert_file=settings.cert_file,
+            key_file=settings.key_file,
+            key_password=password,
+            check_hostname=settings.check_hostname,
+        )
+    except OSError as error:
+        files = [str(path) for path in (settings.ca_file, settings.cert_file, settings.key_file) if path is not None]
+        msg = f"TLS cannot be set up from {', '.join(files)}: {error}"
+        raise TransientError(msg) from error
+    return {"ssl_context": context}
 
 
 def _sasl_options(settings: KafkaSettings) -> Options:

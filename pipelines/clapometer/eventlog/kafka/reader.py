@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition, errors
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.contract import Record
-from clapometer.eventlog.kafka.client import connect, translated
+from clapometer.eventlog.kafka.client import connect, request_timeout_ms, translated
 from clapometer.eventlog.kafka.records import poison, to_blocks
 from clapometer.eventlog.kafka.settings import KafkaSettings
 
@@ -214,5 +214,6 @@ def consumer_options(settings: KafkaSettings) -> dict[str, object]:
         "isolation_level": "read_committed",
         "max_partition_fetch_bytes": settings.fetch_bytes,
         "fetch_max_bytes": 4 * settings.fetch_bytes,
+        "fetch_max_wait_ms": min(500, request_timeout_ms(settings) // 2),
         "allow_auto_create_topics": False,
     }

@@ -116,6 +116,7 @@ def _options(settings: KafkaSettings) -> dict[str, object]:
         "enable_auto_commit": False,
         "metrics_enabled": False,
         "auto_offset_reset": "earliest",
+        "fetch_max_wait_ms": 100,
         "session_timeout_ms": SESSION_MS,
         "heartbeat_interval_ms": SESSION_MS // 4,
         "partition_assignment_strategy": (StickyPartitionAssignor,),
