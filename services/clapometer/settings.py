@@ -128,6 +128,12 @@ def origin(name: str) -> str:
     return "default"
 
 
+def environment_for(file: Path) -> dict[str, str]:
+    """Returns this process's environment for a child whose settings are those of ``file`` and nothing else."""
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return rest | {CONFIG_VARIABLE: str(file)}
+
+
 def _refuse_unknown_variables() -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {CONFIG_VARIABLE}
     for variable in sorted(os.environ):
