@@ -37,26 +37,29 @@ def world_events(world: World, log: EngagementLog) -> pa.Table:
     con.execute("CREATE TABLE events AS FROM empty")
     start = f"TIMESTAMPTZ '{FIRST_DAY.isoformat()}'"
     shown = f"({start} + to_days(CAST(day AS INTEGER)) + to_seconds(second))"
-    con.execute(
-        f"""INSERT INTO events BY NAME SELECT {_envelope("'c' || clip", f"({start} + to_days(CAST(published_day AS INTEGER)))", "'key'")},
-        'clip_registered' AS type, 'c' || clip AS clip_id, 'p' || prompt AS prompt_id, 'Prompt ' || prompt AS prompt_text,
-        'model' AS model_name, CAST(model AS VARCHAR) AS model_version, duration_ms, task,
-        't' || template AS template_id, 'topic ' || topic AS lineage_scenario,
-        CASE WHEN unit != clip THEN 'c' || unit END AS flags_repost_of FROM clips WHERE published"""
-    )
-    con.execute(
-        f"""INSERT INTO events BY NAME SELECT {_envelope("'i' || i", shown)}, 'impression' AS type, 'i' || i AS impression_id,
-        'c' || clip AS clip_id, 'v' || viewer AS viewer_id, CASE surface WHEN 1 THEN 'autoplay' ELSE 'feed' END AS surface,
-        position, CASE WHEN isnan(propensity) THEN NULL ELSE propensity END AS propensity, candidates, explored,
-        CASE viewer % 2 WHEN 0 THEN 'en' ELSE 'de' END AS locale FROM log"""
-    )
-    con.execute(
-        f"""INSERT INTO events BY NAME SELECT {_envelope("'w' || i", f"({shown} + INTERVAL 1 MINUTE)")}, 'watched' AS type,
-        'i' || i AS impression_id, CAST(watched_ms AS BIGINT) AS watched_ms, CAST(watched_ms AS BIGINT) AS total_ms FROM log"""
-    )
-    for reaction in ("like", "save", "share", "dislike"):
-        con.execute(
-            f"""INSERT INTO events BY NAME SELECT {_envelope(f"'{reaction}' || i", f"({shown} + to_days(CAST(delay_days AS INTEGER)))")},
-            'reacted' AS type, 'i' || i AS impression_id, '{reaction}' AS reaction FROM log WHERE "{reaction}" """
-        )
+    published = f"({start} + to_days(CAST(published_day AS INTEGER)))"
+    reacted = f"({shown} + to_days(CAST(delay_days AS INTEGER)))"
+    inserts = [
+        f"""{_envelope("'c' || clip", published, "'key'")}, 'clip_registered' AS type, 'c' || clip AS clip_id,
+        'p' || prompt AS prompt_id, 'Prompt ' || prompt AS prompt_text, 'model' AS model_name,
+        CAST(model AS VARCHAR) AS model_version, duration_ms, task, 't' || template AS template_id,
+        'topic ' || topic AS lineage_scenario, CASE WHEN unit != clip THEN 'c' || unit END AS flags_repost_of
+        FROM clips WHERE published""",
+        f"""{_envelope("'i' || i", shown)}, 'impression' AS type, 'i' || i AS impression_id, 'c' || clip AS clip_id,
+        'v' || viewer AS viewer_id, CASE surface WHEN 1 THEN 'autoplay' ELSE 'feed' END AS surface, position,
+        CASE WHEN isnan(propensity) THEN NULL ELSE propensity END AS propensity, candidates, explored,
+        CASE viewer % 2 WHEN 0 THEN 'en' ELSE 'de' END AS locale
+        FROM log""",
+        f"""{_envelope("'w' || i", f"({shown} + INTERVAL 1 MINUTE)")}, 'watched' AS type, 'i' || i AS impression_id,
+        CAST(watched_ms AS BIGINT) AS watched_ms, CAST(watched_ms AS BIGINT) AS total_ms
+        FROM log""",
+        *(
+            f"""{_envelope(f"'{reaction}' || i", reacted)}, 'reacted' AS type, 'i' || i AS impression_id,
+            '{reaction}' AS reaction
+            FROM log WHERE "{reaction}" """
+            for reaction in ("like", "save", "share", "dislike")
+        ),
+    ]
+    for insert in inserts:
+        con.execute(f"INSERT INTO events BY NAME SELECT {insert}")
     return con.sql("SELECT * FROM events ORDER BY received_at").to_arrow_table().cast(EVENTS)

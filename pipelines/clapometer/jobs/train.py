@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import duckdb
+import msgspec
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
@@ -17,6 +18,7 @@ from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, rank_models
 from clapometer.jobs.runs import Run, code_version, drop_old_results, new_run_id, read_run, record_run, result_hash
 from clapometer.jobs.sheets import Row, to_table
 from clapometer.jobs.statistics import Scored, Screening, score_outcomes
+from clapometer.jobs.training_lock import training_lock
 from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake import TABLES, Lake, publish
 
@@ -82,12 +84,13 @@ class _Results:
     contrasts: list[Row]
     scored: Scored
 
-    def tables(self, run_id: str, tenant: str, as_of: dt.datetime) -> dict[str, pa.Table]:
+    def tables(self, run: Run) -> dict[str, pa.Table]:
         """Returns the results as tables of the lake."""
         rankings, contrasts = TABLES["rankings"][0], TABLES["contrasts"][0]
+        own = {"run_id": run.run_id, "tenant": run.tenant}
         return {
-            "rankings": to_table(self.rankings, rankings, run_id=run_id, tenant=tenant, created_at=as_of),
-            "contrasts": to_table(self.contrasts, contrasts, run_id=run_id, tenant=tenant),
+            "rankings": to_table(self.rankings, rankings, **own, created_at=run.as_of),
+            "contrasts": to_table(self.contrasts, contrasts, **own),
         }
 
 
@@ -119,50 +122,57 @@ def train_once(
         resources: What the job may use.
         keep_runs: Runs whose results stay in the lake.
         progress: Is told stages and how far they are.
+
+    Raises:
+        TrainingLockedError: Another process is training on this lake; nothing was started.
     """
     started = clock()
-    run_id = new_run_id(started)
-    snapshot: dict[str, int] = {}
-    results: _Results | None = None
-    tables: dict[str, pa.Table] = {}
-    error: str | None = None
-    try:
-        report = refresh_outcomes(
-            lake, threads=resources.threads, memory_limit=resources.memory_limit, progress=progress
-        )
-        snapshot = {"events": report.events_version, "outcomes": report.outcomes_version}
-        results = _compute(
-            lake, rule, snapshot, started, tenant=tenant, seed=seed, parameters=parameters, resources=resources,
-            progress=progress,
-        )  # fmt: skip
-        tables = results.tables(run_id, tenant, started)
-        for name, table in tables.items():
-            lake.append(name, table)
-    except Exception as failure:  # noqa: BLE001 - whatever it is, it is recorded, and the last good ranking stays
-        error = _explain(failure)
     run = Run(
-        run_id=run_id,
+        run_id=new_run_id(started),
         tenant=tenant,
-        status="succeeded" if error is None else "failed",
+        status="failed",
         trigger=trigger,
         started_at=started,
-        finished_at=clock(),
+        finished_at=started,
         as_of=started,
         code_version=code_version(),
         rule=rule,
         parameters=parameters,
         seed=seed,
-        snapshot=snapshot,
-        excluded=results.scored.excluded if results else {},
-        outcomes=results.scored.outcomes if results else 0,
-        result_hash=result_hash(tables) if error is None else "",
-        error=error,
+        snapshot={},
     )
-    record_run(lake, run)
-    if error is None:
-        drop_old_results(lake, tenant, keep_runs)
-    publish(lake)
+    with training_lock(lake, run):
+        run, results = _attempt(lake, run, resources, progress)
+        run = msgspec.structs.replace(run, finished_at=clock())
+        record_run(lake, run)
+        if run.status == "succeeded":
+            drop_old_results(lake, tenant, keep_runs)
+        publish(lake)
     return _report(run, results)
+
+
+def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> tuple[Run, _Results | None]:
+    """Makes a run's results and writes them to the lake; returns the run as it ended."""
+    try:
+        limits = {"threads": resources.threads, "memory_limit": resources.memory_limit}
+        report = refresh_outcomes(lake, **limits, progress=progress)  # type: ignore[arg-type]
+        run = msgspec.structs.replace(
+            run, snapshot={"events": report.events_version, "outcomes": report.outcomes_version}
+        )
+        results = _compute(lake, run, resources, progress)
+        tables = results.tables(run)
+        for name, table in tables.items():
+            lake.append(name, table)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is recorded, and the last good ranking stays
+        return msgspec.structs.replace(run, error=_explain(failure)), None
+    succeeded = msgspec.structs.replace(
+        run,
+        status="succeeded",
+        excluded=results.scored.excluded,
+        outcomes=results.scored.outcomes,
+        result_hash=result_hash(tables),
+    )
+    return succeeded, results
 
 
 def train_all(lake: Lake, rule: LabelRule = DEFAULT_RULE, **settings: object) -> list[TrainReport]:
@@ -194,11 +204,7 @@ def reproduce(
         msg = f"run {run_id} {run.status} and has no result: {run.error}"
         raise InputError(msg, "run")
     _check_kept(lake, run)
-    results = _compute(
-        lake, run.rule, run.snapshot, run.as_of, tenant=run.tenant, seed=run.seed, parameters=run.parameters,
-        resources=resources, progress=progress,
-    )  # fmt: skip
-    found = result_hash(results.tables(run_id, run.tenant, run.as_of))
+    found = result_hash(_compute(lake, run, resources, progress).tables(run))
     return Reproduction(run_id, run.result_hash, found)
 
 
@@ -213,34 +219,24 @@ def _check_kept(lake: Lake, run: Run) -> None:
         raise TerminalError(msg)
 
 
-def _compute(
-    lake: Lake,
-    rule: LabelRule,
-    snapshot: Mapping[str, int],
-    as_of: dt.datetime,
-    *,
-    tenant: str,
-    seed: int,
-    parameters: Parameters,
-    resources: Resources,
-    progress: Progress,
-) -> _Results:
-    """Returns what a snapshot comes to; the same for the same arguments, whatever the resources.
+def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> _Results:
+    """Returns what a run's snapshot comes to; the same for the same run, whatever the resources.
 
     Raises:
         InputError: There is nothing to rank.
     """
-    connection = lake.connect(snapshot, threads=resources.threads, memory_limit=resources.memory_limit)
+    connection = lake.connect(run.snapshot, threads=resources.threads, memory_limit=resources.memory_limit)
+    parameters = run.parameters
     # The order in which a linear algebra library adds up depends on its threads.
     with connection as con, threadpool_limits(1):
         progress("clips", 0, 1)
         screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
-        clips = load_clips(con, tenant, drop_ads=screening.ads, drop_watermarks=screening.watermarks)
+        clips = load_clips(con, run.tenant, drop_ads=screening.ads, drop_watermarks=screening.watermarks)
         if not len(clips):
             msg = "there is nothing to rank: no clip is registered; PUT /v1/clips/{id} before it is shown"
             raise InputError(msg)
         progress("statistics", 0, 1)
-        scored = score_outcomes(con, tenant, rule, as_of, screening=screening)
+        scored = score_outcomes(con, run.tenant, run.rule, run.as_of, screening=screening)
         if not scored.outcomes:
             msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
             raise InputError(msg)
@@ -249,7 +245,7 @@ def _compute(
         for done, part in enumerate(slices(con, clips, scored, parameters)):
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
-            ranked, pairs = rank_models(part, scores, clips, scored, parameters=parameters, seed=seed)
+            ranked, pairs = rank_models(part, scores, clips, scored, parameters=parameters, seed=run.seed)
             rankings += ranked
             contrasts += pairs
         return _Results(rankings, contrasts, scored)

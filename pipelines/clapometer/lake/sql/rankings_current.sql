@@ -1,13 +1,13 @@
--- The latest ranking of each tenant and subject.
+-- The rankings of each tenant's latest run that succeeded.
 CREATE VIEW rankings_current AS
 SELECT rankings.*
 FROM rankings
 JOIN (
-    SELECT tenant, subject, max(ROW(created_at, run_id)) AS latest
-    FROM rankings
+    SELECT tenant, max(ROW(started_at, run_id)) AS latest
+    FROM runs
+    WHERE status = 'succeeded'
     GROUP BY ALL
 ) AS newest
     ON newest.tenant = rankings.tenant
-    AND newest.subject = rankings.subject
-    AND newest.latest = ROW(rankings.created_at, rankings.run_id);
+    AND newest.latest[2] = rankings.run_id;
 COMMENT ON VIEW rankings_current IS 'The latest ranking of model versions, prompts and templates, per segment.';
