@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -186,6 +187,28 @@ class Table:
         if behind > 0:
             for entry in reversed(self._delta.history(behind)):
                 yield Commit(int(entry["version"]), entry)
+
+    def log_entry(self, version: int) -> bytes | None:
+        """Returns the bytes of a commit; ``None`` where the log no longer has it."""
+        try:
+            return (self.folder / "_delta_log" / f"{version:020d}.json").read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def added_since(self, version: int) -> list[DataFile] | None:
+        """Returns the files with new rows of all commits after ``version``; ``None`` where the log is too short."""
+        added: list[DataFile] = []
+        for later in range(version + 1, self.version + 1):
+            entry = self.log_entry(later)
+            if entry is None:
+                return None
+            for line in entry.splitlines():
+                action = json.loads(line).get("add") if line.startswith(b'{"add"') else None
+                if action and action["dataChange"]:
+                    rows = json.loads(action["stats"] or "{}").get("numRecords", 0)
+                    path = unquote(action["path"])
+                    added.append(DataFile(path, action["size"], rows, action["partitionValues"]))
+        return added
 
     def checkpoint(self) -> None:
         """Sums up the log in one file, so that opening the table stays fast, and drops expired log entries."""

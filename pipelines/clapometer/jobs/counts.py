@@ -1,0 +1,53 @@
+"""What became of the events of a batch, counted per tenant, source and hour of receipt."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clapometer.jobs.batch import Refusal
+from clapometer.jobs.verdicts import Verdicts
+from clapometer.lake.ledger import LedgerEntry
+
+_Key = tuple[str, str, dt.datetime]
+
+
+def count(
+    events: pa.Table, verdicts: Verdicts, refusals: Sequence[Refusal], conflicts: Sequence[Refusal]
+) -> list[LedgerEntry]:
+    """Returns the entries for the judged ``events``, and for what was refused instead of being judged.
+
+    ``conflicts`` are the duplicates that a row of ``rejected`` was written for.
+    """
+    grouped = (
+        pa.table(
+            {
+                "tenant": events["tenant"],
+                "source": events["source"],
+                "hour": pc.floor_temporal(events["received_at"], unit="hour"),
+                "duplicate": pa.array(verdicts.duplicate).cast(pa.int64()),
+            }
+        )
+        .group_by(["tenant", "source", "hour"])
+        .aggregate([("duplicate", "count"), ("duplicate", "sum")])
+    )
+    columns = (grouped[name].to_pylist() for name in ("tenant", "source", "hour", "duplicate_count", "duplicate_sum"))
+    judged = {(tenant, source, _utc(hour)): (n, twice) for tenant, source, hour, n, twice in zip(*columns, strict=True)}
+    refused, contradicted = Counter(_keys(refusals)), Counter(_keys(conflicts))
+    entries = []
+    for key in sorted({*judged, *refused, *contradicted}):
+        n, twice = judged.get(key, (0, 0))
+        entries.append(LedgerEntry(*key, n + refused[key], n - twice, twice, contradicted[key], refused[key]))
+    return entries
+
+
+def _keys(refusals: Iterable[Refusal]) -> Iterable[_Key]:
+    for each in refusals:
+        hour = each.received_at.astimezone(dt.UTC).replace(minute=0, second=0, microsecond=0)
+        yield each.tenant, each.source or "", hour
+
+
+def _utc(value: dt.datetime) -> dt.datetime:
+    return value.astimezone(dt.UTC)

@@ -1,0 +1,23 @@
+-- One page of a ranking, best first, items without a rank last; completion_rank is the place that the raw
+-- completion rate would give each ranked item.
+-- Parameters  tenant, run, subject, segment, segment_value, only (list of items or NULL), n, skip.
+SELECT *
+FROM (
+    SELECT
+        item, label, "rank", rank_low, rank_high, effect, effect_low, effect_high, value, value_low, value_high,
+        p_best, verdict, tier, calibrated, unranked_reason, impressions, clips, prompts, viewers,
+        completion_rate, like_rate, cost_per_clip, revenue_per_1000, currency,
+        fake_reactions_to_top, impressions_to_drop,
+        CASE WHEN "rank" IS NOT NULL AND completion_rate IS NOT NULL THEN
+            rank() OVER (PARTITION BY "rank" IS NULL ORDER BY completion_rate DESC NULLS LAST)
+        END AS completion_rank
+    FROM rankings
+    WHERE tenant = $tenant
+        AND run_id = $run
+        AND subject = $subject
+        AND segment = $segment
+        AND segment_value = $segment_value
+)
+WHERE $only::VARCHAR[] IS NULL OR list_contains($only::VARCHAR[], item)
+ORDER BY "rank" NULLS LAST, impressions DESC NULLS LAST, item
+LIMIT $n OFFSET $skip

@@ -1,0 +1,5 @@
+-- Who the events with these keys say they are, and the hash of what they say, by the DuckDB of today.
+SELECT event_key, tenant, source, id, {payload_hash} AS payload_hash
+FROM {events}
+WHERE event_key IN (SELECT unnest(?::BIGINT[]))
+ORDER BY received_at, source, id;
