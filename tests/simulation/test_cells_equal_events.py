@@ -3,6 +3,7 @@ import pytest
 from scipy.special import expit, logit
 
 from clapometer.ranking import ClipAIPW
+from clapometer.ranking.clip_scores import _exposure_bands, _margins
 from clapometer.simulation import WorldConfig, build_world, fit_label, observe, simulate_log
 
 SMALL = WorldConfig(n_models=5, n_prompts=150, n_viewers=800, n_sessions=2800, bots=5, n_days=14)
@@ -27,9 +28,7 @@ def event_level_scores(fitted, ob):
         own = log.viewer % 2 == fold
         seen, expected = (np.bincount(unit[~own], v[~own], n) for v in (ob.label, exposure))
         cap = np.minimum(1.0, 8.0 / np.maximum(expected, 1e-9))
-        top, bottom = np.bincount(group, seen * cap), np.bincount(group, expected * cap)
-        overall = ob.label[~own].sum() / exposure[~own].sum()
-        prior = np.where(top > 0, top / np.maximum(bottom, 1e-9), overall)[group]
+        prior = _margins(seen * cap, expected * cap, group, _exposure_bands(expected, chance))
         mean = np.clip((seen + 6 * prior) / (expected + 6), 0.01 * C, 0.95 * C)
         score += own.mean() * mean
         x = logit(mean / C)[unit]

@@ -36,7 +36,7 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
     Parameters:
         ceiling_ratio: :math:`C` as a multiple of the mean label.
-        prior_strength: Impressions that the model version x stratum mean is worth in :math:`\mu_c`.
+        prior_strength: Impressions that the model version x stratum x exposure mean is worth in :math:`\mu_c`.
         knots: Bends of the day curve.
 
     Attributes:
@@ -55,7 +55,7 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         evaluation and learning, ICML. Chernozhukov et al. (2018), Double/debiased machine learning.
     """
 
-    def __init__(self, ceiling_ratio: float = 5.0, prior_strength: float = 6.0, knots: int = 4) -> None:
+    def __init__(self, ceiling_ratio: float = 3.0, prior_strength: float = 6.0, knots: int = 4) -> None:
         self.ceiling_ratio = ceiling_ratio
         self.prior_strength = prior_strength
         self.knots = knots
@@ -74,14 +74,17 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         unit = clips.unit[cells.clip]
         group = _groups(clips)
         age = cells.day - clips.published_day[cells.clip]
+        # Reposts are good clips with a young age: they would pass for novelty.
+        first = clips.is_canonical[cells.clip]
         self.offsets_: TimeOffsets = fit_time_offsets(
-            group[unit],
-            cells.day,
-            age,
-            label=cells.sum_capped_label,
-            exposure=cells.sum_capped_exposure,
+            group[unit[first]],
+            cells.day[first],
+            age[first],
+            label=cells.sum_capped_label[first],
+            exposure=cells.sum_capped_exposure[first],
             ceiling=self.ceiling_,
             knots=self.knots,
+            n_days=int(cells.day.max()) + 1,
         )
         score, weight = self._one_step(cells, unit, self.offsets_.at(cells.day, age), group, _chances(clips))
         opportunity, self_normalised = _fallback(_chances(clips), weight)
@@ -107,7 +110,7 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         for fold in range(n_folds):
             own = cells.fold == fold
             other = ~own if n_folds > 1 else own
-            mean = self._prior(unit[other], cells.sum_label[other], exposure[other], group)
+            mean = self._prior(unit[other], cells.sum_label[other], exposure[other], group, chance)
             x = logit(mean / C)[unit[own]]
             moved, still = expit(x + offset[own]), expit(x)
             slope = moved * (1 - moved) / (still * (1 - still))
@@ -118,17 +121,43 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         opportunity, _ = _fallback(chance, weight)
         return prior + correction / np.maximum(opportunity, 1e-9), weight
 
-    def _prior(self, unit: Ints, label: Floats, exposure: Floats, group: Ints) -> Floats:
-        """Clip means shrunk to the mean of their model version x stratum, ``(n_clips,)``."""
+    def _prior(self, unit: Ints, label: Floats, exposure: Floats, group: Ints, chance: Floats) -> Floats:
+        """Clip means shrunk to what their model version x stratum and their exposure predict, ``(n_clips,)``."""
         observed, expected = (sum_by(unit, column, len(group)) for column in (label, exposure))
         # A clip that was shown everywhere must not stand for its whole group.
         capped = np.minimum(1.0, 8.0 / np.maximum(expected, 1e-9))
-        of_group = [sum_by(group, column * capped) for column in (observed, expected)]
-        overall = label.sum() / max(exposure.sum(), 1e-9)
-        mean = np.where(of_group[0] > 0, of_group[0] / np.maximum(of_group[1], 1e-9), overall)
+        band = _exposure_bands(expected, chance)
+        typical = _margins(observed * capped, expected * capped, group, band)
         k = self.prior_strength
-        shrunk = (observed + k * mean[group]) / (expected + k)
+        shrunk = (observed + k * typical) / (expected + k)
         return np.clip(shrunk, 0.01 * self.ceiling_, 0.95 * self.ceiling_)
+
+
+def _exposure_bands(exposure: Floats, chance: Floats, most: int = 8) -> Ints:
+    """Quantile band of each clip's exposure per opportunity, ``(n_clips,)``; one band when unknown.
+
+    How much the feed shows a clip says what the feed thinks of it: the best predictor of a clip that
+    few have seen. It comes from the other viewer fold, like everything in the prior.
+    """
+    known = chance > 0
+    n_bands = int(np.clip(known.sum() // 50, 1, most))
+    ratio = np.divide(exposure, chance, out=np.zeros(len(chance)), where=known)
+    edges = np.quantile(ratio[known], np.linspace(0, 1, n_bands + 1)[1:-1]) if n_bands > 1 else np.zeros(0)
+    band: Ints = np.searchsorted(edges, ratio)
+    return band
+
+
+def _margins(observed: Floats, expected: Floats, group: Ints, band: Ints, rounds: int = 20) -> Floats:
+    """Group times band, fitted to the observed margins by iterative proportional fitting, ``(n_clips,)``."""
+    overall = max(observed.sum() / max(expected.sum(), 1e-9), 1e-9)
+    by_group, by_band = np.ones(int(group.max()) + 1), np.ones(int(band.max()) + 1)
+    for _ in range(rounds):
+        seen, due = sum_by(group, observed), sum_by(group, expected * by_band[band])
+        by_group = np.maximum(seen + 2 * overall, 0.05 * overall) / (due + 2)
+        seen, due = sum_by(band, observed), sum_by(band, expected * by_group[group])
+        by_band = np.maximum(np.divide(seen, due, out=np.ones(len(due)), where=due > 0), 0.05)
+    typical: Floats = by_group[group] * by_band[band]
+    return typical
 
 
 def _groups(clips: ClipTable) -> Ints:

@@ -96,6 +96,7 @@ def fit_time_offsets(
     label: Floats,
     exposure: Floats,
     ceiling: float,
+    n_days: int,
     knots: int = 4,
     ridge: float = 1e-3,
 ) -> TimeOffsets:
@@ -112,10 +113,10 @@ def fit_time_offsets(
         label: Sum of the capped-weight label.
         exposure: Sum of the capped-weight exposure.
         ceiling: Label at which the logistic link saturates.
+        n_days: Length of the day curve.
         knots: Bends of the piecewise linear day curve.
         ridge: Penalty that keeps days and ages without data at 0.
     """
-    n_days = int(day.max(initial=0)) + 1
     cell, label, exposure = _collapse((group * n_days + day) * 5 + age_bucket(age), label, exposure)
     groups, days, ages = cell // (n_days * 5), cell // 5 % n_days, cell % 5
     basis = _day_basis(np.arange(n_days), n_days, knots)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.ranking import ClipCells, ClipTable, opportunities, position_curve, sum_by
-from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog
+from clapometer.simulation.log import EngagementLog
 from clapometer.simulation.truth import Label
 from clapometer.simulation.world import MATURITY_DAYS, World
 
@@ -16,6 +16,8 @@ __all__ = ["Observation", "clip_table", "observe", "screened"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+BLIND_MS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +44,7 @@ class Observation:
 def observe(world: World, log: EngagementLog, label: Label, until_day: int | None = None) -> Observation:
     """What is known on `until_day` (exclusive; the end of the log when None), with a maturity window."""
     last = (world.config.n_days if until_day is None else until_day) - MATURITY_DAYS
-    log = screened(world, log)
+    log = screened(log)
     log = log.where(log.day < last)
     y = label.of(world, log)
     examined = _examination(log, y)
@@ -51,12 +53,11 @@ def observe(world: World, log: EngagementLog, label: Label, until_day: int | Non
     return Observation(log, y, examined, weight, cells, clip_table(world, log, last))
 
 
-def screened(world: World, log: EngagementLog) -> EngagementLog:
+def screened(log: EngagementLog) -> EngagementLog:
     """The log without viewers who like without watching."""
     n = int(log.viewer.max()) + 1
-    watched = log.watched_ms / (TYPICAL_DURATION_MS * np.exp(world.clips.log_duration[log.clip]))
     likes = np.bincount(log.viewer, log.like, n)
-    blind = np.bincount(log.viewer, log.like & (watched < 0.12), n)
+    blind = np.bincount(log.viewer, log.like & (log.watched_ms < BLIND_MS), n)
     fake = (likes >= 5) & (blind > 0.5 * likes)
     return log.where(~fake[log.viewer])
 
