@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import duckdb
-
 from clapometer.lake.schema import TABLES
 from clapometer.lake.storage import fsync
 from clapometer.lake.tables import Lake
@@ -43,15 +41,17 @@ def publish(lake: Lake) -> dict[str, int]:
 
 def _write(lake: Lake, versions: dict[str, int], path: Path) -> None:
     """Writes a catalogue of the given versions."""
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with lake.catalogues() as connection:
         connection.execute(f"ATTACH {quote(str(path))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        connection.execute("USE published; BEGIN")
-        create_views(connection, {name: lake.files(name, versions[name]) for name in TABLES})
-        connection.execute("CREATE TABLE snapshot (table_name VARCHAR, version BIGINT, published_at TIMESTAMPTZ)")
-        connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
-        connection.execute("COMMENT ON TABLE snapshot IS 'The version of each table that this file shows.'")
-        connection.execute("COMMIT; CHECKPOINT published; USE memory; DETACH published")
+        try:
+            connection.execute("USE published; BEGIN")
+            create_views(connection, {name: lake.files(name, versions[name]) for name in TABLES})
+            connection.execute("CREATE TABLE snapshot (table_name VARCHAR, version BIGINT, published_at TIMESTAMPTZ)")
+            connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
+            connection.execute("COMMENT ON TABLE snapshot IS 'The version of each table that this file shows.'")
+            connection.execute("COMMIT; CHECKPOINT published")
+        finally:
+            connection.execute("USE memory; DETACH published")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import datetime as dt
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -28,6 +29,7 @@ class Lake:
         self.storage = Storage(Path(root).absolute())
         self.storage.prepare()
         self._tables: dict[str, Table] = {}
+        self._catalogues: duckdb.DuckDBPyConnection | None = None
         self._lock = threading.RLock()
 
     @property
@@ -145,6 +147,20 @@ class Lake:
         wanted = versions or {}
         create_views(connection, {name: self.files(name, wanted.get(name)) for name in TABLES})
         return connection
+
+    @contextmanager
+    def catalogues(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yields an empty DuckDB to attach catalogues to; opening one takes longer than writing a catalogue."""
+        with self._lock:
+            if self._catalogues is None:
+                self._catalogues = duckdb.connect(config={"threads": 1})
+                self._catalogues.execute("SET TimeZone = 'UTC'")
+            try:
+                yield self._catalogues
+            except duckdb.Error:
+                self._catalogues.close()
+                self._catalogues = None
+                raise
 
     def table(self, name: str) -> Table:
         """Returns the Delta table ``name``, as of its last refresh."""
