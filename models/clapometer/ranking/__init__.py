@@ -2,22 +2,28 @@
 
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
+from clapometer.ranking.empirical_bayes import Estimate, HierarchicalBayes
 from clapometer.ranking.examination import TimeOffsets, fit_time_offsets, position_curve
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
+from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 
 __all__ = [
     "ClipAIPW",
     "ClipCells",
+    "ClipRates",
     "ClipTable",
+    "Estimate",
+    "HierarchicalBayes",
     "Interval",
     "PromptFixedEffects",
     "Ranked",
     "Reason",
     "TimeOffsets",
     "Unranked",
+    "clip_rates",
     "confidence_intervals",
     "fit_time_offsets",
     "opportunities",

@@ -1,0 +1,344 @@
+"""Prompts, templates and clips by hierarchical empirical Bayes: little data borrows from what it resembles."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.base import BaseEstimator
+
+from clapometer.domain import InputError
+from clapometer.ranking.grouping import sum_by
+from clapometer.ranking.rates import ClipRates
+from clapometer.ranking.results import Interval, Reason, Unranked
+
+__all__ = ["Estimate", "HierarchicalBayes"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_TINY = 1e-12
+_STEPS = 8
+_SWEEPS = 4
+
+
+class Estimate(NamedTuple):
+    """A shrunken value with its posterior interval.
+
+    Attributes:
+        item: Index of the prompt, or of the level of a factor.
+        value: Expected label per impression of an average slot.
+        standard_error: Posterior standard deviation.
+        interval: Central posterior interval of `value`.
+        evidence: Share of the value's prior variance that the item's own data removed, 0..1.
+        n_clips: Clips that were shown.
+        impressions: Their impressions.
+    """
+
+    item: int
+    value: float
+    standard_error: float
+    interval: Interval
+    evidence: float
+    n_clips: int
+    impressions: float
+
+
+class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    r"""Clips within prompts within templates, topics and tasks, made by model versions.
+
+    With the label total :math:`O_c` and the exposure :math:`E_c` of clip *c*,
+
+    .. math:: \frac{O_c}{E_c} = f_c \,(1 + u_{p(c)} + \xi_c) + e_c, \qquad
+        f_c = \mu + \sum_k b_{k,\ell_k(c)}, \qquad \mathrm{Var}(e_c) = \phi f_c (1 + u_{p(c)}) / E_c
+
+    where the factors *k* are the model version, model version x stratum, and any partition of the prompts
+    (template, topic, task). Effects multiply, because good clips differ by more than bad ones. Every variance
+    is a moment: that of clips from the two viewer folds of the same clip, that of prompts from different clips
+    of a prompt, that of a factor from different prompts of a level; noise enters none of them. Factors are
+    fitted by backfitting, so cost and memory are linear in the clips.
+
+    Exposure follows quality in any feed that knows something, and then observed over expected exaggerates.
+    Where propensities are logged, the slope of the inverse-propensity-weighted rate on the estimate, taken
+    across viewer folds, says by how much, and differences between clips are shrunk by it (`slope_`).
+
+    Parameters:
+        min_evidence: An item whose own data removed a smaller share of its prior variance is `Unranked`.
+        level: Of the intervals.
+
+    Attributes:
+        prompts_: Value of each prompt over model versions alike, ``(n_prompts,)``.
+        prompt_errors_: Posterior standard deviations.
+        prompt_evidence_: See `Estimate.evidence`.
+        clips_: Value of each clip, ``(n_clips,)``.
+        factors_: Effects of the levels of each column of `factors`, a list of ``(n_levels,)``.
+        factor_errors_: Their posterior standard deviations.
+        factor_variances_: Of each column's effects.
+        level_: Mean value.
+        dispersion_: :math:`\phi`.
+        prompt_variance_: Of :math:`u`.
+        clip_variance_: Of :math:`\xi`.
+        slope_: What differences between clips are multiplied by; 1 where it cannot be known.
+        tier_: B with propensities, C without.
+
+    References:
+        Efron, Morris (1975), JASA 70. Robinson (1991), That BLUP is a good thing, Statistical Science 6.
+        Buja, Hastie, Tibshirani (1989), Linear smoothers and additive models, Annals of Statistics 17.
+        Clayton, Kaldor (1987), Empirical Bayes estimates of age-standardized relative risks, Biometrics 43.
+    """
+
+    def __init__(self, min_evidence: float = 0.1, level: float = 0.95) -> None:
+        self.min_evidence = min_evidence
+        self.level = level
+
+    def fit(self, X: Any, y: ClipRates, factors: Any = None, stratum: Any = None) -> Self:
+        """Fits the clips of `y`.
+
+        Args:
+            X: Model version and prompt of each clip, integers ``(n_clips, 2)``.
+            y: Their rates.
+            factors: Partitions of the prompts, integers ``(n_prompts, n_factors)``, negative for "none".
+            stratum: Partition of the prompts in which model versions may differ in rank, ``(n_prompts,)``.
+
+        Raises:
+            InputError: Shapes differ, nothing was shown, or the mean label is not positive.
+        """
+        X = np.asarray(X, np.int64).reshape(len(y.unit), -1)
+        self._check(X, y)
+        self._prompt = X[:, 1]
+        n_prompts = int(X[:, 1].max()) + 1
+        partitions = np.zeros((n_prompts, 0), np.int64) if factors is None else np.asarray(factors, np.int64)
+        strata = np.zeros(n_prompts, np.int64) if stratum is None else np.asarray(stratum, np.int64)
+        if min(len(partitions), len(strata)) < n_prompts:
+            msg = f"has rows for {min(len(partitions), len(strata))} prompts, the clips name {n_prompts}"
+            raise InputError(msg, "factors")
+        self._n_prompts = max(n_prompts, len(partitions) if factors is not None else 0)
+        n_strata = int(strata.max(initial=0)) + 1
+        levels = [X[:, 0]]
+        if n_strata > 1:
+            levels.append(X[:, 0] * n_strata + strata[X[:, 1]])
+        self._first = len(levels)
+        levels += [
+            np.where(column[X[:, 1]] < 0, column.max(initial=-1) + 1, column[X[:, 1]]) for column in partitions.T
+        ]
+        self._rates(y)
+        self._iterate(levels)
+        self._posterior(y, levels, partitions, strata)
+        self._calibrate(y)
+        return self
+
+    def _check(self, X: Ints, y: ClipRates) -> None:
+        if X.ndim != 2 or X.shape[1] != 2 or (X < 0).any():
+            msg = f"must be non-negative integers of shape {(len(y.unit), 2)}, is {X.shape}"
+            raise InputError(msg, "X")
+        shown, earned = y.exposure.sum(), y.label.sum()
+        if shown <= 0 or earned <= 0:
+            msg = f"nothing to learn from {shown:.3g} impressions with a label total of {earned:.3g}"
+            raise InputError(msg, "y")
+
+    def _rates(self, y: ClipRates) -> None:
+        exposure = y.exposure.sum(1)
+        self.level_ = float(y.label.sum() / exposure.sum())
+        self._shown = exposure > 0.05
+        self._exposure = np.where(self._shown, exposure, 1.0)
+        self._rate = np.where(self._shown, y.label.sum(1) / self._exposure, self.level_)
+        both = (y.exposure > 0.3).all(1)
+        gap = np.diff(y.label[both] / y.exposure[both], axis=1).ravel() ** 2 / (1 / y.exposure[both]).sum(1)
+        # The folds of a clip differ by noise alone; without clips in both folds the label counts like a Poisson.
+        self.dispersion_ = float(gap.sum() / max(self._rate[both].sum(), _TINY)) if both.any() else 1.0
+        self.dispersion_ = max(self.dispersion_, 1e-6)
+
+    def _iterate(self, levels: list[Ints]) -> None:
+        """Alternates between effects and variances until both have settled."""
+        mean = self.level_
+        self._variances = [0.02 * mean**2] * len(levels)
+        self._effects = [np.zeros(int(level.max(initial=0)) + 1) for level in levels]
+        self._luck = np.zeros(self._n_prompts)
+        fitted, between, within = np.full(len(self._rate), mean), 0.1, 0.1
+        for _ in range(_STEPS):
+            expected = np.clip(fitted * (1 + self._luck[self._prompt]), 0.25 * mean, None)
+            noise = self.dispersion_ * expected / self._exposure
+            weight = np.where(self._shown, 1 / ((within + between) * fitted**2 + noise), 0.0)
+            total = self._backfit(levels, weight)
+            self._variances = [
+                _across(level, self._prompt, weight, self._rate - total + effect[level])
+                for level, effect in zip(levels, self._effects, strict=True)
+            ]
+            fitted = np.clip(total, 0.2 * mean, None)
+            residual, relative = (self._rate - fitted) / fitted, noise / fitted**2
+            relative_weight = np.where(self._shown, 1 / (within + between + relative), 0.0)
+            between = _between(self._prompt, relative_weight, residual)
+            within = _within(relative_weight, residual, relative, between)
+            precision = np.where(self._shown, 1 / (within + relative), 0.0)
+            self._luck, self._prompt_spread = _posterior_mean(
+                self._prompt, precision, residual, between, self._n_prompts
+            )
+        self.prompt_variance_, self.clip_variance_ = between, within
+        self._fitted, self._relative, self._weight = fitted, relative, weight
+
+    def _backfit(self, levels: list[Ints], weight: Floats) -> Floats:
+        """Updates the factors' effects in turn; returns their sum with the base, ``(n_clips,)``."""
+        mass = weight.sum()
+        parts = [effect[level] for level, effect in zip(levels, self._effects, strict=True)]
+        total = np.sum(parts, axis=0)
+        for _ in range(_SWEEPS):
+            self._base = float((weight * (self._rate - total)).sum() / mass)
+            for k, level in enumerate(levels):
+                rest = self._rate - self._base - total + parts[k]
+                size = len(self._effects[k])
+                pull = sum_by(level, weight, size) + 1 / max(self._variances[k], _TINY)
+                effect = sum_by(level, weight * rest, size) / pull
+                effect -= (weight * effect[level]).sum() / mass
+                total = total - parts[k] + effect[level]
+                self._effects[k], parts[k] = effect, effect[level]
+        fitted: Floats = self._base + total
+        return fitted
+
+    def _posterior(self, y: ClipRates, levels: list[Ints], partitions: Ints, strata: Ints) -> None:
+        residual = (self._rate - self._fitted) / self._fitted
+        own = self._luck[self._prompt]
+        self._trust = np.where(self._shown, self.clip_variance_ / (self.clip_variance_ + self._relative), 0.0)
+        self.clips_: Floats = self._fitted * (1 + own + self._trust * (residual - own))
+        self.factors_ = self._effects[self._first :]
+        self.factor_variances_ = self._variances[self._first :]
+        self.factor_errors_ = [
+            np.sqrt(1 / (_information(level, self._prompt, self._weight, len(effect)) + 1 / max(variance, _TINY)))
+            for level, effect, variance in zip(
+                levels[self._first :], self.factors_, self.factor_variances_, strict=True
+            )
+        ]
+        expected = self._expected(partitions, strata)
+        self.prompts_: Floats = expected * (1 + self._luck)
+        self.prompt_errors_: Floats = expected * np.sqrt(self._prompt_spread)
+        self.prompt_evidence_: Floats = 1 - self._prompt_spread / max(self.prompt_variance_, _TINY)
+        self._clips_of = sum_by(self._prompt, self._shown.astype(float), self._n_prompts)
+        self._impressions_of = sum_by(self._prompt, y.impressions, self._n_prompts)
+        self._levels_of = [
+            (sum_by(level, self._shown.astype(float)), sum_by(level, y.impressions)) for level in levels[self._first :]
+        ]
+
+    def _expected(self, partitions: Ints, strata: Ints) -> Floats:
+        """Value of each prompt before its own data: its factors, over model versions alike."""
+        value = np.full(self._n_prompts, self._base + float(self._effects[0].mean()))
+        if self._first > 1:
+            n_strata = int(strata.max()) + 1
+            crossed = np.zeros(len(self._effects[0]) * n_strata)
+            crossed[: len(self._effects[1])] = self._effects[1]
+            value += crossed.reshape(-1, n_strata).mean(0)[strata[: self._n_prompts]]
+        for column, effect in zip(partitions.T, self.factors_, strict=True):
+            padded = np.append(effect, 0.0)
+            value += padded[np.where(column < 0, -1, np.minimum(column, len(effect)))]
+        return np.clip(value, 0.2 * self.level_, None)
+
+    def _calibrate(self, y: ClipRates) -> None:
+        """Slope of unbiased rates in one viewer fold on estimates from the other, within prompts."""
+        self.slope_, self.tier_ = 1.0, "C"
+        used: NDArray[np.bool_] = np.all(y.weighted_exposure > 0.5, axis=1)
+        if not used.any():
+            return
+        self.tier_ = "B"
+        mass = np.where(used, y.weighted_exposure.min(1), 1.0)
+        weight = np.where(used, 1 / (self.clip_variance_ * self.level_**2 + self.level_ / mass), 0.0)
+        unbiased = np.where(used[:, None], y.weighted_label / np.maximum(y.weighted_exposure, _TINY), 0.0)
+        truth, guess = (
+            np.column_stack([_centred(self._prompt, weight, column) for column in columns.T])
+            for columns in (unbiased - self._fitted[:, None], self._halves(y))
+        )
+        together, alone = weight @ (guess * truth[:, ::-1]).mean(1), weight @ (guess**2).mean(1)
+        if alone > 0:
+            self.slope_ = float(np.clip(together / alone, 0.2, 1.2))
+
+    def _halves(self, y: ClipRates) -> Floats:
+        """Deviation of each clip from its factors as each viewer fold alone estimates it, ``(n_clips, 2)``."""
+        shown = y.exposure > 0.05
+        exposure = np.where(shown, y.exposure, 1.0)
+        noise = self.dispersion_ / exposure / self._fitted[:, None]
+        trust = np.where(shown, self.clip_variance_ / (self.clip_variance_ + noise), 0.0)
+        halves: Floats = trust * (y.label / exposure - self._fitted[:, None])
+        return halves
+
+    def differences(self, left: Ints, right: Ints) -> tuple[Floats, Floats]:
+        """Posterior mean and standard deviation of clip `left` minus clip `right`, rows of the fit."""
+        own = self.clip_variance_ * (1 - self._trust) * self._fitted**2
+        # The prompts' luck enters both clips; what the clip's own data replaced of it does not cancel.
+        share = self._fitted * (1 - self._trust)
+        shared = (share[left] - share[right]) ** 2 * self._prompt_spread[self._prompt[left]]
+        apart = self._prompt[left] != self._prompt[right]
+        spread = self._prompt_spread[self._prompt]
+        shared = np.where(apart, share[left] ** 2 * spread[left] + share[right] ** 2 * spread[right], shared)
+        mean = self.slope_ * (self.clips_[left] - self.clips_[right])
+        return mean, np.sqrt(np.maximum(own[left] + own[right] + shared, _TINY))
+
+    def ranking(self) -> tuple[Estimate | Unranked, ...]:
+        """Prompts, best first; those without enough evidence of their own last, with the reason."""
+        columns = (self.prompts_, self.prompt_errors_, self.prompt_evidence_, self._clips_of, self._impressions_of)
+        return self._ranked(np.column_stack(columns))
+
+    def factor_ranking(self, k: int) -> tuple[Estimate | Unranked, ...]:
+        """Levels of column `k` of `factors`, best first: what they add, everything else alike."""
+        clips, impressions = self._levels_of[k]
+        error, variance = self.factor_errors_[k], max(self.factor_variances_[k], _TINY)
+        value = np.clip(self._base + self._effects[0].mean() + self.factors_[k], 0, None)
+        return self._ranked(np.column_stack([value, error, 1 - error**2 / variance, clips, impressions]))
+
+    def _ranked(self, rows: Floats) -> tuple[Estimate | Unranked, ...]:
+        reach = float(norm.ppf(0.5 + self.level / 2))
+        ranked: list[Estimate | Unranked] = []
+        unranked: list[Estimate | Unranked] = []
+        for item in np.argsort(-rows[:, 0], kind="stable").tolist():
+            value, error, evidence, clips, impressions = rows[item].tolist()
+            if not clips:
+                unranked.append(Unranked(item, Reason.NO_CLIPS))
+            elif evidence < self.min_evidence:
+                unranked.append(Unranked(item, Reason.TOO_LITTLE_EVIDENCE))
+            else:
+                interval = Interval(value - reach * error, value + reach * error, self.level)
+                ranked.append(Estimate(item, value, error, interval, evidence, int(clips), impressions))
+        return (*ranked, *unranked)
+
+
+def _centred(group: Ints, weight: Floats, value: Floats) -> Floats:
+    total = np.maximum(sum_by(group, weight), _TINY)
+    centred: Floats = value - (sum_by(group, weight * value) / total)[group]
+    return centred
+
+
+def _between(group: Ints, weight: Floats, residual: Floats) -> float:
+    """Variance common to the clips of a group: the mean product of residuals of two different clips."""
+    first, square = sum_by(group, weight * residual), sum_by(group, (weight * residual) ** 2)
+    pairs = (sum_by(group, weight) ** 2 - sum_by(group, weight**2)).sum()
+    return max(float((first**2 - square).sum() / pairs), 1e-5) if pairs > 0 else 1e-5
+
+
+def _within(weight: Floats, residual: Floats, noise: Floats, between: float) -> float:
+    square = weight**2
+    return max(float((square * (residual**2 - noise)).sum() / max(square.sum(), _TINY)) - between, 1e-5)
+
+
+def _across(level: Ints, prompt: Ints, weight: Floats, residual: Floats) -> float:
+    """Variance of a factor: the mean product of residuals of two different prompts of a level."""
+    of, (mass, total) = _by_prompt(level, prompt, weight, weight * residual)
+    pairs = (sum_by(of, mass) ** 2 - sum_by(of, mass**2)).sum()
+    return max(float((sum_by(of, total) ** 2 - sum_by(of, total**2)).sum() / pairs), _TINY) if pairs > 0 else _TINY
+
+
+def _information(level: Ints, prompt: Ints, weight: Floats, size: int) -> Floats:
+    """Precision of each level's effect, its prompts being the independent pieces."""
+    of, (mass, square) = _by_prompt(level, prompt, weight, weight**2)
+    return sum_by(of, np.where(mass > 0, square / np.maximum(mass, _TINY), 0.0), size)
+
+
+def _by_prompt(level: Ints, prompt: Ints, *columns: Floats) -> tuple[Ints, list[Floats]]:
+    """Level of each (level, prompt), and the sums of the columns in it."""
+    width = int(prompt.max(initial=0)) + 1
+    keys, cell = np.unique(level * width + prompt, return_inverse=True)
+    return keys // width, [sum_by(cell, column, len(keys)) for column in columns]
+
+
+def _posterior_mean(
+    group: Ints, precision: Floats, residual: Floats, variance: float, size: int
+) -> tuple[Floats, Floats]:
+    spread = 1 / (sum_by(group, precision, size) + 1 / max(variance, _TINY))
+    return spread * sum_by(group, precision * residual, size), spread
