@@ -1,0 +1,374 @@
+"""``clapometer demo``: real events through the whole loop, and a ranking beside the truth."""
+
+import datetime as dt
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from clapometer.cli import sending
+from clapometer.domain import InputError, TerminalError
+
+if TYPE_CHECKING:  # imported when the command runs, so that help is quick
+    from clapometer.cli.demo_service import Service
+    from clapometer.client import KuaiRand, SendReport
+    from clapometer.client.truth_check import Check, RankedRow
+    from clapometer.client.world_truth import WorldTruth
+    from clapometer.domain import Event
+    from clapometer.jobs.train import TrainReport
+    from clapometer.lake import Lake
+
+SIMULATED, RECORDED = "default", "kuairand"
+"""Tenants: whoever logs no propensities must not cost those who do their tier."""
+LOAD_SECONDS = 300.0
+LOCK_SECONDS = 120.0
+_POLL_SECONDS = 0.25
+_SHOWN_PROMPTS = 8
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo runs on.
+
+    Attributes:
+        folder: Folder for its files; must not be there yet.
+        lake: Folder of the lake; in ``folder`` where ``None``.
+        kuairand: Folder of the KuaiRand sample.
+        port: Port of the collector, serving gets the next one; any free ones where ``None``.
+        keep: Leave the service up.
+        seed: Of the simulated world.
+        prompts: Prompts of the world.
+        sessions: Sessions of ten impressions.
+    """
+
+    folder: Path
+    lake: Path | None
+    kuairand: Path
+    port: int | None
+    keep: bool
+    seed: int
+    prompts: int
+    sessions: int
+
+
+class DemoSummary(msgspec.Struct, frozen=True):
+    """What the demo came to; ``duplicates`` counts events, of rows that the recorded file repeats."""
+
+    acknowledged: int
+    received: int
+    stored: int
+    duplicates: int
+    rejected: int
+    suppressed: int
+    ledger_difference: int
+    seconds: float
+    tau: float
+    tau_completion_rate: float
+    tau_prompts: float
+    covered: float
+    repeated_rows: int
+    lake: str
+    addresses: dict[str, str]
+    pid: int | None
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """The summary and what the tables are printed from."""
+
+    summary: DemoSummary
+    models: "Check"
+    prompts: "Check"
+    recorded: "list[RankedRow]"
+    seconds_per_clip: dict[str, float]
+
+
+def demo(
+    *,
+    keep: Annotated[bool, typer.Option(help="Leave the service up afterwards.")] = False,
+    summary: Annotated[Path | None, typer.Option(help="File to write a summary to, as JSON.")] = None,
+    lake: Annotated[Path | None, typer.Option(help="Folder of the lake; must be empty or not there.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65534, help="Port of the collector; the page gets the next one.")
+    ] = None,
+    kuairand: Annotated[Path, typer.Option(help="Folder of the KuaiRand sample.")] = Path("data/kuairand"),
+    folder: Annotated[Path, typer.Option(help="Where each demo makes a folder of its own.")] = Path(".demo"),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another world.")] = 1,
+    prompts: Annotated[int, typer.Option(min=200, help="Prompts of the simulated world.")] = 2_000,
+    sessions: Annotated[int, typer.Option(min=280, help="Sessions of ten impressions each.")] = 20_000,
+) -> None:
+    """Run the whole loop on real and simulated events, and print the ranking beside the truth."""
+    started = dt.datetime.now(dt.UTC)
+    options = DemoOptions(
+        folder=(folder / f"{started:%Y%m%d-%H%M%S-%f}").absolute(),
+        lake=None if lake is None else lake.absolute(),
+        kuairand=kuairand,
+        port=port,
+        keep=keep,
+        seed=seed,
+        prompts=prompts,
+        sessions=sessions,
+    )
+    with sending.progress_bar(quiet=False) as bar, ended_by_sigterm():
+        result = run_demo(options, bar)
+    if summary is not None:
+        summary.write_bytes(msgspec.json.format(msgspec.json.encode(result.summary)) + b"\n")
+    print_result(Console(highlight=False), options, result)
+    if result.summary.ledger_difference or result.summary.acknowledged > result.summary.received:
+        msg = "the ledger does not add up; see the summary"
+        raise TerminalError(msg)
+
+
+def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
+    """Returns what the whole loop came to; its processes have ended then, unless they are to be kept.
+
+    Raises:
+        InputError: The sample, a folder or a port is not there or not free.
+        TerminalError: The service ended, or did not load within ``LOAD_SECONDS``.
+    """
+    from clapometer.cli.demo_service import free_ports, running_service, write_settings
+    from clapometer.client import TrafficOptions, build_traffic, truth_of, write_truth
+    from clapometer.lake import Lake
+    from clapometer.simulation import WorldConfig
+
+    started = time.monotonic()
+    task = bar.add_task("set-up", total=3, note="")
+    recorded = _recorded(options)
+    lake_folder = _fresh_folders(options)
+    ports = free_ports(options.port)
+    keys = _write_keys(options.folder / "keys.json")
+    bar.advance(task)
+    config = WorldConfig(n_prompts=options.prompts, n_sessions=options.sessions, n_viewers=8_000, bots=60)
+    traffic = build_traffic(config, TrafficOptions(seed=options.seed, until=dt.datetime.now(dt.UTC)))
+    truth = truth_of(traffic)
+    write_truth(truth, options.folder / "truth.json")
+    bar.advance(task)
+    done = False
+    settings_file = write_settings(options.folder, lake_folder, options.folder / "keys.json", ports)
+    with running_service(settings_file, ports, keep=lambda: options.keep and done) as service:
+        bar.advance(task)
+        lake = Lake(lake_folder)
+        sent = sending.add_reports(
+            _send(
+                bar,
+                service,
+                title="KuaiRand (real)",
+                events=recorded.events(),
+                key=keys[RECORDED],
+                total=recorded.counts.events,
+            ),
+            _send(
+                bar,
+                service,
+                title="simulated world",
+                events=traffic.events(),
+                key=keys[SIMULATED],
+                total=traffic.n_events,
+            ),
+        )
+        _await_loaded(bar, service, lake, sent.acknowledged + sent.rejected)
+        _train(bar, lake)
+        result = _result(
+            lake,
+            truth,
+            service,
+            sent=sent,
+            repeated_rows=recorded.counts.repeated,
+            seconds=time.monotonic() - started,
+            keep=options.keep,
+        )
+        done = True
+    return result
+
+
+def _recorded(options: DemoOptions) -> "KuaiRand":
+    from clapometer.client import KuaiRand
+    from clapometer.client.kuairand import REACTIONS_FILE
+
+    file = options.kuairand / REACTIONS_FILE
+    if not file.is_file():
+        msg = (
+            f"{options.kuairand} holds no {REACTIONS_FILE}; the sample comes with Clapometer's source as "
+            "data/kuairand: run the demo where that is, or give the folder"
+        )
+        raise InputError(msg, "kuairand")
+    return KuaiRand(file)
+
+
+def _fresh_folders(options: DemoOptions) -> Path:
+    """Makes the demo's folder; returns that of the lake."""
+    lake = options.lake or options.folder / "lake"
+    if lake.exists() and (not lake.is_dir() or any(lake.iterdir())):
+        msg = f"{lake} is not empty; the demo wants a fresh lake"
+        raise InputError(msg, "lake")
+    options.folder.mkdir(parents=True)
+    return lake
+
+
+def _write_keys(path: Path) -> dict[str, str]:
+    """Writes a key file; returns a secret key for each tenant."""
+    from clapometer.collector import new_key, save_keys
+
+    now = dt.datetime.now(dt.UTC)
+    made = {tenant: new_key("secret", now=now, tenant=tenant, name="demo") for tenant in (SIMULATED, RECORDED)}
+    save_keys(path, [record for _, record in made.values()])
+    return {tenant: key for tenant, (key, _) in made.items()}
+
+
+def _send(
+    bar: Progress, service: "Service", *, title: str, events: "Iterator[Event]", key: str, total: int
+) -> "SendReport":
+    from clapometer.client import SendFailedError, SendOptions, send
+
+    task = bar.add_task(title, total=total, note="")
+
+    def told(report: "SendReport") -> None:
+        note = f"{report.acknowledged / max(report.seconds, 1e-9):,.0f} events/s"
+        bar.update(task, completed=report.acknowledged + report.rejected, note=note)
+
+    try:
+        report = send(events, SendOptions(url=service.addresses.collector, key=key), progress=told)
+    except SendFailedError:
+        service.check()  # says more, where the service is what ended
+        raise
+    bar.update(task, total=report.acknowledged + report.rejected)
+    return report
+
+
+def _await_loaded(bar: Progress, service: "Service", lake: "Lake", expected: int) -> None:
+    from clapometer.cli.demo_lake import ledger_totals
+
+    task = bar.add_task("loaded into the lake", total=expected, note="")
+
+    def loaded() -> bool:
+        service.check()
+        received = ledger_totals(lake).received
+        bar.update(task, completed=min(received, expected))
+        return received >= expected
+
+    _await(loaded, LOAD_SECONDS, f"the loader did not load all within {LOAD_SECONDS:g} s; see {service.log}")
+    bar.update(task, completed=expected)
+
+
+def _await(condition: Callable[[], bool], seconds: float, complaint: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TerminalError(complaint)
+        time.sleep(_POLL_SECONDS)
+
+
+def _train(bar: Progress, lake: "Lake") -> None:
+    """Trains all tenants; waits where the service's own schedule is at it.
+
+    Raises:
+        TerminalError: A run failed; says why.
+    """
+    from clapometer.jobs.train import train_all
+    from clapometer.jobs.training_lock import TrainingLockedError
+
+    task = bar.add_task("training", total=None, note="")
+    finished: list[TrainReport] = []
+
+    def told(stage: str, done: int, total: int) -> None:
+        bar.update(task, note=f"{stage} {done}/{total}" if total > 1 else stage)
+
+    def trained() -> bool:
+        try:
+            finished[:] = train_all(lake, clock=lambda: dt.datetime.now(dt.UTC), progress=told)
+        except TrainingLockedError:
+            return False
+        return True
+
+    _await(trained, LOCK_SECONDS, f"another training did not end within {LOCK_SECONDS:g} s")
+    for report in finished:
+        if report.run.status != "succeeded":
+            msg = f"training {report.run.tenant} failed: {report.run.error}"
+            raise TerminalError(msg)
+    bar.update(task, total=1, completed=1, note=f"{len(finished)} tenants")
+
+
+def _result(
+    lake: "Lake",
+    truth: "WorldTruth",
+    service: "Service",
+    *,
+    sent: "SendReport",
+    repeated_rows: int,
+    seconds: float,
+    keep: bool,
+) -> DemoResult:
+    from clapometer.cli.demo_lake import ledger_totals, mean_durations, ranking
+    from clapometer.client.truth_check import check, true_models, true_prompts
+    from clapometer.lake.ledger import ledger_difference
+
+    totals = ledger_totals(lake)
+    models = check(ranking(lake, SIMULATED, "model_versions"), true_models(truth))
+    prompts = check(ranking(lake, SIMULATED, "prompts"), true_prompts(truth))
+    summary = DemoSummary(
+        acknowledged=sent.acknowledged,
+        received=totals.received,
+        stored=totals.stored,
+        duplicates=totals.duplicate,
+        rejected=totals.rejected,
+        suppressed=totals.suppressed,
+        ledger_difference=ledger_difference(lake),
+        seconds=round(seconds, 1),
+        tau=models.tau,
+        tau_completion_rate=models.tau_completion_rate,
+        tau_prompts=prompts.tau,
+        covered=models.covered,
+        repeated_rows=repeated_rows,
+        lake=str(lake.root),
+        addresses={"collector": service.addresses.collector, "serving": service.addresses.serving},
+        pid=service.process.pid if keep else None,
+    )
+    recorded = ranking(lake, RECORDED, "model_versions")
+    return DemoResult(summary, models, prompts, recorded, mean_durations(lake, SIMULATED))
+
+
+def print_result(console: Console, options: DemoOptions, result: DemoResult) -> None:
+    """Prints the rankings beside the truth, what became of the events, and where to look next."""
+    from clapometer.cli.demo_words import print_agreement, print_models, print_prompts
+
+    summary = result.summary
+    console.print()
+    print_models(console, result.models, result.recorded)
+    console.print()
+    print_prompts(console, result.prompts, _SHOWN_PROMPTS)
+    console.print()
+    print_agreement(console, result.models, result.prompts, result.seconds_per_clip)
+    console.print(
+        f"\n{summary.acknowledged:,} events acknowledged = {summary.stored:,} stored + {summary.duplicates:,} "
+        f"duplicates (of {summary.repeated_rows} rows that the recording repeats); {summary.rejected:,} rejected, "
+        f"ledger difference {summary.ledger_difference}, {summary.seconds:.0f} s in all."
+    )
+    console.print(f"The lake: [bold]duckdb {summary.lake}/clapometer.duckdb[/]")
+    if summary.pid is None:
+        console.print("`clapometer demo --keep` leaves the service up, with its page to look at.")
+        return
+    console.print(f"The page: [bold]{summary.addresses['serving']}/[/]  its API: {summary.addresses['serving']}/docs")
+    console.print(f"The collector: {summary.addresses['collector']}/docs")
+    console.print(f"Stop the service: [bold]kill {summary.pid}[/]; its log: {options.folder}/service.log")
+
+
+@contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM end the block as Ctrl-C does: in order."""
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,118 @@
+"""What the demo prints."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from clapometer.client.truth_check import Check, CheckedRow, RankedRow
+
+_BAR = 24
+
+
+def print_models(console: Console, found: Check, others: Sequence[RankedRow]) -> None:
+    """Prints the ranking of model versions beside the truth and the completion rate."""
+    table = Table(title="Model versions, best first, beside the truth that only the simulation knows")
+    for title in ("rank", "range"):
+        table.add_column(title, justify="right")
+    table.add_column("model version")
+    table.add_column("expected label, 95 %", justify="right")
+    table.add_column("interval [dim](│ truth)[/]")
+    for title in ("truth", "true rank", "completion", "its rank"):
+        table.add_column(title, justify="right")
+    low, high = _extent(found.rows)
+    for checked in found.rows:
+        row = checked.row
+        table.add_row(
+            str(row.rank), f"{row.rank_low}-{row.rank_high}", row.label,
+            f"{row.value:.3f} [dim]{row.value_low:.3f}..{row.value_high:.3f}[/]", _bar(checked, low, high),
+            f"{checked.true_value:.3f}", str(checked.true_rank), f"{row.completion_rate or 0:.1%}",
+            _off(checked.completion_rank, checked.true_rank),
+        )  # fmt: skip
+    console.print(table)
+    for row in [*found.unranked, *others]:
+        console.print(f"  unranked: {row.label}: {row.reason}", markup=False)
+
+
+def print_prompts(console: Console, found: Check, shown: int) -> None:
+    """Prints the best prompts beside the truth."""
+    table = Table(title=f"Prompts: the best {min(shown, len(found.rows))} of {len(found.rows):,}, averaged over models")
+    table.add_column("rank", justify="right")
+    table.add_column("prompt", max_width=70)
+    table.add_column("expected label, 95 %", justify="right")
+    table.add_column("truth", justify="right")
+    table.add_column("true rank", justify="right")
+    for checked in found.rows[:shown]:
+        row = checked.row
+        table.add_row(
+            str(row.rank), row.label, f"{row.value:.3f} [dim]{row.value_low:.3f}..{row.value_high:.3f}[/]",
+            f"{checked.true_value:.3f}", str(checked.true_rank),
+        )  # fmt: skip
+    console.print(table)
+
+
+def print_agreement(console: Console, models: Check, prompts: Check, seconds: Mapping[str, float]) -> None:
+    """Prints how far both rankings agree with the truth, and what misleads the completion rate."""
+    console.print(
+        f"Kendall's tau with the truth: [bold green]{models.tau:.2f}[/] for Clapometer, "
+        f"[bold red]{models.tau_completion_rate:.2f}[/] for the completion rate "
+        f"({models.covered:.0%} of the true values lie in their intervals)."
+    )
+    if prompts.rows:
+        console.print(f"Of prompts: {prompts.tau:.2f}, and {prompts.tau_completion_rate:.2f} for the completion rate.")
+    console.print(sentence(models, seconds))
+
+
+def sentence(models: Check, seconds: Mapping[str, float]) -> str:
+    """Returns what the completion rate gets wrong most, and a reason that the clips show."""
+    worst = models.worst
+    if worst is None or worst.completion_rank == worst.true_rank:
+        return "This time the completion rate gets no place wrong."
+    row = worst.row
+    overrated = worst.completion_rank < worst.true_rank
+    own = seconds.get(row.item, 0.0)
+    usual = sum(seconds.values()) / len(seconds) if seconds else 0.0
+    explains = (own < 0.95 * usual) if overrated else (own > 1.05 * usual)
+    why = (
+        f"its clips last {own:.1f} s where the others' last {usual:.1f} s, and "
+        f"{'short' if overrated else 'long'} clips are {'more' if overrated else 'less'} often watched to their end"
+        if explains
+        else "who was shown its clips, where, and how catching their first second is decide that, not how good they are"
+    )
+    return (
+        f"The completion rate puts {row.label} at place {worst.completion_rank} of {len(models.rows)}, "
+        f"in truth it is {_ordinal(worst.true_rank)}: {why}."
+    )
+
+
+def _ordinal(rank: int) -> str:
+    suffix = "th" if rank % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"{rank}{suffix}"
+
+
+def _off(rank: int, true_rank: int) -> str:
+    colour = "red" if abs(rank - true_rank) >= 3 else "yellow" if rank != true_rank else "green"
+    return f"[{colour}]{rank}[/]"
+
+
+def _extent(rows: Sequence[CheckedRow]) -> tuple[float, float]:
+    ends = [end for checked in rows for end in (checked.row.value_low, checked.row.value_high, checked.true_value)]
+    known = [end for end in ends if end is not None]
+    return (min(known), max(known)) if known else (0.0, 1.0)
+
+
+def _bar(checked: CheckedRow, low: float, high: float) -> str:
+    """Returns an interval as text: its ends, its middle and where the truth is."""
+    row = checked.row
+    if row.value is None or row.value_low is None or row.value_high is None:
+        return ""
+
+    def place(value: float) -> int:
+        return round((value - low) / max(high - low, 1e-12) * (_BAR - 1))
+
+    cells = [" "] * _BAR
+    for at in range(place(row.value_low), place(row.value_high) + 1):
+        cells[at] = "─"
+    cells[place(row.value)] = "●"
+    cells[place(checked.true_value)] = "│"
+    return "".join(cells)
