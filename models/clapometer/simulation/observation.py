@@ -49,6 +49,8 @@ def observe(world: World, log: EngagementLog, label: Label, until_day: int | Non
     y = label.of(world, log)
     examined = _examination(log, y)
     weight = np.nan_to_num(1.0 / (log.propensity * log.candidates), nan=0.0)
+    if not weight.any():  # Without any propensity all impressions count alike, and nothing is promised.
+        weight = np.ones(len(log))
     cells = ClipCells.from_impressions(log.clip, log.day, log.viewer % 2, label=y, examination=examined, weight=weight)
     return Observation(log, y, examined, weight, cells, clip_table(world, log, last))
 
