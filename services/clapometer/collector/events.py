@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedError, problem_body
+from clapometer.collector.answers import Answer, Headers, RefusedError, problem_body
 from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head
 from clapometer.collector.intake import GoneError, Intake
 
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # answers to POST are not cached anyway
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _PREFLIGHT: Headers = [
@@ -33,7 +34,7 @@ class EventsEndpoint:
         """Answers one request."""
         started = time.perf_counter()
         head = read_head(scope)
-        headers: Headers = [*SAFE_HEADERS, *self._cross_origin(head)]
+        headers = [_NO_SNIFFING, *self._cross_origin(head)]
         if scope["method"] == "OPTIONS":
             await _send(send, 204, [*headers, *_PREFLIGHT, (b"allow", b"POST, OPTIONS")], b"")
             return

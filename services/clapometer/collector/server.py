@@ -94,15 +94,16 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     limits = CollectorConfig()
     _watch: asyncio.TimerHandle | None = None
-    _waiting_since: float | None = None  # for a request to be whole; None while none is under way
+    _awaited_since: float | None = None  # a request that is not whole yet; None while none is under way
+    _idle_since: float | None = None  # between an answer and the next request
     _in_head = True
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._responses = _WholeResponses(transport)
-        self._waiting_since = self.loop.time()
-        self._watch = self.loop.call_later(self._seconds, self._look)
+        self._awaited_since = self.loop.time()
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watch is not None:
@@ -118,7 +119,8 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._waiting_since = self.loop.time()
+        self._awaited_since = self.loop.time()
+        self._idle_since = None
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -128,23 +130,30 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head = True
-        self._waiting_since = None
+        self._awaited_since = None
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         self._responses.flush()
-        super().on_response_complete()
-
-    @property
-    def _seconds(self) -> float:
-        return self.limits.request_seconds
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # What uvicorn does, save its timer for the next request: `_look` sees to that.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
 
     def _look(self) -> None:
-        """Ends the connection if a request has been on its way for too long, else looks again when it could be."""
-        now = self.loop.time()
-        since = now if self._waiting_since is None else self._waiting_since
-        if now - since < self._seconds:
-            self._watch = self.loop.call_later(max(0.01, since + self._seconds - now), self._look)
+        """Ends the connection if it is overdue, else looks again in a while."""
+        now, limits = self.loop.time(), self.limits
+        if self._awaited_since is not None:
+            left = self._awaited_since + limits.request_seconds - now
+        elif self._idle_since is not None:
+            left = self._idle_since + limits.keep_alive_seconds - now
+        else:
+            left = limits.request_seconds  # the answer is on its way: how long that takes is up to us
+        if left > 0:
+            self._watch = self.loop.call_later(min(left, limits.request_seconds / 4), self._look)
             return
         if not self._in_head and not self.cycle.response_started:
             self.transport.write(_TOO_SLOW)
