@@ -18,7 +18,6 @@ from clapometer.domain import InputError
 PREFIX = "CLAPOMETER_"
 CONFIG_VARIABLE = "CLAPOMETER_CONFIG"
 DEFAULT_FILE = Path("clapometer.toml")
-DEFAULT_CRON = "interval:900"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -52,11 +51,13 @@ class Settings(BaseSettings):
     )
     allowed_origins: tuple[str, ...] = Field(("*",), description="browser origins that may send events")
     dedupe_days: int = Field(7, ge=7, le=400, description="window in which an event sent again is a duplicate, in days")
-    commit_seconds: float = Field(0.5, gt=0, le=60, description="longest wait before loaded events are committed")
-    commit_rows: int = Field(200_000, ge=100, description="rows in one commit of a backlog")
-    memory_limit: str = Field("2GB", description="memory of DuckDB in loader and training, such as 2GB")
-    threads: int = Field(2, ge=1, le=256, description="threads of DuckDB in loader and training")
-    schedule: str = Field(DEFAULT_CRON, description="retraining: `interval:SECONDS` or a cron expression (UTC)")
+    commit_seconds: float = Field(0.75, gt=0, le=60, description="least time between two commits at light load")
+    load_memory: str = Field("256MB", description="memory of DuckDB in the loader")
+    memory_limit: str = Field("2GB", description="memory of DuckDB in training; the rest spills to disk")
+    threads: int = Field(2, ge=1, le=256, description="threads of DuckDB")
+    schedule: str = Field("15m", description="retraining: an interval such as 15m or 1h, or a cron expression (UTC)")
+    keep_runs: int = Field(100, ge=1, description="runs whose results stay in the lake")
+    public_tenant: str | None = Field("default", description="tenant whose rankings need no key to read; none if empty")
     label_rule: Path | None = Field(None, description="TOML file of the label rule; the built-in one if unset")
     seed: int = Field(20_260_101, description="seed of everything random in training")
     explore_share: float = Field(

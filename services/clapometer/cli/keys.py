@@ -1,17 +1,19 @@
 """``clapometer keys``: make, list and revoke API keys; rotate the secret of impression tokens."""
 
 import datetime as dt
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from clapometer.cli import wiring
-from clapometer.collector import ApiKey, load_keys, new_key, save_keys
 from clapometer.domain import InputError
 from clapometer.settings import Settings, load_settings
 from clapometer.token_secrets import rotate_token_secrets
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    from clapometer.collector import ApiKey
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 
@@ -28,6 +30,8 @@ def new(
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never if left out.")] = None,
 ) -> None:
     """Make a key and print it. It is shown this once: only its hash is stored."""
+    from clapometer.collector import new_key, save_keys
+
     settings = load_settings()
     now = wiring.utc_now()
     expires = None if days is None else now + dt.timedelta(days=days)
@@ -54,6 +58,8 @@ def list_keys() -> None:
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")]) -> None:
     """Revoke a key; a running collector refuses it within a second."""
+    from clapometer.collector import save_keys
+
     settings = load_settings()
     keys = _stored(settings)
     left = tuple(key for key in keys if key.id != key_id)
@@ -71,5 +77,7 @@ def rotate_tokens() -> None:
     typer.echo(f"{secrets.current} signs from the next start of serving on; {len(secrets.keys)} secrets verify")
 
 
-def _stored(settings: Settings) -> tuple[ApiKey, ...]:
+def _stored(settings: Settings) -> "tuple[ApiKey, ...]":
+    from clapometer.collector import load_keys
+
     return load_keys(settings.keys_file) if settings.keys_file.exists() else ()

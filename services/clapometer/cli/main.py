@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from clapometer.cli import config, keys, services
+from clapometer.cli import config, keys, rank, replay, services, simulate, train
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -22,6 +22,11 @@ app.command(rich_help_panel="Run")(services.collect)
 app.command(rich_help_panel="Run")(services.load)
 app.command(rich_help_panel="Run")(services.schedule)
 app.command(rich_help_panel="Run")(services.serve)
+app.command(rich_help_panel="Rank")(train.train)
+app.command(rich_help_panel="Rank")(rank.rank)
+app.command(rich_help_panel="Rank")(rank.compare)
+app.command(rich_help_panel="Try")(simulate.simulate)
+app.command(rich_help_panel="Try")(replay.replay)
 app.add_typer(keys.app, name="keys", rich_help_panel="Set up")
 app.command(name="config", rich_help_panel="Set up")(config.show)
 

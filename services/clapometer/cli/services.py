@@ -1,16 +1,26 @@
 """The long-running commands: each part alone, and ``up`` for all of them."""
 
 import signal
-from typing import Annotated
+import threading
+import urllib.request
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clapometer.cli import wiring
-from clapometer.settings import load_settings
+from clapometer.domain import InputError
+from clapometer.settings import Settings, load_settings
 from clapometer.telemetry import configure_logging
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    from clapometer.cli.up import Part
+    from clapometer.jobs.load import LoadReport
+    from clapometer.jobs.schedule import Tick
 
 Descriptor = Annotated[int | None, typer.Option("--fd", hidden=True, help="Inherited listening socket.")]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when the parent process ends.")]
+
+READY_POLL_SECONDS = 0.2
 
 
 def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
@@ -41,9 +51,195 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         clock=wiring.utc_now,
         version=wiring.version(),
     )
-    where = {"fd": fd} if fd is not None else {"host": settings.host, "port": settings.collector_port}
     try:
-        uvicorn.Server(uvicorn_config(app, config, **where)).run()
+        uvicorn.Server(uvicorn_config(app, config, **_address(settings.host, settings.collector_port, fd))).run()
     finally:
         committer.close()
         log.close()
+
+
+def load(
+    once: Annotated[bool, typer.Option("--once", help="Load what the log holds now, then end.")] = False,
+    supervised: Supervised = False,
+) -> None:
+    """Load the event log into the lake, each event exactly once."""
+    import structlog
+
+    from clapometer.jobs.load import Loader, LoadSettings
+    from clapometer.lake import Lake
+
+    settings = _begin("loader", supervised)
+    stop = wiring.stop_on_signals()
+    logger = structlog.get_logger()
+    log = wiring.open_log(settings)
+    loader = Loader(
+        log,
+        Lake(settings.lake),
+        LoadSettings(
+            linger_s=settings.commit_seconds,
+            window_days=settings.dedupe_days,
+            retention_s=settings.log_retention_seconds,
+            threads=settings.threads,
+            memory_limit=settings.load_memory,
+        ),
+        clock=wiring.utc_now,
+    )
+
+    def tell(report: "LoadReport") -> None:
+        if report.corrupt:
+            logger.error("corrupt blocks were set aside in `rejected`", blocks=report.corrupt)
+        logger.debug("loaded", stored=report.stored, duplicate=report.duplicate, rejected=report.rejected)
+
+    try:
+        if once:
+            report = loader.load_once()
+            while report.more:
+                tell(report)
+                report = loader.load_once()
+        else:
+            loader.run(
+                stop, on_report=tell, on_error=lambda error: logger.error("load failed; trying again", error=str(error))
+            )
+    finally:
+        loader.close()
+        log.close()
+
+
+def schedule(
+    every: Annotated[
+        str | None, typer.Option(help="Interval such as 15m, or a cron expression; else the setting.")
+    ] = None,
+    supervised: Supervised = False,
+) -> None:
+    """Train at set times, never two at once, and make up for missed ones."""
+    import structlog
+
+    from clapometer.jobs.schedule import Training, run_schedule
+    from clapometer.jobs.train import Resources
+    from clapometer.lake import Lake
+
+    settings = _begin("scheduler", supervised)
+    stop = wiring.stop_on_signals()
+    logger = structlog.get_logger()
+
+    def tell(tick: "Tick") -> None:
+        level = logger.error if tick.result == "failed" else logger.info
+        level(f"training {tick.result}", tenant=tick.tenant, **({"reason": tick.reason} if tick.reason else {}))
+
+    training = Training(
+        lake=Lake(settings.lake),
+        clock=wiring.utc_now,
+        rule=wiring.label_rule(settings.label_rule),
+        resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
+        seed=settings.seed,
+        keep_runs=settings.keep_runs,
+    )
+    run_schedule(training, every or settings.schedule, stop, report=tell)
+
+
+def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
+    """Answer with rankings, comparisons and slates, and show the page."""
+    import uvicorn
+
+    from clapometer.lake import Lake
+    from clapometer.serving import ServingConfig, create_app
+
+    settings = _begin("serving", supervised)
+    app = create_app(
+        ServingConfig(
+            public_tenant=settings.public_tenant or None,
+            explore_share=settings.explore_share,
+            token_seconds=settings.token_seconds,
+            duckdb_threads=settings.threads,
+        ),
+        published=Lake(settings.lake).storage.published,
+        authenticate=wiring.authenticator(settings),
+        token_key=wiring.open_token_secrets(settings).signing(),
+        clock=wiring.utc_now,
+        docs_assets=wiring.docs_assets(),
+        version=wiring.version(),
+    )
+    uvicorn.run(
+        app,
+        **_address(settings.host, settings.serving_port, fd),
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def up() -> None:
+    """Run collector, loader, scheduler and serving as one process group."""
+    import structlog
+
+    from clapometer.cli.up import Part, Supervisor, bind, own_process_group
+
+    settings = _begin("up", supervised=False)
+    own_process_group()
+    try:
+        collector = bind(settings.host, settings.collector_port)
+        serving = bind(settings.host, settings.serving_port)
+    except OSError as error:
+        msg = f"{error.strerror or error}: is another `clapometer up` running? set other ports, or 0 for free ones"
+        raise InputError(msg, "collector_port, serving_port") from error
+    _first_steps(settings)
+    parts = [
+        Part("collector", ["collect", "--supervised"], collector),
+        Part("loader", ["load", "--supervised"]),
+        Part("scheduler", ["schedule", "--supervised"]),
+        Part("serving", ["serve", "--supervised"], serving),
+    ]
+    supervisor = Supervisor(parts)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.request_stop())
+    threading.Thread(target=_announce, args=(parts,), name="announce", daemon=True).start()
+    supervisor.run()
+    structlog.get_logger().info("stopped; nothing acknowledged is lost")
+
+
+def _begin(part: str, supervised: bool) -> Settings:
+    """Reads the settings and starts logging."""
+    settings = load_settings()
+    configure_logging(part, settings.log_level, settings.log_format)
+    # uvicorn raises the signal that ended it once more; what follows is an orderly end, not a death.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    if supervised:
+        wiring.end_with_parent()
+    return settings
+
+
+def _address(host: str, port: int, fd: int | None) -> dict[str, Any]:
+    return {"host": host, "port": port} if fd is None else {"fd": fd}
+
+
+def _first_steps(settings: Settings) -> None:
+    import structlog
+
+    from clapometer.collector import load_keys
+
+    wiring.open_keys(settings)
+    if not load_keys(settings.keys_file):
+        structlog.get_logger().info("no API key yet: clapometer keys new --kind secret")
+    wiring.open_token_secrets(settings)
+
+
+def _announce(parts: "list[Part]") -> None:
+    """Prints the address of each part on standard output once it answers that it is ready."""
+    pause = threading.Event()
+    for part in parts:
+        if part.listener is None:
+            continue
+        host, port = part.listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        while not _answers(f"{address}/healthz"):
+            pause.wait(READY_POLL_SECONDS)
+        typer.echo(f"ready {part.name} {address}")
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except OSError:
+        return False

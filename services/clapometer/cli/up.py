@@ -24,11 +24,11 @@ HEALTHY_SECONDS = 30.0
 
 @dataclass
 class Part:
-    """One supervised process; ``socket`` is bound here, so that a restart loses no connection."""
+    """One supervised process; ``listener`` is bound here, so that a restart loses no connection."""
 
     name: str
     arguments: list[str]
-    socket: socket.socket | None = None
+    listener: socket.socket | None = None
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     backoff: float = FIRST_BACKOFF_SECONDS
@@ -38,9 +38,9 @@ class Part:
         """Starts the process; it inherits its socket and standard error."""
         arguments = [sys.executable, "-m", "clapometer.cli.main", *self.arguments]
         descriptors: tuple[int, ...] = ()
-        if self.socket is not None:
-            descriptors = (self.socket.fileno(),)
-            arguments += ["--fd", str(self.socket.fileno())]
+        if self.listener is not None:
+            descriptors = (self.listener.fileno(),)
+            arguments += ["--fd", str(self.listener.fileno())]
         self.process = subprocess.Popen(arguments, pass_fds=descriptors)  # noqa: S603 - our own program
         self.started = now
 

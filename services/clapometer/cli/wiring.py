@@ -5,12 +5,20 @@ import importlib.metadata
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clapometer.collector import KeyRing, save_keys
 from clapometer.domain import InputError
-from clapometer.eventlog import EmbeddedLog, EventLog
 from clapometer.settings import Settings
 from clapometer.token_secrets import TokenSecrets, load_token_secrets
+
+if TYPE_CHECKING:  # imported where they are used, so that no command pays for the others
+    from clapometer.collector import KeyRing
+    from clapometer.eventlog import EventLog
+    from clapometer.labels import LabelRule
 
 PARENT_POLL_SECONDS = 1.0
 
@@ -25,13 +33,15 @@ def version() -> str:
     return importlib.metadata.version("clapometer")
 
 
-def open_log(settings: Settings) -> EventLog:
+def open_log(settings: Settings) -> "EventLog":
     """Returns the event log that the settings name.
 
     Raises:
         InputError: The ``log`` setting is not of a known form.
     """
     if settings.log == "embedded":
+        from clapometer.eventlog import EmbeddedLog
+
         settings.log_folder.mkdir(parents=True, exist_ok=True)
         return EmbeddedLog(settings.log_folder, max_bytes=settings.log_max_bytes)
     if settings.log.startswith("kafka://"):
@@ -43,8 +53,10 @@ def open_log(settings: Settings) -> EventLog:
     raise InputError(msg, "log")
 
 
-def open_keys(settings: Settings) -> KeyRing:
+def open_keys(settings: Settings) -> "KeyRing":
     """Returns the API keys, which follow the changes of their file; makes an empty file where there is none."""
+    from clapometer.collector import KeyRing, save_keys
+
     if not settings.keys_file.exists():
         settings.keys_file.parent.mkdir(parents=True, exist_ok=True)
         save_keys(settings.keys_file, ())
@@ -54,6 +66,50 @@ def open_keys(settings: Settings) -> KeyRing:
 def open_token_secrets(settings: Settings) -> TokenSecrets:
     """Returns the secrets of impression tokens; makes the first one."""
     return load_token_secrets(settings.tokens_file)
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    """What serving needs to know of an API key."""
+
+    tenant: str
+    kind: str
+    key_id: str
+
+
+def authenticator(settings: Settings) -> Callable[[str], KnownKey | None]:
+    """Returns a function that knows API keys, and follows the changes of their file."""
+    keys = open_keys(settings)
+
+    def known(key: str) -> KnownKey | None:
+        keys.reload(time.monotonic())
+        record = keys.find(key, utc_now())
+        return None if record is None else KnownKey(record.tenant, record.kind, record.id)
+
+    return known
+
+
+def label_rule(path: Path | None) -> "LabelRule":
+    """Returns the label rule of a TOML file; the built-in one where there is none.
+
+    Raises:
+        InputError: The file cannot be read or is no label rule.
+    """
+    from clapometer.labels import DEFAULT_RULE, decode_rule
+
+    if path is None:
+        return DEFAULT_RULE
+    try:
+        return decode_rule(path.read_text())
+    except OSError as error:
+        raise InputError(str(error), "label_rule") from error
+
+
+def docs_assets() -> Path:
+    """Returns the folder of the browser documentation's scripts and styles."""
+    from clapometer import collector
+
+    return Path(collector.__file__).parent / "static"
 
 
 def stop_on_signals() -> threading.Event:

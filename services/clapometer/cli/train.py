@@ -1,0 +1,109 @@
+"""``clapometer train``: make rankings now, or make a recorded run again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from clapometer.cli import sending, wiring
+from clapometer.domain import TerminalError
+from clapometer.settings import Settings, load_settings
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    from collections.abc import Callable
+
+    from clapometer.jobs.train import TrainReport
+
+
+def train(
+    label_rule: Annotated[Path | None, typer.Option(help="TOML file of the label rule; else the setting.")] = None,
+    run: Annotated[str | None, typer.Option(help="Make this recorded run again and compare, bit for bit.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Whose outcomes; all tenants if left out.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of all draws; else the setting.")] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="For cron and Kubernetes; what this command does anyway.")
+    ] = True,
+    trigger: Annotated[str, typer.Option(help="Noted in the run record.")] = "manual",
+    json: sending.Json = False,
+) -> None:
+    """Fold events into outcomes, label them, rank, and publish; the run is recorded."""
+    del once  # there is no other way; the option says so where it is read
+    settings = load_settings()
+    with sending.progress_bar(json) as bar:
+        task = bar.add_task("training", total=None, note="")
+
+        def told(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total or None)
+
+        if run is not None:
+            line = _again(settings, run, told)
+        else:
+            reports = _train(settings, label_rule, tenant, seed, trigger, told)
+    if run is not None:
+        typer.echo(line)
+        return
+    failed = [report for report in reports if report.run.error is not None]
+    for report in reports:
+        _print(report, json)
+    if failed:
+        msg = f"{len(failed)} of {len(reports)} runs failed; the last good ranking stays"
+        raise TerminalError(msg)
+
+
+def _again(settings: Settings, run: str, told: "Callable[[str, int, int], None]") -> str:
+    from clapometer.jobs.train import Resources, reproduce
+    from clapometer.lake import Lake
+
+    resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
+    result = reproduce(Lake(settings.lake), run, resources=resources, progress=told)
+    if not result.same:
+        msg = f"run {run} came out differently: {result.found} instead of {result.expected}"
+        raise TerminalError(msg)
+    return f"run {run} came out the same, bit for bit: {result.found}"
+
+
+def _train(
+    settings: Settings,
+    rule: Path | None,
+    tenant: str | None,
+    seed: int | None,
+    trigger: str,
+    told: "Callable[[str, int, int], None]",
+) -> "list[TrainReport]":
+    from clapometer.jobs.train import Resources, tenants, train_once
+    from clapometer.lake import Lake
+
+    lake = Lake(settings.lake)
+    return [
+        train_once(
+            lake,
+            wiring.label_rule(rule or settings.label_rule),
+            clock=wiring.utc_now,
+            tenant=owner,
+            seed=settings.seed if seed is None else seed,
+            trigger=trigger,
+            resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
+            keep_runs=settings.keep_runs,
+            progress=told,
+        )
+        for owner in ([tenant] if tenant is not None else tenants(lake) or ["default"])
+    ]
+
+
+def _print(report: "TrainReport", json: bool) -> None:
+    import msgspec
+
+    run = report.run
+    if json:
+        typer.echo(msgspec.json.encode({**msgspec.structs.asdict(run), "ranked": dict(report.ranked)}).decode())
+        return
+    console = Console(highlight=False)
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    if run.error is not None:
+        console.print(f"run {run.run_id} ({run.tenant}) failed after {seconds:.1f} s: {run.error}", markup=False)
+        return
+    ranked = ", ".join(f"{report.ranked[subject]:,} of {total:,} {subject}" for subject, total in report.items.items())
+    console.print(f"run {run.run_id} ({run.tenant}): {run.outcomes:,} outcomes, ranked {ranked}, in {seconds:.1f} s")
+    for reason, count in run.excluded.items():
+        console.print(f"  left out: {count:,} {reason}", markup=False)
