@@ -1,5 +1,6 @@
 """Rankings that are true: estimators, intervals and what they refuse to say."""
 
+from clapometer.ranking.bradley_terry import BradleyTerry
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
 from clapometer.ranking.empirical_bayes import Estimate, HierarchicalBayes
@@ -11,6 +12,7 @@ from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 
 __all__ = [
+    "BradleyTerry",
     "ClipAIPW",
     "ClipCells",
     "ClipRates",
