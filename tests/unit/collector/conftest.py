@@ -1,6 +1,5 @@
 """A collector as it runs in production: uvicorn on a port of its own, an embedded log on a real disk."""
 
-import asyncio
 import contextlib
 import datetime as dt
 import socket
@@ -13,11 +12,11 @@ import httpx2
 import msgspec
 import pytest
 import uvicorn
+from tests.waiting import until
 
 from clapometer.collector import CollectorConfig, KeyRing, create_app, new_key, uvicorn_config
 from clapometer.domain import Block, decode_block
 from clapometer.eventlog import EmbeddedLog, GroupCommitter
-from tests.waiting import until
 
 TOKEN_SECRET = b"a secret for impression tokens, 32 bytes or more"
 

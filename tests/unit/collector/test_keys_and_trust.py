@@ -1,0 +1,220 @@
+"""Who may send what, and how far impressions are believed."""
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.unit.collector.conftest import TOKEN_SECRET, Collector
+from tests.unit.collector.test_bad_input import IMPRESSION, event
+
+from clapometer.collector import KeyRing, RateLimiter, load_keys, new_key, save_keys
+from clapometer.domain import InputError, sign_impression
+from clapometer.domain.events import ImpressionData
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+
+
+def signed(collector: Collector, event_id: str, *, seconds: float = 3_600, tenant: str = "acme") -> dict[str, Any]:
+    """Returns an impression with the token that its slate gave."""
+    data = {**IMPRESSION, "impression_id": event_id, "position": 2, "propensity": 0.25}
+    expires = int(collector.now.timestamp() + seconds)
+    token = sign_impression(tenant, ImpressionData(**data), key_id="t1", secret=TOKEN_SECRET, expires=expires)
+    return event(collector, event_id, "impression", **data, token=token)
+
+
+def publishable(collector: Collector) -> dict[str, str]:
+    return {"authorization": f"Bearer {collector.publishable}"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x_api_key": "cpk_wrong"},
+        {"x_api_key": ""},
+        {"authorization": "Basic dTpw"},
+        {"authorization": "Bearer"},
+        {"x_api_key": "csk__"},
+    ],
+)
+def test_a_wrong_key_is_refused_with_how_to_send_one(collector: Collector, headers: dict[str, str]) -> None:
+    answer = collector.post([event(collector)], **headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "Authorization: Bearer" in answer.json()["detail"]
+    assert collector.blocks() == []
+
+
+def test_a_request_without_a_key_is_refused(collector: Collector) -> None:
+    assert collector.http.post("/v1/events", content=b"[]").status_code == 401
+
+
+def test_an_expired_key_is_refused(collector: Collector) -> None:
+    assert collector.post([event(collector)], x_api_key=collector.stale).status_code == 401
+
+
+def test_a_key_whose_last_character_differs_is_refused(collector: Collector) -> None:
+    wrong = collector.secret[:-1] + ("A" if collector.secret[-1] != "A" else "B")
+    assert collector.post([event(collector)], x_api_key=wrong).status_code == 401
+
+
+def test_a_publishable_key_cannot_pass_for_a_secret_one(collector: Collector) -> None:
+    disguised = collector.publishable.replace("cpk_", "csk_")
+    assert collector.post([event(collector)], x_api_key=disguised).status_code == 401
+
+
+def test_two_different_keys_in_one_request_are_refused(collector: Collector) -> None:
+    headers = {"x_api_key": collector.publishable, "authorization": f"Bearer {collector.secret}"}
+    assert collector.post([event(collector)], **headers).status_code == 400
+
+
+def test_a_beacon_bears_its_key_in_the_address(collector: Collector) -> None:
+    body = json.dumps([event(collector)])
+    answer = collector.http.post(
+        f"/v1/events?key={collector.publishable}", content=body, headers={"content-type": "text/plain"}
+    )
+    assert answer.json()["accepted"] == 1
+
+
+def test_a_secret_key_in_the_address_is_refused(collector: Collector) -> None:
+    answer = collector.http.post(f"/v1/events?key={collector.secret}", content=b"[]")
+    assert answer.status_code == 401
+    assert "must not be in an address" in answer.json()["detail"]
+
+
+def test_a_publishable_key_sends_what_browsers_send_and_nothing_else(collector: Collector) -> None:
+    erased = event(collector, "erase", "viewer_erased", viewer_id="v-1")
+    answer = collector.post(
+        [event(collector, "one"), erased, {"id": "bad"}, event(collector, "two")], **publishable(collector)
+    )
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 2
+    assert [(v["index"], v["id"], v["field"]) for v in answer.json()["rejected"]] == [
+        (1, "erase", "type"),
+        (2, "bad", "type"),
+    ]
+    assert "with a secret key" in answer.json()["rejected"][0]["reason"]
+    assert collector.stored_ids() == ["one", "two"]
+    assert [letter["id"] for letter in collector.dead_letters()] == ["erase", "bad"]
+
+
+def test_where_the_key_may_send_none_of_the_events_the_status_is_403(collector: Collector) -> None:
+    answer = collector.post([event(collector, "erase", "viewer_erased", viewer_id="v-1")], **publishable(collector))
+    assert (answer.status_code, len(answer.json()["rejected"])) == (403, 1)
+
+
+def test_a_secret_key_vouches_for_its_impressions(collector: Collector) -> None:
+    collector.post([event(collector, "a", "impression", **IMPRESSION, token="nonsense")])
+    header = collector.blocks()[0].header
+    assert (header.trust, header.exceptions, header.tenant) == ("key", {}, "acme")
+
+
+def test_the_token_decides_how_far_an_impression_of_a_publishable_key_is_believed(collector: Collector) -> None:
+    forged = signed(collector, "forged")
+    forged["data"]["propensity"] = 0.01
+    events = [
+        signed(collector, "good"),
+        {"id": "bad"},
+        forged,
+        signed(collector, "late", seconds=-1),
+        event(collector, "none", "impression", **IMPRESSION),
+        event(collector, "like"),
+        signed(collector, "also good"),
+        signed(collector, "other tenant", tenant="rival"),
+    ]
+    answer = collector.post(events, **publishable(collector)).json()
+    assert answer["accepted"] == 7
+    assert [(w["index"], w["id"]) for w in answer["warnings"]] == [(2, "forged"), (3, "late"), (7, "other tenant")]
+    assert all("stored, weighs 0" in w["reason"] for w in answer["warnings"])
+    header = collector.blocks()[0].header
+    trusts = {collector.stored_ids()[index]: trust for index, trust in header.exceptions.items()}
+    assert header.key_id == collector.key_id
+    named = ("good", "also good", "forged", "other tenant", "late", "none")
+    assert {**dict.fromkeys(named, header.trust), **trusts} == {
+        "good": "token", "also good": "token", "forged": "forged", "other tenant": "forged", "late": "expired",
+        "none": "none",
+    }  # fmt: skip
+    counted = collector.http.get("/metrics").text
+    assert 'events_total{verdict="forged"} 2.0' in counted
+    assert 'events_total{verdict="expired"} 1.0' in counted
+
+
+def test_a_replayed_token_vouches_for_no_other_impression(collector: Collector) -> None:
+    first = signed(collector, "first")
+    replay = signed(collector, "second")
+    replay["data"]["token"] = first["data"]["token"]
+    answer = collector.post([first, replay], **publishable(collector)).json()
+    assert [w["id"] for w in answer["warnings"]] == ["second"]
+
+
+@pytest.mark.parametrize("token", ["", "v1", "v1.t1.1.é", "v1.t1.٣.x", "v1.t2.9.x", "v1.t1.9." + "x" * 900, "...."])
+def test_a_token_that_is_nonsense_is_forged(collector: Collector, token: str) -> None:
+    answer = collector.post([event(collector, "a", "impression", **IMPRESSION, token=token)], **publishable(collector))
+    assert [w["id"] for w in answer.json()["warnings"]] == ["a"]
+
+
+def test_a_key_that_sends_too_much_waits(start: Callable[..., Collector]) -> None:
+    collector = start(events_per_second=10, burst_events=20)
+    assert collector.post([event(collector, str(n)) for n in range(100)]).status_code == 202
+    answer = collector.post([event(collector)])
+    assert answer.status_code == 429
+    assert 7 <= int(answer.headers["retry-after"]) <= 9
+    assert collector.post([event(collector)], **publishable(collector)).status_code == 202
+
+
+def test_the_bucket_of_a_key_drains_at_its_rate() -> None:
+    limiter = RateLimiter(10, 20)
+    limiter.charge("k", 50, 0.0)
+    assert limiter.wait("k", 0.0) == pytest.approx(3.0)
+    assert limiter.wait("k", 3.0) == 0
+    assert limiter.wait("other", 0.0) == 0
+
+
+def test_a_new_key_is_shown_once_and_only_its_hash_is_kept(tmp_path: Path) -> None:
+    key, record = new_key("publishable", now=NOW, tenant="acme", origins=["https://a.example"], name="web")
+    assert key.startswith(f"cpk_{record.id}_")
+    assert key.encode() not in msgspec.json.encode(record)
+    save_keys(tmp_path / "keys.json", [record])
+    assert load_keys(tmp_path / "keys.json") == (record,)
+    assert (tmp_path / "keys.json").stat().st_mode & 0o077 == 0
+    assert KeyRing(path=tmp_path / "keys.json").find(key, NOW) == record
+
+
+def test_keys_are_read_from_toml(tmp_path: Path) -> None:
+    key, record = new_key("secret", now=NOW)
+    file = tmp_path / "keys.toml"
+    file.write_text(
+        f'[[keys]]\nid = "{record.id}"\nkind = "secret"\nsha256 = "{record.sha256}"\ncreated = {NOW.isoformat()}\n'
+    )
+    assert KeyRing(path=file).find(key, NOW) == record
+
+
+def test_the_key_ring_follows_its_file_and_keeps_the_last_good_keys(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    old, old_record = new_key("secret", now=NOW)
+    new, new_record = new_key("secret", now=NOW)
+    save_keys(file, [old_record])
+    ring = KeyRing(path=file)
+    save_keys(file, [new_record])
+    ring.reload(10.0)
+    assert (ring.find(old, NOW), ring.find(new, NOW)) == (None, new_record)
+    file.write_text("{")
+    ring.reload(20.0)
+    assert ring.error is not None
+    assert ring.find(new, NOW) == new_record
+    save_keys(file, [old_record])
+    ring.reload(20.5)  # less than a second later: not looked at yet
+    assert ring.find(old, NOW) is None
+    ring.reload(30.0)
+    assert (ring.error, ring.find(old, NOW)) == (None, old_record)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"keys": [{"id": "abcd"}]}', '{"keyz": []}', "\x00"])
+def test_a_file_that_holds_no_keys_says_so(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match="holds no API keys"):
+        load_keys(file)

@@ -1,0 +1,118 @@
+"""Clips and viewers as resources."""
+
+from typing import Any
+
+import httpx2
+import msgspec
+import pytest
+from tests.unit.collector.conftest import Collector
+
+from clapometer.collector import event_examples
+
+
+def clip(collector: Collector, **changes: Any) -> dict[str, Any]:
+    data = {**event_examples(collector.now)["clip_registered"]["data"], **changes}
+    del data["clip_id"]
+    return data
+
+
+def send(collector: Collector, method: str, path: str, body: object = None, **headers: str) -> httpx2.Response:
+    given = {"authorization": f"Bearer {collector.secret}", "content-type": "application/json"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    content = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+    return collector.http.request(method, path, content=content, headers=given)
+
+
+def stored(collector: Collector) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(line) for block in collector.blocks() for line in block.events]
+
+
+def test_a_clip_that_is_put_becomes_an_event(collector: Collector) -> None:
+    answer = send(collector, "PUT", "/v1/clips/clip%209", clip(collector))
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    (event,) = stored(collector)
+    assert (event["type"], event["source"]) == ("clapometer.clip_registered.v1", "/v1/clips")
+    assert event["data"]["clip_id"] == "clip 9"
+
+
+def test_the_same_clip_twice_is_one_event_and_a_changed_one_another(collector: Collector) -> None:
+    send(collector, "PUT", "/v1/clips/a", clip(collector))
+    reordered = dict(reversed(clip(collector).items()))
+    send(collector, "PUT", "/v1/clips/a", {**reordered, "clip_id": "a"})
+    send(collector, "PUT", "/v1/clips/a", clip(collector, seed=43))
+    send(collector, "PUT", "/v1/clips/b", clip(collector))
+    send(collector, "PUT", "/v1/clips/a", clip(collector), idempotency_key="back again")
+    ids = [event["id"] for event in stored(collector)]
+    assert ids[0] == ids[1]
+    assert len(set(ids)) == 4
+
+
+def test_a_clip_id_in_the_body_has_to_be_that_of_the_path(collector: Collector) -> None:
+    answer = send(collector, "PUT", "/v1/clips/a", {**clip(collector), "clip_id": "b"})
+    assert answer.status_code == 422
+    assert answer.json()["rejected"][0]["field"] == "clip_id"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"duration_ms": 0}, "duration_ms"), ({"model": {"name": "m"}}, "model.version"), ({"colour": 1}, "colour")],
+)
+def test_a_bad_clip_is_refused_with_the_field_and_kept_as_dead_letter(
+    collector: Collector, change: dict[str, Any], field: str
+) -> None:
+    answer = send(collector, "PUT", "/v1/clips/a", clip(collector, **change))
+    assert answer.status_code == 422
+    assert answer.json()["rejected"][0]["field"] == field
+    assert len(collector.dead_letters()) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"5", b"{", b'{"a":NaN}', b"[" * 5_000, b'{"clip_id":\xff}'])
+def test_a_body_that_is_no_object_is_refused(collector: Collector, body: bytes) -> None:
+    assert send(collector, "PUT", "/v1/clips/a", body).status_code == 422
+    assert collector.blocks() == []
+
+
+def test_a_clip_is_withdrawn(collector: Collector) -> None:
+    answer = send(collector, "POST", "/v1/clips/a/withdrawal", {"reason": "rights", "scope": "duplicates"})
+    assert answer.status_code == 202
+    assert stored(collector)[0]["data"] == {"clip_id": "a", "reason": "rights", "scope": "duplicates"}
+
+
+def test_a_viewer_is_erased_and_may_be_again(collector: Collector) -> None:
+    for _ in range(2):
+        assert send(collector, "DELETE", "/v1/viewers/v%2D1").status_code == 202
+    first, second = stored(collector)
+    assert first["data"] == second["data"] == {"viewer_id": "v-1"}
+    assert first["id"] != second["id"]
+
+
+def test_an_idempotency_key_makes_two_tries_one_event(collector: Collector) -> None:
+    for _ in range(2):
+        send(collector, "DELETE", "/v1/viewers/v", idempotency_key="try-7")
+    assert len({event["id"] for event in stored(collector)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", "/v1/clips/a"), ("POST", "/v1/clips/a/withdrawal"), ("DELETE", "/v1/viewers/v")],
+)
+def test_a_publishable_key_may_not(collector: Collector, method: str, path: str) -> None:
+    answer = send(collector, method, path, {}, authorization=f"Bearer {collector.publishable}")
+    assert answer.status_code == 403
+    assert "secret key" in answer.json()["detail"]
+    assert send(collector, method, path, {}, authorization="Bearer x").status_code == 401
+    assert collector.blocks() == []
+
+
+def test_a_path_that_is_not_there_is_a_problem_too(collector: Collector) -> None:
+    answer = collector.http.get("/v1/nothing")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert collector.http.put("/healthz").status_code == 405
+
+
+def test_a_clip_of_two_megabytes_is_refused(collector: Collector) -> None:
+    assert send(collector, "PUT", "/v1/clips/a", b" " * 2_000_000).status_code == 413
+
+
+def test_a_clip_has_to_be_json(collector: Collector) -> None:
+    assert send(collector, "PUT", "/v1/clips/a", clip(collector), content_type="text/plain").status_code == 415
