@@ -6,7 +6,7 @@ from clapometer.client.truth_check import RankedRow
 from clapometer.lake import Lake
 
 _RANKING = """
-SELECT item, label, rank, rank_low, rank_high, value, value_low, value_high, completion_rate, unranked_reason
+SELECT item, label, rank, rank_low, rank_high, effect, effect_low, effect_high, completion_rate, unranked_reason
 FROM rankings_current
 WHERE tenant = $tenant AND subject = $subject AND segment = 'all'
 ORDER BY rank NULLS LAST, item

@@ -16,7 +16,7 @@ def print_models(console: Console, found: Check, others: Sequence[RankedRow]) ->
     for title in ("rank", "range"):
         table.add_column(title, justify="right")
     table.add_column("model version")
-    table.add_column("expected label, 95 %", justify="right")
+    table.add_column("above the mean, 95 %", justify="right")
     table.add_column("interval [dim](│ truth)[/]")
     for title in ("truth", "true rank", "completion", "its rank"):
         table.add_column(title, justify="right")
@@ -25,8 +25,8 @@ def print_models(console: Console, found: Check, others: Sequence[RankedRow]) ->
         row = checked.row
         table.add_row(
             str(row.rank), f"{row.rank_low}-{row.rank_high}", row.label,
-            f"{row.value:.3f} [dim]{row.value_low:.3f}..{row.value_high:.3f}[/]", _bar(checked, low, high),
-            f"{checked.true_value:.3f}", str(checked.true_rank), f"{row.completion_rate or 0:.1%}",
+            f"{row.effect:+.3f} [dim]{row.effect_low:+.3f}..{row.effect_high:+.3f}[/]", _bar(checked, low, high),
+            f"{checked.true_effect:+.3f}", str(checked.true_rank), f"{row.completion_rate or 0:.1%}",
             _off(checked.completion_rank, checked.true_rank),
         )  # fmt: skip
     console.print(table)
@@ -39,14 +39,14 @@ def print_prompts(console: Console, found: Check, shown: int) -> None:
     table = Table(title=f"Prompts: the best {min(shown, len(found.rows))} of {len(found.rows):,}, averaged over models")
     table.add_column("rank", justify="right")
     table.add_column("prompt", max_width=70)
-    table.add_column("expected label, 95 %", justify="right")
+    table.add_column("above the mean, 95 %", justify="right")
     table.add_column("truth", justify="right")
     table.add_column("true rank", justify="right")
     for checked in found.rows[:shown]:
         row = checked.row
         table.add_row(
-            str(row.rank), row.label, f"{row.value:.3f} [dim]{row.value_low:.3f}..{row.value_high:.3f}[/]",
-            f"{checked.true_value:.3f}", str(checked.true_rank),
+            str(row.rank), row.label, f"{row.effect:+.3f} [dim]{row.effect_low:+.3f}..{row.effect_high:+.3f}[/]",
+            f"{checked.true_effect:+.3f}", str(checked.true_rank),
         )  # fmt: skip
     console.print(table)
 
@@ -56,7 +56,7 @@ def print_agreement(console: Console, models: Check, prompts: Check, seconds: Ma
     console.print(
         f"Kendall's tau with the truth: [bold green]{models.tau:.2f}[/] for Clapometer, "
         f"[bold red]{models.tau_completion_rate:.2f}[/] for the completion rate "
-        f"({models.covered:.0%} of the true values lie in their intervals)."
+        f"({models.covered:.0%} of the true differences lie in their intervals)."
     )
     if prompts.rows:
         console.print(f"Of prompts: {prompts.tau:.2f}, and {prompts.tau_completion_rate:.2f} for the completion rate.")
@@ -96,7 +96,7 @@ def _off(rank: int, true_rank: int) -> str:
 
 
 def _extent(rows: Sequence[CheckedRow]) -> tuple[float, float]:
-    ends = [end for checked in rows for end in (checked.row.value_low, checked.row.value_high, checked.true_value)]
+    ends = [end for checked in rows for end in (checked.row.effect_low, checked.row.effect_high, checked.true_effect)]
     known = [end for end in ends if end is not None]
     return (min(known), max(known)) if known else (0.0, 1.0)
 
@@ -104,15 +104,15 @@ def _extent(rows: Sequence[CheckedRow]) -> tuple[float, float]:
 def _bar(checked: CheckedRow, low: float, high: float) -> str:
     """Returns an interval as text: its ends, its middle and where the truth is."""
     row = checked.row
-    if row.value is None or row.value_low is None or row.value_high is None:
+    if row.effect is None or row.effect_low is None or row.effect_high is None:
         return ""
 
     def place(value: float) -> int:
         return round((value - low) / max(high - low, 1e-12) * (_BAR - 1))
 
     cells = [" "] * _BAR
-    for at in range(place(row.value_low), place(row.value_high) + 1):
+    for at in range(place(row.effect_low), place(row.effect_high) + 1):
         cells[at] = "─"
-    cells[place(row.value)] = "●"
-    cells[place(checked.true_value)] = "│"
+    cells[place(row.effect)] = "●"
+    cells[place(checked.true_effect)] = "│"
     return "".join(cells)

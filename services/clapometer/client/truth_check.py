@@ -19,9 +19,9 @@ class RankedRow:
         rank: 1 is best.
         rank_low: Best rank that the data allow.
         rank_high: Worst one.
-        value: Expected label per impression.
-        value_low: Lower end of its interval.
-        value_high: Upper end.
+        effect: Difference from the mean item, in label units per impression.
+        effect_low: Lower end of its interval.
+        effect_high: Upper end.
         completion_rate: Share of impressions that were watched to the end, as counted.
         reason: Why it has no place.
     """
@@ -31,20 +31,27 @@ class RankedRow:
     rank: int | None
     rank_low: int | None
     rank_high: int | None
-    value: float | None
-    value_low: float | None
-    value_high: float | None
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
     completion_rate: float | None
     reason: str | None
 
 
 @dataclass(frozen=True)
 class CheckedRow:
-    """A ranked item beside what is true of it."""
+    """A ranked item beside what is true of it, among the ranked ones.
+
+    Attributes:
+        row: The item.
+        true_rank: 1 is best.
+        true_effect: Difference from the mean of the ranked items.
+        completion_rank: Its place by completion rate.
+    """
 
     row: RankedRow
     true_rank: int
-    true_value: float
+    true_effect: float
     completion_rank: int
 
 
@@ -52,12 +59,14 @@ class CheckedRow:
 class Check:
     """A ranking beside the truth.
 
+    Compared are differences from the mean: the level depends on how watching is scaled, the differences do not.
+
     Attributes:
-        rows: Ranked items that the truth knows, best first; true ranks are among them.
+        rows: Ranked items that the truth knows, best first.
         unranked: Items without a place.
-        tau: Kendall's rank correlation of our values with the truth; NaN below two items.
+        tau: Kendall's rank correlation of our effects with the true ones; NaN below two items.
         tau_completion_rate: The same for the completion rate.
-        covered: Share of true values inside their intervals.
+        covered: Share of true effects inside their intervals.
     """
 
     rows: list[CheckedRow]
@@ -86,19 +95,21 @@ def check(rows: Sequence[RankedRow], truth: Mapping[str, float]) -> Check:
     """Returns a ranking beside the truth; items that the truth does not know are left out."""
     known = [row for row in rows if row.item in truth]
     ranked = sorted((row for row in known if row.rank is not None), key=lambda row: row.rank or 0)
-    values = [row.value or 0.0 for row in ranked]
+    effects = [row.effect or 0.0 for row in ranked]
     true_values = [truth[row.item] for row in ranked]
+    mean = sum(true_values) / max(len(true_values), 1)
+    true_effects = [value - mean for value in true_values]
     completion = [row.completion_rate or 0.0 for row in ranked]
-    true_ranks, completion_ranks = _ranks(true_values), _ranks(completion)
+    true_ranks, completion_ranks = _ranks(true_effects), _ranks(completion)
     inside = [
-        (row.value_low or 0.0) <= value <= (row.value_high or 0.0)
-        for row, value in zip(ranked, true_values, strict=True)
+        (row.effect_low or 0.0) <= effect <= (row.effect_high or 0.0)
+        for row, effect in zip(ranked, true_effects, strict=True)
     ]
     return Check(
-        rows=[CheckedRow(*each) for each in zip(ranked, true_ranks, true_values, completion_ranks, strict=True)],
+        rows=[CheckedRow(*each) for each in zip(ranked, true_ranks, true_effects, completion_ranks, strict=True)],
         unranked=[row for row in known if row.rank is None],
-        tau=_tau(values, true_values),
-        tau_completion_rate=_tau(completion, true_values),
+        tau=_tau(effects, true_effects),
+        tau_completion_rate=_tau(completion, true_effects),
         covered=sum(inside) / len(inside) if inside else math.nan,
     )
 
