@@ -1,5 +1,15 @@
 """Rankings that are true: estimators, intervals and what they refuse to say."""
 
+from clapometer.ranking.baselines import (
+    Baseline,
+    bayesian_average,
+    naive_bradley_terry,
+    online_elo,
+    raw_mean,
+    self_normalised_ips,
+    session_pairs,
+    wilson_lower_bound,
+)
 from clapometer.ranking.bradley_terry import BradleyTerry
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
@@ -12,6 +22,7 @@ from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 
 __all__ = [
+    "Baseline",
     "BradleyTerry",
     "ClipAIPW",
     "ClipCells",
@@ -25,12 +36,19 @@ __all__ = [
     "Reason",
     "TimeOffsets",
     "Unranked",
+    "bayesian_average",
     "clip_rates",
     "confidence_intervals",
     "fit_time_offsets",
+    "naive_bradley_terry",
+    "online_elo",
     "opportunities",
     "position_curve",
     "probability_best",
     "rank_ranges",
+    "raw_mean",
+    "self_normalised_ips",
+    "session_pairs",
     "sum_by",
+    "wilson_lower_bound",
 ]

@@ -1,0 +1,173 @@
+"""Hierarchical empirical Bayes: what it refuses, what it borrows, and how close it comes to the truth."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from clapometer.domain import InputError
+from clapometer.ranking import (
+    ClipAIPW,
+    ClipRates,
+    Estimate,
+    HierarchicalBayes,
+    Reason,
+    Unranked,
+    bayesian_average,
+    clip_rates,
+    raw_mean,
+    wilson_lower_bound,
+)
+from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, observe, simulate_log
+
+
+def rates(label: np.ndarray, exposure: np.ndarray) -> ClipRates:
+    """Clips without logged propensities; the folds share exposure alike."""
+    n = len(label)
+    return ClipRates(
+        unit=np.arange(n),
+        label=label,
+        exposure=exposure,
+        weighted_label=np.zeros((n, 2)),
+        weighted_exposure=np.zeros((n, 2)),
+        impressions=exposure.sum(1),
+    )
+
+
+def world(
+    n_prompts: int = 400, seed: int = 0, per_clip: float = 40.0
+) -> tuple[np.ndarray, ClipRates, dict[str, np.ndarray]]:
+    """Returns X, rates and truth of a world that obeys the model: 20 templates, 4 model versions, 3 clips a prompt."""
+    rng = np.random.default_rng(seed)
+    template = rng.integers(0, 20, n_prompts)
+    effect, luck = rng.normal(0, 0.05, 20), rng.normal(0, 0.25, n_prompts)
+    prompt, model = np.repeat(np.arange(n_prompts), 3), rng.integers(0, 4, 3 * n_prompts)
+    version = np.array([-0.05, 0.0, 0.0, 0.05])
+    base = 0.4 + effect[template]
+    value = (base[prompt] + version[model]) * (1 + luck[prompt] + rng.normal(0, 0.2, len(prompt)))
+    exposure = rng.exponential(per_clip / 2, (len(prompt), 2)) + 0.5
+    label = rng.poisson(np.maximum(value, 0.02)[:, None] * exposure).astype(float)
+    truth = {"prompt": base * (1 + luck), "template": effect, "clip": value, "of": template}
+    return np.column_stack([model, prompt]), rates(label, exposure), truth
+
+
+def test_nothing_shown_or_nothing_earned_is_refused() -> None:
+    X, y, _ = world(10)
+    nothing = np.zeros_like(y.label)
+    with pytest.raises(InputError, match="nothing to learn"):
+        HierarchicalBayes().fit(X, rates(nothing, y.exposure))
+    with pytest.raises(InputError, match="nothing to learn"):
+        HierarchicalBayes().fit(X, rates(nothing, nothing))
+
+
+def test_wrong_shapes_and_nan_are_refused_by_name() -> None:
+    X, y, _ = world(10)
+    with pytest.raises(InputError, match="X"):
+        HierarchicalBayes().fit(np.column_stack([X, X]), y)
+    with pytest.raises(InputError, match="factors"):
+        HierarchicalBayes().fit(X, y, factors=np.zeros((3, 1)))
+    with pytest.raises(InputError, match="label"):
+        rates(np.full((5, 2), np.nan), np.ones((5, 2)))
+    with pytest.raises(InputError, match="exposure"):
+        rates(np.ones((5, 2)), np.ones((5, 1)))
+
+
+def test_prompts_are_covered_by_their_intervals_and_templates_too() -> None:
+    covered, templates = [], []
+    for seed in range(8):
+        X, y, truth = world(seed=seed)
+        fitted = HierarchicalBayes().fit(X, y, factors=truth["of"][:, None])
+        gap = fitted.prompts_ - truth["prompt"]
+        covered.append(np.mean(np.abs(gap - gap.mean()) < 1.96 * fitted.prompt_errors_))
+        gap = fitted.factors_[0] - truth["template"]
+        templates.append(np.mean(np.abs(gap - gap.mean()) < 1.96 * fitted.factor_errors_[0]))
+    assert 0.92 < np.mean(covered) < 0.97
+    assert 0.90 < np.mean(templates) < 0.99
+
+
+def test_variances_are_those_of_the_world() -> None:
+    found = []
+    for seed in range(6):
+        X, y, truth = world(n_prompts=1_500, seed=seed)
+        fitted = HierarchicalBayes().fit(X, y, factors=truth["of"][:, None])
+        found.append((fitted.prompt_variance_, fitted.clip_variance_, fitted.dispersion_))
+    assert np.mean(found, axis=0) == pytest.approx([0.25**2, 0.2**2, 1.0], rel=0.2)
+
+
+def test_a_prompt_without_data_borrows_from_its_template_and_is_not_ranked() -> None:
+    X, y, truth = world(seed=3)
+    best = int(truth["template"].argmax())
+    factors = np.append(truth["of"], [best, -1])[:, None]
+    fitted = HierarchicalBayes().fit(X, y, factors=factors)
+    assert fitted.prompts_[400] > fitted.prompts_[401]
+    reasons = {entry.item: entry.reason for entry in fitted.ranking() if isinstance(entry, Unranked)}
+    assert reasons[400] == reasons[401] == Reason.NO_CLIPS
+
+
+def test_a_prompt_with_three_impressions_is_not_ranked_for_want_of_evidence() -> None:
+    X, y, _ = world(seed=4)
+    scale = np.where(X[:, 1] == 7, 0.5 / y.exposure.sum(1), 1.0)[:, None]
+    fitted = HierarchicalBayes().fit(X, dataclasses.replace(y, label=y.label * scale, exposure=y.exposure * scale))
+    entry = next(entry for entry in fitted.ranking() if entry.item == 7)
+    assert entry == Unranked(7, Reason.TOO_LITTLE_EVIDENCE)
+
+
+def test_the_ranking_is_best_first_with_the_unranked_last() -> None:
+    X, y, truth = world(seed=5)
+    ranking = HierarchicalBayes(min_evidence=0.6).fit(X, y, factors=truth["of"][:, None]).ranking()
+    ranked = [entry for entry in ranking if isinstance(entry, Estimate)]
+    assert 0 < len(ranked) < len(ranking) == 400
+    assert list(ranking[: len(ranked)]) == ranked
+    assert [e.value for e in ranked] == sorted((e.value for e in ranked), reverse=True)
+    assert all(e.interval.covers(e.value) and e.n_clips == 3 for e in ranked)
+
+
+def test_templates_are_ranked_by_what_they_add() -> None:
+    X, y, truth = world(n_prompts=2_000, seed=6)
+    fitted = HierarchicalBayes().fit(X, y, factors=truth["of"][:, None])
+    values = {entry.item: entry.value for entry in fitted.factor_ranking(0) if isinstance(entry, Estimate)}
+    assert len(values) == 20
+    assert spearmanr([values[t] for t in range(20)], truth["template"])[0] > 0.9
+
+
+def test_the_order_of_the_clips_does_not_matter() -> None:
+    X, y, _ = world(100, seed=7)
+    order = np.random.default_rng(0).permutation(len(X))
+    columns = {f.name: getattr(y, f.name)[order] for f in dataclasses.fields(y)}
+    plain, shuffled = HierarchicalBayes().fit(X, y), HierarchicalBayes().fit(X[order], ClipRates(**columns))
+    np.testing.assert_allclose(shuffled.prompts_, plain.prompts_, rtol=1e-9)
+    np.testing.assert_allclose(shuffled.clips_, plain.clips_[order], rtol=1e-9)
+
+
+def test_differences_are_antisymmetric_and_without_propensities_not_shrunk() -> None:
+    X, y, _ = world(50, seed=8)
+    fitted = HierarchicalBayes().fit(X, y)
+    assert (fitted.tier_, fitted.slope_) == ("C", 1.0)
+    left, right = np.array([0, 3, 0]), np.array([1, 4, 5])
+    mean, spread = fitted.differences(left, right)
+    back = fitted.differences(right, left)
+    np.testing.assert_allclose(back[0], -mean)
+    np.testing.assert_allclose(back[1], spread)
+    assert (spread > 0).all()
+
+
+def test_with_every_confounder_prompts_are_nearer_the_truth_than_by_any_usual_score() -> None:
+    config = WorldConfig(n_prompts=1_000, n_sessions=12_000, n_viewers=6_000, bots=20)
+    made = build_world(config, 1)
+    log, label = simulate_log(made, 2), fit_label(made)
+    truth = compute_truth(made, label, repeats=120).prompts
+    seen = observe(made, log, label)
+    y = clip_rates(seen.cells, seen.clips, ClipAIPW().fit(seen.cells, seen.clips).offsets_)
+    X = np.column_stack([seen.clips.model[y.unit], seen.clips.prompt[y.unit]])
+    factors = np.column_stack([made.prompts.template, made.prompts.topic, made.prompts.from_image])
+    fitted = HierarchicalBayes().fit(X, y, factors=factors, stratum=made.prompts.topic)
+    prompt, liked = made.clips.prompt[log.clip], log.like.astype(float)
+    usual = [baseline(prompt, liked, 1_000) for baseline in (raw_mean, wilson_lower_bound, bayesian_average)]
+    ours = spearmanr(fitted.prompts_, truth)[0]
+    assert ours > 0.62
+    assert ours > max(spearmanr(np.nan_to_num(b.values), truth)[0] for b in usual) + 0.15
+    assert fitted.tier_ == "B"
+    assert 0.4 < fitted.slope_ < 1.1
+    gap = fitted.prompts_ - truth
+    assert 0.88 < np.mean(np.abs(gap - gap.mean()) < 1.96 * fitted.prompt_errors_) < 0.99
