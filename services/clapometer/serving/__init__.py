@@ -1,0 +1,63 @@
+"""Shows rankings and makes slates over HTTP; reads the published lake, never ingests, labels or fits."""
+
+from clapometer.serving.access import Access, Authenticate, Key
+from clapometer.serving.answers import (
+    SEGMENTS,
+    SUBJECTS,
+    Comparison,
+    NotRanked,
+    Pipeline,
+    Ranking,
+    Run,
+    Slate,
+    Standing,
+    Subject,
+)
+from clapometer.serving.app import create_app
+from clapometer.serving.compare import compare
+from clapometer.serving.config import ServingConfig
+from clapometer.serving.errors import NoRunError, NotPublishedError, UnknownItemError, UnknownSegmentError
+from clapometer.serving.published import Published
+from clapometer.serving.queries import RankingQuery, parse_as_of, read_pipeline, read_ranking, read_runs, subject_of
+from clapometer.serving.render import (
+    comparison_lines,
+    ranking_csv,
+    ranking_json,
+    ranking_table,
+    unranked_lines,
+)
+
+__all__ = [
+    "SEGMENTS",
+    "SUBJECTS",
+    "Access",
+    "Authenticate",
+    "Comparison",
+    "Key",
+    "NoRunError",
+    "NotPublishedError",
+    "NotRanked",
+    "Pipeline",
+    "Published",
+    "Ranking",
+    "RankingQuery",
+    "Run",
+    "ServingConfig",
+    "Slate",
+    "Standing",
+    "Subject",
+    "UnknownItemError",
+    "UnknownSegmentError",
+    "compare",
+    "comparison_lines",
+    "create_app",
+    "parse_as_of",
+    "ranking_csv",
+    "ranking_json",
+    "ranking_table",
+    "read_pipeline",
+    "read_ranking",
+    "read_runs",
+    "subject_of",
+    "unranked_lines",
+]

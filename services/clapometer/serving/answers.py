@@ -1,0 +1,246 @@
+"""What serving answers: the same values for the API, the page and the command line."""
+
+import datetime as dt
+from typing import Any, Literal, get_args
+
+import msgspec
+
+Subject = Literal["model_versions", "prompts", "templates"]
+Segment = Literal["task", "scenario", "audience", "locale", "duration_band"]
+SUBJECTS: tuple[Subject, ...] = get_args(Subject)
+SEGMENTS: tuple[Segment, ...] = get_args(Segment)
+WHOLE = "all"
+"""The segment of all impressions; its value is empty."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What made a ranking: enough to make it again bit for bit with ``clapometer train --run``."""
+
+    run_id: str
+    status: str
+    trigger: str | None
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    code_version: str | None
+    rule: Any
+    estimator: str | None
+    parameters: Any
+    seed: int | None
+    snapshot: Any
+    excluded: Any
+    outcomes: int | None
+    result_hash: str | None
+    error: str | None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """An item with its place. Intervals hold with 95 % where ``calibrated``.
+
+    Attributes:
+        item: Id of the item, as in every other table.
+        label: Its name for people: text that others wrote, to be escaped wherever it is shown.
+        rank: 1 is best; ``rank_low`` to ``rank_high`` are the places that the data allow.
+        effect: Difference from the mean item, in label units per impression under uniform exposure.
+        value: Expected label per impression under uniform exposure.
+        p_best: Probability that no other item is better.
+        tier: A (votes, choices of creators), B (randomised exposure) or C (no logged exposure).
+        completion_rate: Raw, and ``completion_rank`` the place that it would give: beside ours, to be compared.
+        cost_per_clip: In ``currency``; so is ``revenue_per_1000`` (impressions).
+        fake_reactions_to_top: Invented reactions that would make it first.
+        impressions_to_drop: Impressions whose removal would cost it its place.
+    """
+
+    item: str
+    label: str | None
+    rank: int
+    rank_low: int | None
+    rank_high: int | None
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    value: float | None
+    value_low: float | None
+    value_high: float | None
+    p_best: float | None
+    tier: str | None
+    calibrated: bool | None
+    verdict: str | None
+    impressions: int | None
+    clips: int | None
+    prompts: int | None
+    viewers: int | None
+    completion_rate: float | None
+    completion_rank: int | None
+    like_rate: float | None
+    cost_per_clip: float | None
+    revenue_per_1000: float | None
+    currency: str | None
+    fake_reactions_to_top: int | None
+    impressions_to_drop: int | None
+
+    @property
+    def name(self) -> str:
+        """The label, or the id where there is none."""
+        return self.label or self.item
+
+
+class NotRanked(msgspec.Struct, frozen=True, kw_only=True):
+    """An item that has no place, and why."""
+
+    item: str
+    label: str | None
+    reason: str
+    impressions: int | None
+    clips: int | None
+
+    @property
+    def name(self) -> str:
+        """The label, or the id where there is none."""
+        return self.label or self.item
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of a ranking, with what made it.
+
+    Attributes:
+        stale: Whether a newer run failed, so that this is the last good one; ``stale_reason`` says why it failed.
+        tier: The weakest tier of its items.
+        calibrated: Whether the intervals of all items are known to hold.
+        notes: What a reader must know, in plain words.
+        segments: What the run computed for this subject: values by segment.
+        total_ranked: Items with a place, on all pages; so ``total_unranked``.
+        next_offset: Where the next page starts; absent on the last.
+    """
+
+    subject: Subject
+    segment: str
+    segment_value: str
+    run: Run
+    stale: bool
+    stale_reason: str | None
+    tier: str | None
+    calibrated: bool
+    notes: list[str]
+    segments: dict[str, list[str]]
+    total_ranked: int
+    total_unranked: int
+    limit: int
+    offset: int
+    next_offset: int | None
+    rows: list[Standing]
+    unranked: list[NotRanked]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Two items of one ranking.
+
+    Attributes:
+        comparable: Whether there is a difference to tell; where not, ``reason`` says why.
+        difference: Effect of the left item less that of the right, in label units per impression.
+        low: Lower end of its 95 % interval; ``high`` the upper.
+        p_left: Probability that the left item is better.
+        method: ``joint``: from the joint covariance of the run. ``from_intervals``: from the two intervals as if
+            the items were independent (Zou and Donner 2008), which is approximate.
+    """
+
+    subject: Subject
+    segment: str
+    segment_value: str
+    run_id: str
+    comparable: bool
+    reason: str | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_left: float | None
+    method: Literal["joint", "from_intervals"] | None
+    tier: str | None
+    calibrated: bool
+    notes: list[str]
+    left: Standing | NotRanked
+    right: Standing | NotRanked
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A filled slot. All but ``score`` go into the impression event as they stand.
+
+    Attributes:
+        position: 0 is the first.
+        propensity: Chance, before anything was drawn, that this policy fills this slot with this clip.
+        candidates: Clips that could have filled it.
+        explored: Whether the slot was filled at random.
+        token: Vouches for all of this until ``expires_at`` of the slate.
+        score: What the clip was ordered by; absent where nothing is known of it.
+    """
+
+    clip_id: str
+    position: int
+    impression_id: str
+    propensity: float
+    candidates: int
+    explored: bool
+    token: str
+    score: float | None = None
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """A candidate that no slot may show."""
+
+    clip_id: str
+    reason: str
+
+
+class Slate(msgspec.Struct, frozen=True, kw_only=True):
+    """The clips to show, in order, with what their impressions must quote."""
+
+    slate_id: str
+    policy_id: str
+    run_id: str | None
+    explore_share: float
+    surface: str | None
+    viewer_id: str
+    session_id: str | None
+    expires_at: dt.datetime
+    slots: list[Slot]
+    left_out: list[LeftOut]
+    notes: list[str]
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger: received = stored + duplicates + rejected + suppressed; ``difference`` is what is missing."""
+
+    received: int
+    stored: int
+    duplicates: int
+    conflicts: int
+    rejected: int
+    suppressed: int
+    difference: int
+
+
+class Hour(msgspec.Struct, frozen=True):
+    """Events of one hour."""
+
+    hour: dt.datetime
+    stored: int
+    duplicates: int
+    rejected: int
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """Events that were refused for one reason."""
+
+    reason: str
+    field: str | None
+    events: int
+    newest_at: dt.datetime | None
+
+
+class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of everything before the ranking."""
+
+    counts: Counts
+    newest_event_at: dt.datetime | None
+    hours: list[Hour]
+    rejections: list[Rejection]
+    runs: list[Run]

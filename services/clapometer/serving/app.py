@@ -1,0 +1,127 @@
+"""Serving as a FastAPI application."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random, SystemRandom
+
+import duckdb
+import msgspec
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import RedirectResponse
+from starlette.staticfiles import StaticFiles
+
+from clapometer.domain import TransientError
+from clapometer.serving.access import Access, Authenticate
+from clapometer.serving.api import NO_STORE, api_routes
+from clapometer.serving.config import ServingConfig
+from clapometer.serving.desk import Desk
+from clapometer.serving.documentation import DOCS_PAGE, DOCS_POLICY, openapi_document
+from clapometer.serving.errors import NotPublishedError
+from clapometer.serving.guard import Guard
+from clapometer.serving.metrics import ServingMetrics
+from clapometer.serving.page import page_routes
+from clapometer.serving.problems import add_handlers, problem
+from clapometer.serving.published import Published
+from clapometer.serving.slates import SlateMaker
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(
+    config: ServingConfig,
+    *,
+    published: Path,
+    authenticate: Authenticate,
+    token_key: tuple[str, bytes],
+    clock: Callable[[], dt.datetime],
+    registry: CollectorRegistry | None = None,
+    random: Random | None = None,
+    docs_assets: Path | None = None,
+    version: str = "0",
+) -> FastAPI:
+    """Returns serving.
+
+    Args:
+        config: Its choices.
+        published: The file that the loader publishes, ``lake/clapometer.duckdb``; it need not exist yet.
+        authenticate: Returns what is known of an API key.
+        token_key: Id and secret of the key that signs impression tokens.
+        clock: Returns the time in UTC.
+        registry: Where the metrics go; ``/metrics`` shows all of it.
+        random: What slates are drawn with; the system's by default.
+        docs_assets: Folder with Swagger UI for ``/docs``; without it ``/docs`` leads to the OpenAPI document.
+        version: Version of the product, for the documentation and entity tags.
+    """
+    registry = registry or CollectorRegistry()
+    lake = Published(published, threads=config.duckdb_threads, memory_limit=config.memory_limit)
+    metrics = ServingMetrics(registry, lambda: _file_age(lake, clock()))
+    desk = Desk(lake, config, metrics, clock)
+    access = Access(authenticate, config.public_tenant)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        lake.close()
+
+    app = FastAPI(
+        title="Clapometer serving", version=version, docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False, lifespan=lifespan,
+    )  # fmt: skip
+    slates = SlateMaker(config, token_key, random or SystemRandom())
+    app.include_router(api_routes(config, desk, access, slates=slates, metrics=metrics, version=version))
+    app.include_router(page_routes(config, desk, access))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    _add_operations(app, desk, registry)
+    _add_documentation(app, docs_assets)
+    add_handlers(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1_000)
+    app.add_middleware(Guard, metrics=metrics)
+    return app
+
+
+def _file_age(lake: Published, now: dt.datetime) -> float | None:
+    stamp = lake.stamp()
+    return None if stamp is None else now.timestamp() - stamp[1] / 1e9
+
+
+def _add_operations(app: FastAPI, desk: Desk, registry: CollectorRegistry) -> None:
+    @app.get("/healthz", tags=["operations"], summary="The process answers")
+    async def healthz() -> Response:
+        return _json({"status": "ok"})
+
+    @app.get("/readyz", tags=["operations"], summary="Rankings can be read and slates made")
+    async def readyz() -> Response:
+        try:
+            await desk.read(lambda connection: connection.execute("SELECT count(*) FROM runs").fetchall())
+        except NotPublishedError:
+            return _json({"status": "ready", "lake": "not published yet"})  # slates are uniform until then
+        except (TransientError, duckdb.Error) as error:
+            return problem(503, f"not ready: {error}" if isinstance(error, TransientError) else "not ready")
+        return _json({"status": "ready", "lake": "open"})
+
+    @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
+    async def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
+
+
+def _add_documentation(app: FastAPI, assets: Path | None) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return _json(openapi_document(app))
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        if assets is None:
+            return RedirectResponse("openapi.json")
+        return Response(DOCS_PAGE, media_type="text/html", headers={"Content-Security-Policy": DOCS_POLICY})
+
+    if assets is not None:
+        app.mount("/docs/static", StaticFiles(directory=assets))
+
+
+def _json(content: object) -> Response:
+    return Response(msgspec.json.encode(content), headers=NO_STORE, media_type="application/json")

@@ -1,0 +1,53 @@
+"""Every choice of serving, in one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Policy = Literal["ranked", "uniform"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingConfig:
+    """How rankings are shown and slates are made. Sizes are bytes, times seconds, shares lie in [0, 1].
+
+    Attributes:
+        public_tenant: Whose rankings and page need no key; ``None`` where every reader needs a secret key.
+        explore_share: Share of slots that a ranked slate fills uniformly at random.
+        explore_shares: The same for single surfaces, by name.
+        max_candidates: Most candidates of one slate.
+        max_slots: Most slots of one slate.
+        default_slots: Slots of a slate whose request names no number.
+        max_body_bytes: Longest body of a request.
+        token_seconds: How long the token of an impression is valid.
+        refresh_seconds: How long scores and withdrawals may lag behind the published file.
+        cached_clips: Most clips whose model version and prompt are kept in memory.
+        threads: Threads that read the lake for requests.
+        duckdb_threads: Threads of DuckDB itself.
+        memory_limit: DuckDB's memory.
+        default_limit: Items of a ranking where the request names no number.
+        max_limit: Most items of one answer.
+        page_items: Rows of each table on the page.
+    """
+
+    public_tenant: str | None = "default"
+    explore_share: float = 0.1
+    explore_shares: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    max_candidates: int = 500
+    max_slots: int = 50
+    default_slots: int = 10
+    max_body_bytes: int = 256 << 10
+    token_seconds: int = 86_400
+    refresh_seconds: float = 2.0
+    cached_clips: int = 200_000
+    threads: int = 4
+    duckdb_threads: int = 2
+    memory_limit: str = "1GB"
+    default_limit: int = 100
+    max_limit: int = 1_000
+    page_items: int = 25
+
+    def share_for(self, surface: str | None) -> float:
+        """Returns the share of slots that are explored on a surface."""
+        return self.explore_share if surface is None else self.explore_shares.get(surface, self.explore_share)

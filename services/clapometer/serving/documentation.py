@@ -1,0 +1,113 @@
+"""The OpenAPI document of serving, and the page that shows it."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from clapometer.serving.answers import SEGMENTS, SUBJECTS, Comparison, Ranking, Slate
+from clapometer.serving.problems import PROBLEM, Problem
+from clapometer.serving.slates import SlateRequest
+
+DOCS_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Clapometer serving</title>
+<link rel="stylesheet" href="docs/static/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="docs/static/swagger-ui-bundle.js"></script>
+<script src="docs/static/start.js"></script>
+</body>
+</html>
+"""
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_DESCRIPTION = """Rankings of model versions, prompts and templates, and slates that make such rankings possible.
+
+Send a secret key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Rankings of the public tenant, where the
+server has one, need none. Labels are text that others wrote: escape them wherever they are shown."""
+
+_SLATE_EXAMPLE = {
+    "candidates": ["clip-1", "clip-2", "clip-3"],
+    "viewer_id": "viewer-1",
+    "session_id": "session-1",
+    "surface": "feed",
+    "slots": 2,
+}
+_REFUSALS = {
+    "400": "Malformed",
+    "401": "No key, or one that is unknown or expired",
+    "403": "The key may not do this",
+    "404": "No run has been good yet, or it has no such item; `detail` says what to do",
+    "413": "The body is too long",
+    "415": "The body is compressed",
+    "422": "A parameter or field does not fit; `field` names it, `available` says what there is",
+    "503": "The lake cannot be read",
+}
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Returns the OpenAPI 3.1 document: FastAPI's routes with our parameters, bodies, answers and examples."""
+    document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
+    schemas, components = msgspec.json.schema_components(
+        [Ranking, Comparison, SlateRequest, Slate, Problem], ref_template="#/components/schemas/{name}"
+    )
+    ranking, comparison, request, slate, problem = schemas
+    document["components"] = {
+        "schemas": components,
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A secret API key"}},
+    }
+    paths = document["paths"]
+    common = [*(_parameter(name, "Filter: one at a time") for name in SEGMENTS), *_time_parameters()]
+    subject = {**_parameter("subject", "What is ranked", choices=SUBJECTS), "in": "path", "required": True}
+    pages = [
+        _parameter("limit", "Items of one answer", kind="integer"),
+        _parameter("offset", "Items to skip", kind="integer"),
+    ]
+    _describe(paths["/v1/rankings/{subject}"]["get"], ranking, problem, [subject, *common, *pages])
+    paths["/v1/rankings/{subject}"]["get"]["responses"]["304"] = {"description": "Still what `If-None-Match` quotes"}
+    sides = [
+        {**_parameter(side, "An item, as `/v1/rankings` names it"), "required": True} for side in ("left", "right")
+    ]
+    pair = [*sides, _parameter("subject", "What they are", choices=SUBJECTS)]
+    _describe(paths["/v1/compare"]["get"], comparison, problem, [*pair, *common])
+    _describe(paths["/v1/slates"]["post"], slate, problem, [])
+    paths["/v1/slates"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": request, "example": _SLATE_EXAMPLE}},
+    }
+    for path in ("/v1/rankings/{subject}", "/v1/compare"):
+        paths[path]["get"]["security"] = [{"key": []}, {}]
+    paths["/v1/slates"]["post"]["security"] = [{"key": []}]
+    return document
+
+
+def _describe(
+    operation: dict[str, Any], answer: dict[str, Any], problem: dict[str, Any], parameters: list[dict[str, Any]]
+) -> None:
+    operation["parameters"] = parameters
+    refused = {PROBLEM: {"schema": problem}}
+    operation["responses"] = {
+        "200": {"description": "As asked", "content": {"application/json": {"schema": answer}}},
+        **{status: {"description": text, "content": refused} for status, text in _REFUSALS.items()},
+    }
+
+
+def _parameter(name: str, text: str, *, kind: str = "string", choices: tuple[str, ...] = ()) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": kind}
+    if choices:
+        schema["enum"] = list(choices)
+    return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+
+
+def _time_parameters() -> list[dict[str, Any]]:
+    as_of = "The newest good run finished by this time (RFC 3339), or the run of this id"
+    return [_parameter("as_of", as_of), _parameter("run", "The run of this id")]

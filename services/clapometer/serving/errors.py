@@ -1,0 +1,29 @@
+"""What can be asked for and is not there."""
+
+from collections.abc import Mapping, Sequence
+
+from clapometer.domain import ClapometerError, InputError
+
+
+class NoRunError(ClapometerError):
+    """There is no ranking to show; the message says what to do."""
+
+
+class NotPublishedError(NoRunError):
+    """There is no published lake yet, so no ranking either."""
+
+
+class UnknownItemError(ClapometerError):
+    """The ranking does not know an item."""
+
+
+class UnknownSegmentError(InputError):
+    """No run computed this segment.
+
+    Attributes:
+        available: The segments and values that the run has.
+    """
+
+    def __init__(self, reason: str, field: str, available: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(reason, field)
+        self.available = {segment: list(values) for segment, values in available.items()}
