@@ -30,9 +30,10 @@ def kafka_topic(kafka_broker: Broker) -> TopicMaker:
     from clapometer.eventlog.kafka import init_topic, parse_kafka_url
 
     def make(**keys: object) -> "KafkaSettings":
-        keys = {"partitions": 1, "replication": 1, "min_insync": 1, "trim": "true", **keys}
+        name = str(uuid.uuid4())
+        keys = {"group": name, "partitions": 1, "replication": 1, "min_insync": 1, "trim": "true", **keys}
         query = "&".join(f"{key}={value}" for key, value in keys.items())
-        settings = parse_kafka_url(f"kafka://{kafka_broker.server}/{uuid.uuid4()}?{query}")
+        settings = parse_kafka_url(f"kafka://{kafka_broker.server}/{name}?{query}")
         init_topic(settings)
         return settings
 

@@ -17,6 +17,9 @@ from clapometer.eventlog.kafka.records import poison, to_blocks
 from clapometer.eventlog.kafka.settings import KafkaSettings
 
 POLLED_RECORDS = 256
+"""Records unpacked at a time, at most; fewer where they are large."""
+FIRST_GUESS_BYTES = 65_536
+"""Assumed size of a record before one was seen."""
 
 
 class _Cursor:
@@ -39,6 +42,7 @@ class KafkaReader:
         self._consumer: Any = None
         self._cursors: dict[int, _Cursor] = {}
         self._closed = False
+        self._largest = FIRST_GUESS_BYTES
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
         """Returns records from ``offset`` on, about ``max_bytes`` of them and at least one; empty at the end.
@@ -184,8 +188,10 @@ class KafkaReader:
         return bool(cursor.fetched)
 
     def _poll(self, consumer: Any, timeout_ms: int) -> None:
-        for at, records in consumer.poll(timeout_ms=timeout_ms, max_records=POLLED_RECORDS).items():
+        count = max(1, min(POLLED_RECORDS, self._settings.fetch_bytes // self._largest))
+        for at, records in consumer.poll(timeout_ms=timeout_ms, max_records=count).items():
             self._cursors[at.partition].fetched.extend(records)
+            self._largest = max(1, *(len(record.value or b"") for record in records))
 
     def _skip_corrupt(self, consumer: Any, partition: int, cursor: _Cursor, error: Exception) -> Record:
         """Finds the next record that can be read; returns a dead letter for what lies before it."""

@@ -6,11 +6,12 @@ lake, whose commit names the offset it starts from and is refused if another loa
 """
 
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer
-from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.structs import MemberState
 
 from clapometer.domain import TerminalError, TransientError
@@ -20,6 +21,12 @@ from clapometer.eventlog.kafka.settings import KafkaSettings
 SESSION_MS = 10_000
 """A loader that died is noticed after this long."""
 POLL_MS = 50
+JOIN_MS = 500
+"""Longest wait in one call while joining: kafka-python 3.0 loses a join that finishes between two short polls."""
+REBALANCE_MS = 60_000
+"""A loader that has not asked for its share for this long loses it."""
+STUCK_SECONDS = 15.0
+"""A join that takes longer is taken for lost, and begun anew."""
 
 
 class Share(NamedTuple):
@@ -30,7 +37,7 @@ class Share(NamedTuple):
 
 
 class PartitionShare:
-    """Membership of one loader in the group; call :meth:`owned` at least every few minutes.
+    """Membership of one loader in the group; call :meth:`owned` at least once a minute.
 
     It never fetches a record: assigned partitions are paused at once.
     """
@@ -41,6 +48,7 @@ class PartitionShare:
         self._consumer: Any = None
         self._closed = False
         self._owned: set[int] = set()
+        self._stable_at = 0.0
 
     def share(self) -> Share:
         """Returns what this loader owns now; nothing while the group is being rearranged.
@@ -49,16 +57,21 @@ class PartitionShare:
             TransientError: The broker is away; what was owned is not any more.
         """
         with self._lock:
-            consumer = self._joined()
             try:
                 with translated(f"consumer group {self._settings.group}"):
-                    consumer.poll(timeout_ms=POLL_MS)
+                    consumer = self._joined()
+                    joining = consumer.group_metadata().state != MemberState.STABLE
+                    consumer.poll(timeout_ms=JOIN_MS if joining else POLL_MS)
                     member = consumer.group_metadata()
             except TransientError:
                 self._drop()
                 raise
+            now = time.monotonic()
             if member.state != MemberState.STABLE:
+                if now - self._stable_at > STUCK_SECONDS:
+                    self._drop()
                 return Share(-1, ())
+            self._stable_at = now
             return Share(member.generation_id, tuple(sorted(self._owned)))
 
     def owned(self) -> list[int]:
@@ -84,7 +97,9 @@ class PartitionShare:
             raise TerminalError(msg)
         if self._consumer is None:
             self._consumer = connect(KafkaConsumer, self._settings, **_options(self._settings))
+            self._stable_at = time.monotonic()
             self._consumer.subscribe([self._settings.topic], listener=_Listener(self._consumer, self._owned))
+            self._consumer.topics()  # who joins before the topic is known is assigned nothing and has to join again
         return self._consumer
 
     def _drop(self) -> None:
@@ -118,7 +133,8 @@ def _options(settings: KafkaSettings) -> dict[str, object]:
         "auto_offset_reset": "earliest",
         "fetch_max_wait_ms": 100,
         "session_timeout_ms": SESSION_MS,
+        "max_poll_interval_ms": REBALANCE_MS,
         "heartbeat_interval_ms": SESSION_MS // 4,
-        "partition_assignment_strategy": (StickyPartitionAssignor,),
+        "partition_assignment_strategy": (RangePartitionAssignor,),
         "allow_auto_create_topics": False,
     }
