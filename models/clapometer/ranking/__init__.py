@@ -1,5 +1,15 @@
 """Rankings that are true: estimators, intervals and what they refuse to say."""
 
+from clapometer.ranking.audit import (
+    Flip,
+    Placebo,
+    days_until_visible,
+    effective_sample_size,
+    fake_reactions_to_flip,
+    fewest_to_flip,
+    placebo,
+    sample_ratio_p_value,
+)
 from clapometer.ranking.baselines import (
     Baseline,
     bayesian_average,
@@ -20,6 +30,7 @@ from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
+from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
 
 __all__ = [
     "Baseline",
@@ -29,24 +40,34 @@ __all__ = [
     "ClipRates",
     "ClipTable",
     "Estimate",
+    "Flip",
     "HierarchicalBayes",
     "Interval",
+    "Placebo",
     "PromptFixedEffects",
     "Ranked",
     "Reason",
     "TimeOffsets",
     "Unranked",
+    "always_valid_intervals",
+    "always_valid_multiplier",
     "bayesian_average",
     "clip_rates",
     "confidence_intervals",
+    "days_until_visible",
+    "effective_sample_size",
+    "fake_reactions_to_flip",
+    "fewest_to_flip",
     "fit_time_offsets",
     "naive_bradley_terry",
     "online_elo",
     "opportunities",
+    "placebo",
     "position_curve",
     "probability_best",
     "rank_ranges",
     "raw_mean",
+    "sample_ratio_p_value",
     "self_normalised_ips",
     "session_pairs",
     "sum_by",

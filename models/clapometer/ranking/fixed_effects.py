@@ -61,7 +61,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     """
 
     def __init__(
-        self, interaction_ridge: float = 15.0, min_prompts: int = 20, level: float = 0.95, seed: int = 0
+        self, interaction_ridge: float = 4.0, min_prompts: int = 20, level: float = 0.95, seed: int = 0
     ) -> None:
         self.interaction_ridge = interaction_ridge
         self.min_prompts = min_prompts
