@@ -3,9 +3,9 @@
 from clapometer.simulation.behaviour import SIGNALS
 from clapometer.simulation.config import CONFOUNDERS, WorldConfig
 from clapometer.simulation.contestants import CONTESTANTS, Contestant, Estimate
-from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog, simulate_log
+from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog, seen_by, simulate_log
 from clapometer.simulation.observation import Observation, observe, screened
-from clapometer.simulation.scenarios import SCENARIOS, Scenario, scenario_named
+from clapometer.simulation.scenarios import SCENARIOS, Scenario
 from clapometer.simulation.truth import Label, Truth, clip_truth, compute_truth, fit_label
 from clapometer.simulation.world import Clips, Models, Prompts, Viewers, World, build_world
 
@@ -33,7 +33,7 @@ __all__ = [
     "compute_truth",
     "fit_label",
     "observe",
-    "scenario_named",
     "screened",
+    "seen_by",
     "simulate_log",
 ]

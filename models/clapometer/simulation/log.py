@@ -12,7 +12,7 @@ from clapometer.simulation.bots import bot_impressions
 from clapometer.simulation.feed import fill_slots, insight, popularity_scores
 from clapometer.simulation.world import World
 
-__all__ = ["TYPICAL_DURATION_MS", "EngagementLog", "simulate_log"]
+__all__ = ["TYPICAL_DURATION_MS", "EngagementLog", "seen_by", "simulate_log"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -94,7 +94,7 @@ def simulate_log(world: World, seed: int) -> EngagementLog:
     if config.bots:
         days.append(bot_impressions(world, random))
     log = EngagementLog(**{name: np.concatenate([rows[name] for rows in days]) for name in days[0]})
-    return _without_late(config.n_days, log) if config.late_events else log
+    return seen_by(config.n_days, log)
 
 
 def _day(world: World, random: Random, day: int, available: Ints, score: Floats) -> dict[str, NDArray[np.generic]]:
@@ -160,9 +160,10 @@ def _outcomes(
     }
 
 
-def _without_late(n_days: int, log: EngagementLog) -> EngagementLog:
-    """Reactions that arrive after the end are not there yet; watching is known at once."""
-    there = log.day + log.delay_days < n_days
+def seen_by(day: int, log: EngagementLog) -> EngagementLog:
+    """The log as it stands at the start of `day`: later reactions are missing; watching is known at once."""
+    log = log.where(log.day < day)
+    there = log.day + log.delay_days < day
     columns = {name: getattr(log, name) for name in EngagementLog.__slots__}
     for reaction in ("like", "save", "share", "dislike"):
         columns[reaction] = columns[reaction] & there

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.ranking import ClipCells, ClipTable, opportunities, position_curve, sum_by
-from clapometer.simulation.log import EngagementLog
+from clapometer.simulation.log import EngagementLog, seen_by
 from clapometer.simulation.truth import Label
 from clapometer.simulation.world import MATURITY_DAYS, World
 
@@ -43,8 +43,9 @@ class Observation:
 
 def observe(world: World, log: EngagementLog, label: Label, until_day: int | None = None) -> Observation:
     """What is known on `until_day` (exclusive; the end of the log when None), with a maturity window."""
-    last = (world.config.n_days if until_day is None else until_day) - MATURITY_DAYS
-    log = screened(log)
+    today = world.config.n_days if until_day is None else until_day
+    last = today - MATURITY_DAYS
+    log = screened(seen_by(today, log))
     log = log.where(log.day < last)
     y = label.of(world, log)
     examined = _examination(log, y)

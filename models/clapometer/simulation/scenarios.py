@@ -7,7 +7,7 @@ from typing import Literal
 
 from clapometer.simulation.config import CONFOUNDERS, WorldConfig
 
-__all__ = ["SCENARIOS", "Scenario", "scenario_named"]
+__all__ = ["SCENARIOS", "Scenario"]
 
 Tier = Literal["B", "C"]
 
@@ -28,12 +28,3 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("twice the traffic", WorldConfig(n_sessions=120_000)),
     Scenario("no propensities", WorldConfig(missing_propensities=1.0), tier="C"),
 )
-
-
-def scenario_named(name: str) -> Scenario:
-    """The scenario of that name.
-
-    Raises:
-        KeyError: There is none.
-    """
-    return {scenario.name: scenario for scenario in SCENARIOS}[name]

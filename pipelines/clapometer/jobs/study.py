@@ -28,7 +28,6 @@ from clapometer.simulation import (
     compute_truth,
     fit_label,
     observe,
-    scenario_named,
     simulate_log,
 )
 
@@ -59,19 +58,21 @@ class StudyRow:
         coverage: Share of 95 % intervals that hold the truth.
         width: Mean width of the intervals in standard deviations of the truth.
         seconds: Mean time of the estimate, given the sufficient statistics.
+
+    Numbers are None for an estimator that could not answer.
     """
 
     scenario: str
     estimator: str
     tier: str
     worlds: int
-    tau: float
-    tau_utility: float
-    top1: float
-    regret: float
-    bias: float
-    coverage: float
-    width: float
+    tau: float | None
+    tau_utility: float | None
+    top1: float | None
+    regret: float | None
+    bias: float | None
+    coverage: float | None
+    width: float | None
     seconds: float
 
 
@@ -106,8 +107,10 @@ def run_study(
     Raises:
         KeyError: A scenario is unknown.
     """
-    chosen = SCENARIOS if scenarios is None else tuple(map(scenario_named, scenarios))
+    named = {scenario.name: scenario for scenario in SCENARIOS}
+    chosen = SCENARIOS if scenarios is None else tuple(named[name] for name in scenarios)
     lines_file = out.with_name(out.name + ".worlds.ndjson")
+    _mend(lines_file)
     wanted = {(scenario.name, seed + i) for scenario in chosen for i in range(worlds)}
     lines = [line for line in _read(lines_file) if (line["scenario"], line["seed"]) in wanted]
     done = {(line["scenario"], line["seed"]) for line in lines}
@@ -127,12 +130,18 @@ def run_study(
     return StudyReport(rows, worlds_run=len(tasks), worlds_resumed=len(done))
 
 
+def _mend(file: Path) -> None:
+    """Drops the half line that a crash can leave at the end; that world is run again."""
+    if file.exists():
+        whole, _, half = file.read_text(encoding="utf-8").rpartition("\n")
+        if half:
+            file.write_text(whole + "\n" * bool(whole), encoding="utf-8")
+
+
 def _read(file: Path) -> list[dict[str, Any]]:
     if not file.exists():
         return []
-    # A crash can leave half a line at the end; that world is run again.
-    whole = [text for text in file.read_text(encoding="utf-8").split("\n")[:-1] if text.endswith("}")]
-    return [json.loads(text) for text in whole]
+    return [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _run(tasks: list[tuple[Scenario, int]], processes: int) -> Iterator[dict[str, Any]]:
@@ -206,10 +215,10 @@ def _row(scenario: Scenario, name: str, lines: list[dict[str, Any]]) -> StudyRow
         "bias": _mean(np.abs(_nanmean(error, axis=0))) / _mean(spread),
         "coverage": _mean(np.where(np.isnan(error), np.nan, np.abs(error) <= Z * errors)),
         "width": 2 * Z * _mean(errors) / _mean(spread),
-        "seconds": _mean([line["estimates"][name]["seconds"] for line in lines]),
     }
-    rounded = {key: round(value, 4) for key, value in numbers.items()}
-    return StudyRow(scenario.name, name, scenario.tier, len(lines), **rounded)
+    seconds = round(_mean([line["estimates"][name]["seconds"] for line in lines]), 4)
+    known = {key: None if np.isnan(value) else round(value, 4) for key, value in numbers.items()}
+    return StudyRow(scenario.name, name, scenario.tier, len(lines), **known, seconds=seconds)
 
 
 def _nanmean(values: Any, axis: int | None = None) -> Any:
