@@ -27,6 +27,14 @@ from clapometer.labels.rule import (
     encode_rule,
     implicit_part,
 )
+from clapometer.labels.screening import (
+    ROW_CONDITIONS,
+    ScreeningLimits,
+    ScreeningReason,
+    ViewerSums,
+    screen_viewers,
+    viewer_sums_sql,
+)
 from clapometer.labels.signals import EXPLICIT_SIGNALS, FLAGS, SIGNALS, Signal, SignalName
 from clapometer.labels.values import (
     label_columns,
@@ -41,12 +49,16 @@ __all__ = [
     "DEFAULT_RULE",
     "EXPLICIT_SIGNALS",
     "FLAGS",
+    "ROW_CONDITIONS",
     "SIGNALS",
     "LabelRule",
     "PairLabels",
     "Said",
+    "ScreeningLimits",
+    "ScreeningReason",
     "Signal",
     "SignalName",
+    "ViewerSums",
     "Watch",
     "WatchCounts",
     "WatchQuantiles",
@@ -66,7 +78,9 @@ __all__ = [
     "pairs_of_prompts",
     "posterior_pairs",
     "ratio_bin_sql",
+    "screen_viewers",
     "signal_values",
+    "viewer_sums_sql",
     "watch_bins",
     "watch_signal_sql",
     "watched_sql",

@@ -248,7 +248,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         )
         together, alone = weight @ (guess * truth[:, ::-1]).mean(1), weight @ (guess**2).mean(1)
         if alone > 0:
-            self.slope_ = float(np.clip(together / alone, 0.2, 1.2))
+            self.slope_ = float(np.clip(together / alone, 0.2, 1.0))
 
     def _halves(self, y: ClipRates) -> Floats:
         """Deviation of each clip from its factors as each viewer fold alone estimates it, ``(n_clips, 2)``."""
@@ -269,7 +269,8 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         spread = self._prompt_spread[self._prompt]
         shared = np.where(apart, share[left] ** 2 * spread[left] + share[right] ** 2 * spread[right], shared)
         mean = self.slope_ * (self.clips_[left] - self.clips_[right])
-        return mean, np.sqrt(np.maximum(own[left] + own[right] + shared, _TINY))
+        # An exaggeration by scale alone would shrink the spread by the slope, one by error alone not at all.
+        return mean, np.sqrt(self.slope_ * np.maximum(own[left] + own[right] + shared, _TINY))
 
     def ranking(self) -> tuple[Estimate | Unranked, ...]:
         """Prompts, best first; those without enough evidence of their own last, with the reason."""

@@ -1,0 +1,186 @@
+"""Who does not count: fake accounts, alone or in groups, found from one row of sums per viewer.
+
+What needs no statistics is a condition in SQL and listed in `ROW_CONDITIONS`. Screened viewers keep their rows in the
+lake, with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
+
+from clapometer.domain import InputError
+
+__all__ = ["ROW_CONDITIONS", "ScreeningLimits", "ScreeningReason", "ViewerSums", "screen_viewers", "viewer_sums_sql"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SIGNATURES = 8
+"""Min-hashes per viewer: a pair of viewers with Jaccard overlap J agrees on all of them with probability J^8."""
+
+
+class ScreeningReason(StrEnum):
+    """Why a viewer's impressions weigh nothing; the first that holds is recorded."""
+
+    BLIND = "reacts to clips it did not watch"
+    EVERYTHING = "reacts to nearly everything it is shown"
+    ROUND_THE_CLOCK = "is active at all hours, day after day"
+    RATE = "sees more clips an hour than a person can"
+    LOCKSTEP = "reacts to the same clips as a group of other accounts"
+
+
+ROW_CONDITIONS: dict[str, str] = {
+    "untrusted": "trust NOT IN ('key', 'token')",
+    "unregistered": "model_name IS NULL",
+    "withdrawn": "withdrawn",
+    "ad": "flags_ad",
+    "watermark": "flags_watermark",
+    "own_view": "viewer_id = lineage_creator_id",
+}
+"""Reason and SQL condition of rows that are screened one by one, over outcomes joined with clips.
+
+Reposts are not screened: they count for the original, found by ``flags_repost_of`` or an equal ``content_hash``.
+"""
+
+_POSITIVE = "(liked OR saved OR shared OR commented OR followed)"
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningLimits:
+    """Where a person ends; every limit leaves heavy but human use alone.
+
+    Attributes:
+        min_reactions: Fewest positive reactions to judge somebody by them.
+        blind_ratio: Share of them on clips watched for less than a moment.
+        blind_chance: Largest probability of as many, were the viewer like all others.
+        everything_ratio: Share of impressions with a positive reaction.
+        everything_impressions: Fewest impressions for that.
+        hours_a_day: Distinct hours with activity per active day, over at least ``days`` days.
+        days: See ``hours_a_day``.
+        impressions_an_hour: Per hour with activity.
+        group_size: Fewest accounts with the same reactions that make a group.
+        group_reactions: Fewest reactions of each of them.
+    """
+
+    min_reactions: int = 5
+    blind_ratio: float = 0.5
+    blind_chance: float = 1e-4
+    everything_ratio: float = 0.9
+    everything_impressions: int = 40
+    hours_a_day: float = 20.0
+    days: int = 2
+    impressions_an_hour: float = 1_200.0
+    group_size: int = 3
+    group_reactions: int = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewerSums:
+    """What `viewer_sums_sql` gives per viewer, ``(n_viewers,)`` each; `signature` is ``(n_viewers, 8)``.
+
+    Attributes:
+        impressions: Shown clips.
+        reactions: Impressions with a positive reaction.
+        blind: Those among them that were watched for less than a moment.
+        hours: Distinct hours with an impression.
+        days: Distinct days with one.
+        signature: Min-hashes of the set of clips with a positive reaction.
+    """
+
+    impressions: Ints
+    reactions: Ints
+    blind: Ints
+    hours: Ints
+    days: Ints
+    signature: Ints
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            shape = np.shape(getattr(self, field.name))
+            wanted = (len(self.impressions), SIGNATURES) if field.name == "signature" else (len(self.impressions),)
+            if shape != wanted:
+                msg = f"has shape {shape}, must be {wanted}"
+                raise InputError(msg, field.name)
+
+
+def viewer_sums_sql(relation: str, moment_ms: int = 1_000) -> str:
+    """Returns the SQL of the sums: one ``GROUP BY viewer_id`` over ``relation``.
+
+    Args:
+        relation: Outcomes of one tenant, a table, view or CTE.
+        moment_ms: A reaction to a clip watched for less is blind. Where no watching was reported at all
+            nothing is known, and the reaction is not.
+    """
+    watched = "GREATEST(COALESCE(watched_ms, 0), COALESCE(total_ms, 0))"
+    reported = "(watched_ms IS NOT NULL OR total_ms IS NOT NULL)"
+    signatures = ", ".join(
+        f"MIN(HASH(clip_id || '{k}') >> 1) FILTER ({_POSITIVE})::BIGINT AS signature_{k}" for k in range(SIGNATURES)
+    )
+    return (
+        "SELECT viewer_id, COUNT(*) AS impressions, "  # noqa: S608
+        f"COUNT(*) FILTER ({_POSITIVE}) AS reactions, "
+        f"COUNT(*) FILTER ({_POSITIVE} AND {reported} AND {watched} < {moment_ms}) AS blind, "
+        "COUNT(DISTINCT EPOCH(shown_at)::BIGINT // 3600) AS hours, "
+        "COUNT(DISTINCT EPOCH(shown_at)::BIGINT // 86400) AS days, "
+        f"{signatures} FROM {relation} GROUP BY viewer_id"
+    )
+
+
+def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> list[ScreeningReason | None]:
+    """Returns the reason to screen each viewer, None for those that count.
+
+    A viewer is blind when blind reactions are both most of its reactions and more than chance allows: the
+    share among all viewers is estimated by the median viewer's side of the data, so that many fakes do not make
+    themselves normal.
+    """
+    limits = limits or ScreeningLimits()
+    reacts = sums.reactions >= limits.min_reactions
+    usual = _usual_blind_ratio(sums, limits)
+    chance = binom.sf(sums.blind - 1, np.maximum(sums.reactions, 1), usual)
+    hours, days = np.maximum(sums.hours, 1), np.maximum(sums.days, 1)
+    rules = {
+        ScreeningReason.BLIND: reacts
+        & (sums.blind > limits.blind_ratio * sums.reactions)
+        & (chance < limits.blind_chance),
+        ScreeningReason.EVERYTHING: (sums.impressions >= limits.everything_impressions)
+        & (sums.reactions >= limits.everything_ratio * sums.impressions),
+        ScreeningReason.ROUND_THE_CLOCK: (sums.days >= limits.days) & (hours >= limits.hours_a_day * days),
+        ScreeningReason.RATE: sums.impressions > limits.impressions_an_hour * hours,
+        ScreeningReason.LOCKSTEP: _lockstep(sums, limits),
+    }
+    reasons: list[ScreeningReason | None] = [None] * len(sums.impressions)
+    for reason, holds in reversed(rules.items()):
+        for row in np.flatnonzero(holds).tolist():
+            reasons[row] = reason
+    return reasons
+
+
+def _usual_blind_ratio(sums: ViewerSums, limits: ScreeningLimits) -> float:
+    """Share of blind reactions among viewers that are not mostly blind, never below one in a thousand."""
+    plain = sums.blind <= limits.blind_ratio * sums.reactions
+    return max(float(sums.blind[plain].sum()) / max(float(sums.reactions[plain].sum()), 1.0), 1e-3)
+
+
+def _lockstep(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:
+    """Viewers whose sets of clips have the same min-hashes as those of enough others.
+
+    Each half of the hashes is compared by itself: fans of the same few hits agree on one by chance, and a ring
+    of which some accounts deviate by a clip or two still agrees on most.
+
+    References:
+        Broder (1997), On the resemblance and containment of documents, SEQUENCES.
+    """
+    able = np.flatnonzero(sums.reactions >= limits.group_reactions)
+    found = np.zeros(len(sums.impressions), bool)
+    if len(able):
+        together = np.ones(len(able), bool)
+        for half in np.split(sums.signature[able], 2, axis=1):
+            _, group, size = np.unique(half, axis=0, return_inverse=True, return_counts=True)
+            together &= size[group.ravel()] >= limits.group_size
+        found[able] = together
+    return found
