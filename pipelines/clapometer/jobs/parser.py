@@ -48,7 +48,7 @@ class Parser:
             found = self._query(IDENTIFY, lines)
         except duckdb.InvalidInputException as error:
             raise MalformedLineError(str(error)) from error
-        if not pc.all(found["sound"]).as_py():
+        if not pc.all(found["sound"], min_count=0).as_py():
             msg = "a line has no id, source, time or type"
             raise MalformedLineError(msg)
         self._batch = lines

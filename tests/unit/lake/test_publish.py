@@ -1,0 +1,74 @@
+"""The published file: complete, replaced atomically, never broken under a reader."""
+
+import threading
+
+import duckdb
+from tests.unit.lake.test_tables import letters
+
+from clapometer.lake import TABLES, Lake, publish
+
+
+def counted(lake: Lake) -> int:
+    """Opens the published file as an analyst does and counts the dead letters."""
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{lake.storage.published}' AS lake (READ_ONLY)")
+        (found,) = connection.execute("SELECT count(*) FROM lake.rejected").fetchall()
+        return int(found[0])
+
+
+def test_the_file_shows_the_latest_commit_of_every_table(tmp_path):
+    lake = Lake(tmp_path)
+    publish(lake)
+    assert counted(lake) == 0
+    version = lake.append("rejected", letters("one", "two"))
+    assert publish(lake)["rejected"] == version
+    assert counted(lake) == 2
+    with duckdb.connect(str(lake.storage.published), read_only=True) as connection:
+        shown = dict(connection.execute("SELECT table_name, version FROM snapshot").fetchall())
+    assert shown == lake.versions()
+
+
+def test_every_table_and_view_has_a_comment(tmp_path):
+    lake = Lake(tmp_path)
+    publish(lake)
+    with duckdb.connect(str(lake.storage.published), read_only=True) as connection:
+        views = connection.execute("SELECT view_name, comment FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert {*TABLES, "clips", "impressions", "rankings_current"} <= {name for name, _ in views}
+    assert [name for name, comment in views if not comment] == []
+
+
+def test_a_reader_keeps_its_snapshot_while_others_are_published(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("rejected", letters("one"))
+    publish(lake)
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{lake.storage.published}' AS lake (READ_ONLY)")
+        lake.overwrite_partitions("rejected", letters("two", "three"), None)
+        publish(lake)
+        assert connection.execute("SELECT reason FROM lake.rejected").fetchall() == [("one",)]
+    assert counted(lake) == 2
+
+
+def test_publishing_leaves_nothing_behind_but_the_file(tmp_path):
+    lake = Lake(tmp_path)
+    for _ in range(3):
+        publish(lake)
+    assert list(lake.storage.scratch.iterdir()) == []
+    assert [path.name for path in tmp_path.glob("*.duckdb*")] == ["clapometer.duckdb"]
+
+
+def test_of_several_publishers_the_newest_snapshot_wins(tmp_path):
+    Lake(tmp_path).versions()
+
+    def work(name: int) -> None:
+        lake = Lake(tmp_path)
+        for index in range(5):
+            lake.append("rejected", letters(f"{name}-{index}"))
+            publish(lake)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert counted(Lake(tmp_path)) == 10

@@ -1,0 +1,120 @@
+"""Tables of the lake: durable commits, snapshots, application transactions."""
+
+import datetime as dt
+import threading
+
+import pyarrow as pa
+import pytest
+
+from clapometer.domain import TerminalError
+from clapometer.lake import TABLES, CommitConflictError, Lake
+
+DAY = dt.date(2026, 5, 1)
+
+
+def letters(*reasons: str, date: dt.date = DAY) -> pa.Table:
+    """Returns rows of ``rejected``."""
+    at = dt.datetime.combine(date, dt.time(), dt.UTC)
+    rows = [{"tenant": "a", "reason": reason, "received_at": at, "received_date": date} for reason in reasons]
+    return pa.Table.from_pylist(rows, schema=TABLES["rejected"][0])
+
+
+def reasons(lake: Lake, version: int | None = None) -> list[str]:
+    """Returns the reasons that a version of ``rejected`` holds."""
+    with lake.connect({} if version is None else {"rejected": version}, threads=1) as connection:
+        return [reason for (reason,) in connection.execute("SELECT reason FROM rejected ORDER BY 1").fetchall()]
+
+
+def test_rows_that_lack_a_column_are_refused(tmp_path):
+    with pytest.raises(TerminalError, match="rejected"):
+        Lake(tmp_path).append("rejected", pa.table({"tenant": ["a"]}))
+
+
+def test_rows_with_a_column_of_another_type_are_refused(tmp_path):
+    wrong = letters("x").set_column(0, "partition", pa.array(["not a number"]))
+    with pytest.raises(TerminalError, match="rejected"):
+        Lake(tmp_path).append("rejected", wrong)
+
+
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(TerminalError, match="cannot be used"):
+        Lake(tmp_path / "file")
+
+
+def test_every_table_of_an_empty_lake_reads_as_empty_with_its_columns(tmp_path):
+    with Lake(tmp_path).connect(threads=1) as connection:
+        for name, (schema, _) in TABLES.items():
+            table = connection.sql(f"SELECT * FROM {name}").to_arrow_table()
+            assert (table.column_names, table.num_rows) == (schema.names, 0)
+            assert [field.type for field in table.schema] == [field.type for field in schema]
+
+
+def test_a_version_is_read_for_ever_whatever_is_committed_later(tmp_path):
+    lake = Lake(tmp_path)
+    first = lake.append("rejected", letters("one"))
+    second = lake.append("rejected", letters("two", "three", date=dt.date(2026, 5, 2)))
+    lake.overwrite_partitions("rejected", letters("four"), [DAY])
+    assert reasons(lake, first) == ["one"]
+    assert reasons(lake, second) == ["one", "three", "two"]
+    assert reasons(lake) == ["four", "three", "two"]
+    assert (lake.rows("rejected", first), lake.rows("rejected")) == (1, 3)
+
+
+def test_overwriting_touches_only_the_dates_that_are_named(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("rejected", letters("old"))
+    lake.append("rejected", letters("kept", date=dt.date(2026, 5, 2)))
+    with pytest.raises(TerminalError, match="2026-05-02"):
+        lake.overwrite_partitions("rejected", letters("new", date=dt.date(2026, 5, 2)), [DAY])
+    lake.overwrite_partitions("rejected", letters(), [DAY])
+    assert reasons(lake) == ["kept"]
+    lake.overwrite_partitions("rejected", letters("all"), None)
+    assert reasons(lake) == ["all"]
+
+
+def test_application_transactions_and_metadata_are_part_of_the_commit(tmp_path):
+    lake = Lake(tmp_path)
+    assert lake.txn("rejected", "app") is None
+    version = lake.append("rejected", letters("one"), {"app": 7}, {"why": "because"})
+    other = Lake(tmp_path)
+    assert other.txn("rejected", "app") == 7
+    assert [(each.version, each.metadata["why"]) for each in other.commits("rejected", 0)] == [(version, "because")]
+    assert list(other.commits("rejected", version)) == []
+
+
+def test_of_two_writers_with_one_application_transaction_the_slower_one_hears_of_it(tmp_path):
+    slow, fast = Lake(tmp_path), Lake(tmp_path)
+    assert slow.txn("rejected", "app") is None
+    fast.append("rejected", letters("fast"), {"app": 1})
+    with pytest.raises(CommitConflictError):
+        slow.append("rejected", letters("slow"), {"app": 1})
+    assert reasons(slow) == ["fast"]
+
+
+def test_two_rewrites_at_once_do_not_both_succeed(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("rejected", letters("one"))
+    table = lake.table("rejected")
+    table.refresh()
+    stale, serial = table.files(), (table.txn("clapometer-rewrites") or 0) + 1
+    Lake(tmp_path).overwrite_partitions("rejected", letters("two"), None)
+    with pytest.raises(CommitConflictError):
+        table.commit(table.removed(stale), {"clapometer-rewrites": serial})
+    assert reasons(lake) == ["two"]
+
+
+def test_writers_without_a_common_transaction_all_succeed(tmp_path):
+    Lake(tmp_path).version("rejected")
+
+    def write(name: int) -> None:
+        lake = Lake(tmp_path)
+        for index in range(5):
+            lake.append("rejected", letters(f"{name}-{index}"))
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(reasons(Lake(tmp_path)))) == 15
