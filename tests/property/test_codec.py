@@ -5,12 +5,14 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clapometer.collector import event_examples
 from clapometer.domain import (
     Batch,
+    CorruptBlockError,
     InputError,
     decode_batch,
     decode_block,
@@ -35,7 +37,7 @@ values = st.recursive(
 @st.composite
 def damaged_events(draw: st.DrawFn) -> dict[str, Any]:
     """An event of a real type with some of its fields replaced, removed or added."""
-    event = json.loads(json.dumps(draw(st.sampled_from(EXAMPLES))))
+    event: dict[str, Any] = json.loads(json.dumps(draw(st.sampled_from(EXAMPLES))))
     for _ in range(draw(st.integers(0, 3))):
         target = event["data"] if draw(st.booleans()) and isinstance(event.get("data"), dict) else event
         name = draw(st.sampled_from(sorted(target)) | st.text(max_size=8)) if target else "x"
@@ -49,8 +51,7 @@ def damaged_events(draw: st.DrawFn) -> dict[str, Any]:
 def verdicts(body: bytes) -> Batch | None:
     try:
         return decode_batch(body, NOW)
-    except InputError as error:
-        assert error.reason
+    except InputError:
         return None
 
 
@@ -159,16 +160,10 @@ def test_no_text_makes_the_token_check_fail(token: str) -> None:
 
 @given(st.binary(min_size=1, max_size=40), st.integers(min_value=0))
 def test_a_flipped_byte_in_a_block_is_found(noise: bytes, place: int) -> None:
-    block = encode_block(
-        encode_events(decode_batch(json.dumps(EXAMPLES).encode(), NOW).events), 9, tenant="t", received_at=NOW
-    )
+    events = encode_events(decode_batch(json.dumps(EXAMPLES).encode(), NOW).events)
+    block = encode_block(events, len(EXAMPLES), tenant="t", received_at=NOW)
     body = block.index(b"\n") + 1
     at = body + place % (len(block) - body)
     damaged = block[:at] + bytes([block[at] ^ (noise[0] or 1)]) + block[at + 1 :]
-    try:
+    with pytest.raises(CorruptBlockError):
         decode_block(damaged)
-    except Exception as error:  # noqa: BLE001 - any other error than ours fails below
-        assert type(error).__name__ == "CorruptBlockError"
-    else:
-        msg = "the damage was not found"
-        raise AssertionError(msg)

@@ -6,6 +6,7 @@ array is then cut at its top-level commas, so that every element gets its own ve
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 import msgspec
 
@@ -15,6 +16,8 @@ _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 # A string that never ends runs to the end of the input: trying again at each quote would be quadratic.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z|\\\Z)|[\[{]+|[\]}]+|,', re.DOTALL)
 _SPACE = b" \t\r\n"
+_MAX_TOKENS = 100_000
+"""How much of a malformed body is looked through: 20 ms, and several times what 500 real events hold."""
 
 
 class TooManyEventsError(InputError):
@@ -62,7 +65,7 @@ def deeper_than(raw: bytes, levels: int) -> bool:
     if raw.count(b"[") + raw.count(b"{") <= levels:
         return False
     depth = 0
-    for token in _TOKEN.finditer(raw):
+    for token in islice(_TOKEN.finditer(raw), _MAX_TOKENS):
         depth += _step(token[0])
         if depth > levels:
             return True
@@ -93,7 +96,7 @@ def _cut(array: bytes, max_events: int | None) -> list[bytes]:
 def _ends(array: bytes) -> Iterator[int]:
     """Yields where each element ends: at a top-level comma, and last at the bracket that closes the array."""
     depth = 0
-    for token in _TOKEN.finditer(array, 1):
+    for token in islice(_TOKEN.finditer(array, 1), _MAX_TOKENS):
         depth += _step(token[0])
         if depth < 0:
             yield token.end() + depth  # the run of brackets may go on past the one that closes the array

@@ -6,6 +6,9 @@ import msgspec
 
 Headers = list[tuple[bytes, bytes]]
 
+RESPOND = "clapometer.respond"
+"""ASGI extension of our server: its ``write`` takes status, headers and body and may write them at once."""
+
 SAFE_HEADERS: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),

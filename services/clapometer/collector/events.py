@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from clapometer.collector.answers import Answer, Headers, RefusedError, problem_body
+from clapometer.collector.answers import RESPOND, Answer, Headers, RefusedError, problem_body
 from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head
 from clapometer.collector.intake import GoneError, Intake
@@ -36,7 +36,7 @@ class EventsEndpoint:
         head = read_head(scope)
         headers = [_NO_SNIFFING, *self._cross_origin(head)]
         if scope["method"] == "OPTIONS":
-            await _send(send, 204, [*headers, *_PREFLIGHT, (b"allow", b"POST, OPTIONS")], b"")
+            await _send(scope, send, 204, [*headers, *_PREFLIGHT, (b"allow", b"POST, OPTIONS")], b"")
             return
         headers.append((b"traceparent", head.traceparent()))
         try:
@@ -52,7 +52,7 @@ class EventsEndpoint:
         else:
             status, body = 202, self._body(answer)
             headers.append(_JSON)
-        await _send(send, status, headers, body)
+        await _send(scope, send, status, headers, body)
         self._intake.metrics.answered(status, time.perf_counter() - started)
 
     async def _take(self, head: Head, receive: Receive) -> Answer:
@@ -91,8 +91,10 @@ class EventsEndpoint:
         return [varies]
 
 
-async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
+async def _send(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
     if status != 204:
         headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    ours = scope.get("extensions", {}).get(RESPOND)
+    if ours is None or scope["method"] == "HEAD" or not ours["write"](status, headers, body):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})

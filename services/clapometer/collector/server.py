@@ -2,11 +2,13 @@
 
 import asyncio
 import gc
+from functools import partial
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from clapometer.collector.answers import RESPOND, Headers
 from clapometer.collector.app import CollectorApp
 from clapometer.collector.config import CollectorConfig
 
@@ -54,36 +56,6 @@ def guarded_protocol(config: CollectorConfig) -> type[asyncio.Protocol]:
     return type("GuardedProtocol", (_GuardedProtocol,), {"limits": config})
 
 
-class _WholeResponses:
-    """A transport that keeps the head of a response until its body comes: one system call instead of two."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        """Writes ``data``, unless it is the head of a response."""
-        if not self._head and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
-            self._head = data
-        else:
-            self._transport.write(self._head + data)
-            self._head = b""
-
-    def flush(self) -> None:
-        """Writes a head whose response has no body."""
-        if self._head:
-            self.write(b"")
-
-    def close(self) -> None:
-        """Closes the connection once all is written."""
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        """Returns whether the connection is being closed."""
-        return self._transport.is_closing()
-
-
 class _GuardedProtocol(HttpToolsProtocol):
     """Adds what uvicorn lacks.
 
@@ -101,7 +73,6 @@ class _GuardedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._responses = _WholeResponses(transport)
         self._awaited_since = self.loop.time()
         self._look()
 
@@ -126,7 +97,7 @@ class _GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
-        self.cycle.transport = self._responses  # type: ignore[assignment]
+        self.scope["extensions"] = {RESPOND: {"write": partial(self._respond, self.cycle)}}
 
     def on_message_complete(self) -> None:
         self._in_head = True
@@ -134,7 +105,6 @@ class _GuardedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        self._responses.flush()
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
             return
@@ -142,6 +112,26 @@ class _GuardedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         self.flow.resume_reading()
         self._idle_since = self.loop.time()
+
+    def _respond(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> bool:
+        """Writes a response with one system call; returns whether it did. Else uvicorn has to, in two.
+
+        The headers are the collector's own: none of them holds what a client sent, save what was matched whole.
+        """
+        if self.flow.write_paused or cycle.response_started or cycle.disconnected or self.transport.is_closing():
+            return False
+        lines = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            lines += [name, b": ", value, b"\r\n"]
+        lines += [b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n", body]
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write(b"".join(lines))
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _look(self) -> None:
         """Ends the connection if it is overdue, else looks again in a while."""

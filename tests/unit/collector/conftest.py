@@ -16,7 +16,7 @@ from tests.waiting import until
 
 from clapometer.collector import CollectorConfig, KeyRing, create_app, new_key, uvicorn_config
 from clapometer.domain import Block, decode_block
-from clapometer.eventlog import EmbeddedLog, GroupCommitter
+from clapometer.eventlog import EmbeddedLog, GroupCommitter, Record
 
 TOKEN_SECRET = b"a secret for impression tokens, 32 bytes or more"
 
@@ -84,7 +84,7 @@ class Collector:
 
     def blocks(self) -> list[Block]:
         """Returns every block of the log."""
-        records = []
+        records: list[Record] = []
         offset = 0
         while batch := self.log.read(0, offset, 1 << 20):
             records += batch

@@ -49,7 +49,7 @@ def assert_one_refused(
     assert (letter.get("id"), letter["reason"]) == (event_id, verdict["reason"])
 
 
-WRONG_DATA = {
+WRONG_DATA: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "a wrong type": ("reacted", {**GOOD, "reaction": 5}, "data.reaction", "send a string"),
     "a wrong value": ("reacted", {**GOOD, "reaction": "lik"}, "data.reaction", "send one of comment, dislike"),
     "an unknown field": ("reacted", {**GOOD, "emoji": "x"}, "data.emoji", "remove it or correct its name"),
@@ -67,7 +67,7 @@ WRONG_DATA = {
     "propensity above 1": ("impression", {**IMPRESSION, "propensity": 1.5}, "data.propensity", "at most 1"),
     "a value without currency": ("converted", {"impression_id": "i", "kind": "purchase", "value": 3}, "data", "EUR"),
     "an unknown event type": ("like", GOOD, "type", "send one of clapometer.clip_registered.v1"),
-    "a huge integer": ("impression", {**IMPRESSION, "position": 10**30}, "data.position", "send a whole number"),
+    "a huge integer": ("impression", {**IMPRESSION, "position": 10**30}, "data.position", "at most 10000"),
     "U+0000": ("reacted", {**GOOD, "impression_id": "a\0b"}, "data.impression_id", "leave it out"),
 }  # fmt: skip
 

@@ -7,11 +7,12 @@ from tests.unit.collector.conftest import Collector
 
 from clapometer.domain import EVENT_TYPES
 
-NAMES = [kind.__struct_config__.tag.split(".")[1] for kind in EVENT_TYPES]
+NAMES = [str(kind.__struct_config__.tag).split(".")[1] for kind in EVENT_TYPES]
 
 
 def operation(collector: Collector, path: str, method: str) -> dict[str, Any]:
-    return collector.http.get("/openapi.json").json()["paths"][path][method]
+    found: dict[str, Any] = collector.http.get("/openapi.json").json()["paths"][path][method]
+    return found
 
 
 @pytest.mark.parametrize("name", [*NAMES, "all"])

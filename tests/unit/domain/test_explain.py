@@ -33,13 +33,9 @@ def test_the_allowed_values_are_named_also_in_maps() -> None:
 
 
 def test_the_place_in_a_list_is_named() -> None:
-    data = {
-        "impression_id": "a",
-        "clip_id": "c",
-        "viewer_id": "v",
-        "experiment": [{"id": "e", "variant": "x"}, {"id": "f"}],
-    }
-    error = refusal(type="clapometer.impression.v1", data=data)
+    data = {"impression_id": "a", "clip_id": "c", "viewer_id": "v"}
+    experiment = [{"id": "e", "variant": "x"}, {"id": "f"}]
+    error = refusal(type="clapometer.impression.v1", data={**data, "experiment": experiment})
     assert error.field == "data.experiment[1].variant"
 
 
