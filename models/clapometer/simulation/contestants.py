@@ -9,12 +9,24 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from clapometer.ranking import ClipAIPW, PromptFixedEffects, sum_by
+from clapometer.ranking import (
+    Baseline,
+    ClipAIPW,
+    PromptFixedEffects,
+    naive_bradley_terry,
+    online_elo,
+    raw_mean,
+    self_normalised_ips,
+    session_pairs,
+    sum_by,
+    wilson_lower_bound,
+)
 from clapometer.simulation.observation import Observation
 
 __all__ = ["CONTESTANTS", "Contestant", "Estimate"]
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,11 +74,11 @@ def clip_ips(seen: Observation, n_models: int) -> Estimate:
 def without_prompts(seen: Observation, n_models: int) -> Estimate:
     """Means of the clip AIPW scores, prompts ignored."""
     scores = ClipAIPW().fit(seen.cells, seen.clips)
-    return _means(seen.clips.model[scores.units_], scores.scores_, np.ones(len(scores.scores_)), n_models)
+    return _contrasts(raw_mean(seen.clips.model[scores.units_], scores.scores_, n_models))
 
 
 def _within_prompts(
-    seen: Observation, units: NDArray[np.int64], scores: Floats, opportunity: Floats | None, n_models: int
+    seen: Observation, units: Ints, scores: Floats, opportunity: Floats | None, n_models: int
 ) -> Estimate:
     clips = seen.clips
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
@@ -77,42 +89,58 @@ def _within_prompts(
     return Estimate(effects, errors)
 
 
-def _means(model: NDArray[np.int64], value: Floats, weight: Floats, n_models: int) -> Estimate:
-    total = sum_by(model, weight, n_models)
-    mean = np.divide(sum_by(model, weight * value, n_models), total, out=np.full(n_models, np.nan), where=total > 0)
-    spread = sum_by(model, (weight * (value - mean[model])) ** 2, n_models)
-    error = np.divide(np.sqrt(spread), total, out=np.full(n_models, np.nan), where=total > 0)
-    return Estimate(mean - np.nanmean(mean) if (total > 0).any() else mean, error)
-
-
-def _model(seen: Observation) -> NDArray[np.int64]:
-    model: NDArray[np.int64] = seen.clips.model[seen.log.clip]
+def _model(seen: Observation) -> Ints:
+    model: Ints = seen.clips.model[seen.log.clip]
     return model
+
+
+def _contrasts(baseline: Baseline) -> Estimate:
+    values = baseline.values
+    known = values[~np.isnan(values)]
+    return Estimate(values - known.mean() if len(known) else values, baseline.standard_errors)
 
 
 def snips(seen: Observation, n_models: int) -> Estimate:
     """Self-normalised inverse propensity score of each model version, impressions as independent."""
-    return _means(_model(seen), seen.label, seen.weight, n_models)
+    return _contrasts(self_normalised_ips(_model(seen), seen.label, seen.weight, n_models))
 
 
 def exploration(seen: Observation, n_models: int) -> Estimate:
     """Mean label of the explored slots."""
-    return _means(_model(seen), seen.label, seen.log.explored.astype(float), n_models)
+    at_random = seen.log.explored
+    return _contrasts(raw_mean(_model(seen)[at_random], seen.label[at_random], n_models))
 
 
 def raw_label(seen: Observation, n_models: int) -> Estimate:
     """Mean label of all impressions."""
-    return _means(_model(seen), seen.label, np.ones(len(seen.label)), n_models)
+    return _contrasts(raw_mean(_model(seen), seen.label, n_models))
 
 
 def raw_likes(seen: Observation, n_models: int) -> Estimate:
     """Like rate."""
-    return _means(_model(seen), seen.log.like.astype(float), np.ones(len(seen.label)), n_models)
+    return _contrasts(raw_mean(_model(seen), seen.log.like.astype(float), n_models))
 
 
 def raw_completions(seen: Observation, n_models: int) -> Estimate:
     """Completion rate."""
-    return _means(_model(seen), seen.log.complete.astype(float), np.ones(len(seen.label)), n_models)
+    return _contrasts(raw_mean(_model(seen), seen.log.complete.astype(float), n_models))
+
+
+def wilson(seen: Observation, n_models: int) -> Estimate:
+    """Lower end of Wilson's interval for the like rate."""
+    return _contrasts(wilson_lower_bound(_model(seen), seen.log.like.astype(float), n_models))
+
+
+def elo(seen: Observation, n_models: int) -> Estimate:
+    """Elo ratings over random pairs of a session: the better label wins."""
+    winner, loser = session_pairs(seen.log.session, _model(seen), seen.label)
+    return _contrasts(online_elo(winner, loser, n_models))
+
+
+def bradley_terry(seen: Observation, n_models: int) -> Estimate:
+    """Bradley-Terry strengths of the same pairs."""
+    winner, loser = session_pairs(seen.log.session, _model(seen), seen.label)
+    return _contrasts(naive_bradley_terry(winner, loser, n_models))
 
 
 CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
@@ -127,6 +155,9 @@ CONTESTANTS: Mapping[str, Contestant] = MappingProxyType(
             Contestant("raw label mean", raw_label),
             Contestant("raw like rate", raw_likes, own_scale=False),
             Contestant("raw completion rate", raw_completions, own_scale=False),
+            Contestant("Wilson lower bound of likes", wilson, own_scale=False),
+            Contestant("online Elo", elo, own_scale=False),
+            Contestant("naive Bradley-Terry", bradley_terry, own_scale=False),
         )
     }
 )

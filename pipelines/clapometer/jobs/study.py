@@ -188,7 +188,7 @@ def summarise(scenarios: Iterable[Scenario], lines: list[dict[str, Any]]) -> tup
     for scenario in scenarios:
         here = sorted((line for line in lines if line["scenario"] == scenario.name), key=lambda line: line["seed"])
         if here:
-            rows += [_row(scenario, name, here) for name in CONTESTANTS]
+            rows += [_row(scenario, name, here) for name in CONTESTANTS if name in here[0]["estimates"]]
     return tuple(rows)
 
 
@@ -213,7 +213,7 @@ def _row(scenario: Scenario, name: str, lines: list[dict[str, Any]]) -> StudyRow
         ),
         "regret": _mean([_regret(t, e) for t, e in zip(truth, effects, strict=True)] / spread),
         "bias": _mean(np.abs(_nanmean(error, axis=0))) / _mean(spread),
-        "coverage": _mean(np.where(np.isnan(error), np.nan, np.abs(error) <= Z * errors)),
+        "coverage": _mean(np.where(np.isnan(error + errors), np.nan, np.abs(error) <= Z * errors)),
         "width": 2 * Z * _mean(errors) / _mean(spread),
     }
     seconds = round(_mean([line["estimates"][name]["seconds"] for line in lines]), 4)
