@@ -20,6 +20,7 @@ Flags = NDArray[np.bool_]
 
 DURATION_BANDS = ((5_000, "under 5 s"), (10_000, "5-10 s"), (20_000, "10-20 s"), (60_000, "20-60 s"))
 LONGEST_BAND = "60 s and more"
+MAX_STRATA = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +144,7 @@ def canonical(
 def encode(column: pa.ChunkedArray) -> Codes:
     """Returns a string column as codes in order of first appearance."""
     coded = column.combine_chunks().dictionary_encode()
-    index = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    index = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return Codes(index, coded.dictionary.to_pylist())
 
 
@@ -173,3 +174,11 @@ def _prompt_labels(prompt: Codes, texts: list[str | None]) -> list[str]:
         if text:
             labels[prompt.index[row]] = text if len(text) <= 120 else f"{text[:119]}…"
     return labels
+
+
+def strata(clips: Clips) -> Ints:
+    """Index of task and scenario of each clip; of the task alone where there are too many of both."""
+    task, scenario = clips.segments["task"].index, clips.segments["scenario"].index
+    both = np.unique(task * (scenario.max(initial=0) + 2) + scenario + 1, return_inverse=True)[1]
+    chosen: Ints = both if both.max(initial=0) < MAX_STRATA else task
+    return chosen

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from clapometer.domain import InputError
-from clapometer.jobs.clips import Clips
+from clapometer.jobs.clips import Clips, strata
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
 from clapometer.jobs.statistics import Cells, Scored, clip_cells, segment_values
 from clapometer.ranking import (
@@ -22,6 +22,7 @@ from clapometer.ranking import (
     ClipTable,
     PromptFixedEffects,
     Ranked,
+    TimeOffsets,
     opportunities,
     sum_by,
 )
@@ -29,8 +30,6 @@ from clapometer.ranking import (
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-
-MAX_STRATA = 50
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +39,9 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         segments: Dimensions that get rankings of their own.
         min_impressions: Impressions that a value of a segment needs.
         max_values: Values per segment, the most frequent.
-        max_items: Prompts, and templates, that are listed per segment, those with most impressions.
+        max_items: Prompts, and templates, that are listed, those with most impressions.
+        max_segment_items: The same per value of a segment.
+        max_pairs: Labelled pairs of clips per prompt.
         drop_ads: Advertisements do not count.
         drop_watermarks: Clips with a watermark do not count.
         drop_reposts: Reposts do not count; else they count for the original.
@@ -57,11 +58,13 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_impressions: int = 1_000
     max_values: int = 20
     max_items: int = 100_000
+    max_segment_items: int = 1_000
+    max_pairs: int = 20
     drop_ads: bool = True
     drop_watermarks: bool = True
     drop_reposts: bool = False
     screen_viewers: bool = True
-    ceiling_ratio: float = 5.0
+    ceiling_ratio: float = 3.0
     prior_strength: float = 6.0
     knots: int = 4
     interaction_ridge: float = 15.0
@@ -121,18 +124,10 @@ def _slice(
         model=clips.model.index[clips.unit[rows]],
         prompt=clips.prompt.index[clips.unit[rows]],
         published_day=published,
-        stratum=_strata(clips)[clips.unit[rows]],
+        stratum=strata(clips)[clips.unit[rows]],
         opportunity=_opportunity(published, withdrawn, renumbered, scored) if is_pool else None,
     )
     return Slice(segment, value, kept, rows, table)
-
-
-def _strata(clips: Clips) -> Ints:
-    """Index of task and scenario of each clip; of the task alone where there are too many of both."""
-    task, scenario = clips.segments["task"].index, clips.segments["scenario"].index
-    both = np.unique(task * (scenario.max(initial=0) + 2) + scenario + 1, return_inverse=True)[1]
-    strata: Ints = both if both.max(initial=0) < MAX_STRATA else task
-    return strata
 
 
 def _opportunity(published: Ints, withdrawn: Ints, cells: ClipCells, scored: Scored) -> Floats | None:
@@ -160,6 +155,7 @@ class Scores:
     values: Floats
     opportunities: Floats | None
     reason: str = ""
+    offsets: TimeOffsets | None = None
 
 
 def score_clips(part: Slice, parameters: Parameters) -> Scores:
@@ -172,7 +168,7 @@ def score_clips(part: Slice, parameters: Parameters) -> Scores:
     except InputError as error:
         return Scores(np.zeros(0, np.int64), np.zeros(0), None, str(error))
     known = None if fitted.normalised_.any() else fitted.opportunities_
-    return Scores(fitted.units_, fitted.scores_, known)
+    return Scores(fitted.units_, fitted.scores_, known, offsets=fitted.offsets_)
 
 
 def rank_models(

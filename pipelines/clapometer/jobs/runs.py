@@ -17,7 +17,7 @@ from clapometer.jobs.rankings import Parameters
 from clapometer.labels import LabelRule, decode_rule, encode_rule
 from clapometer.lake import TABLES, Lake
 
-ESTIMATOR = "ClipAIPW + PromptFixedEffects"
+ESTIMATOR = "ClipAIPW + PromptFixedEffects; HierarchicalBayes"
 RESULTS = ("rankings", "contrasts", "comparisons")
 """Tables that hold the results of runs."""
 _LIBRARIES = ("duckdb", "numpy", "scipy", "scikit-learn", "pyarrow")

@@ -94,7 +94,6 @@ _CELL_COLUMNS = (
     "clip", "day", "fold", "impressions", "sum_label", "sum_exposure", "sum_weighted_label", "sum_weighted_exposure",
     "sum_capped_label", "sum_capped_exposure",
 )  # fmt: skip
-_INDEX_COLUMNS = ("clip", "day", "fold")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +149,12 @@ def score_outcomes(
         automated: Column ``viewer_id``: viewers that are not people.
     """
     first_day, currency = _survey(con, tenant)
-    no_viewers = pa.table({"viewer_id": pa.array([], pa.string())})
-    _create(con, "automated", no_viewers if automated is None else automated.select(["viewer_id"]))
+    if automated is not None:
+        _create(con, "automated", automated.select(["viewer_id"]))
+    # nothing below depends on the order of rows
+    con.execute("SET preserve_insertion_order = false")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of)}",
+        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=automated is not None)}",
         {
             "tenant": tenant,
             "first_day": EPOCH + dt.timedelta(days=first_day),
@@ -167,7 +168,7 @@ def score_outcomes(
     return _summary(con, first_day, currency)
 
 
-def _scored_sql(rule: LabelRule, as_of: dt.datetime) -> str:
+def _scored_sql(rule: LabelRule, as_of: dt.datetime, *, screened: bool) -> str:
     columns = [
         "c.duration_ms" if name == "duration_ms" else f"o.{name}"
         for name in dict.fromkeys(("liked", *label_columns(rule)))
@@ -177,6 +178,7 @@ def _scored_sql(rule: LabelRule, as_of: dt.datetime) -> str:
         .replace("{columns}", ", ".join(columns))
         .replace("{ratio_bin}", ratio_bin_sql(rule.watch))
         .replace("{completed}", f"{watched_sql(rule.watch)} >= {rule.watch.completed_ratio!r} * duration_ms")
+        .replace("{automated}", "o.viewer_id IN (FROM automated)" if screened else "false")
         .replace("{mature}", mature_sql(rule, f"TIMESTAMPTZ '{as_of.isoformat()}'"))
     )
 
@@ -287,9 +289,9 @@ def clip_cells(
     given: dict[str, object] = {"uniform": tier == "C"} | ({"values": list(values)} if by is not None else {})
     table = con.sql(query, params=given).to_arrow_table()
     segment = encode(table["segment"])
-    columns: dict[str, Any] = {
-        name: numbers(table[name]) if name in _INDEX_COLUMNS else _column(table, name) for name in _CELL_COLUMNS
-    }
+    cell = numbers(table["cell"])
+    columns: dict[str, Any] = {"clip": cell >> 17, "day": cell >> 1 & 0xFFFF, "fold": cell & 1}
+    columns |= {name: _column(table, name) for name in _CELL_COLUMNS if name not in columns}
     extra = (_column(table, name) for name in ("sum_weight", "completed", "liked", "revenue"))
     cells = Cells(ClipCells(**columns), *extra)
     if by is None:

@@ -13,9 +13,20 @@ from threadpoolctl import threadpool_limits
 
 from clapometer.domain import ClapometerError, InputError, TerminalError
 from clapometer.jobs.clips import load_clips
+from clapometer.jobs.comparisons import compare_clips
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
+from clapometer.jobs.prompts import fit_prompts, rank_prompts
 from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, rank_models, score_clips, slices
-from clapometer.jobs.runs import Run, code_version, drop_old_results, new_run_id, read_run, record_run, result_hash
+from clapometer.jobs.runs import (
+    RESULTS,
+    Run,
+    code_version,
+    drop_old_results,
+    new_run_id,
+    read_run,
+    record_run,
+    result_hash,
+)
 from clapometer.jobs.sheets import Row, to_table
 from clapometer.jobs.statistics import Scored, Screening, score_outcomes
 from clapometer.jobs.training_lock import training_lock
@@ -82,15 +93,17 @@ class Reproduction:
 class _Results:
     rankings: list[Row]
     contrasts: list[Row]
+    comparisons: list[Row]
     scored: Scored
 
     def tables(self, run: Run) -> dict[str, pa.Table]:
         """Returns the results as tables of the lake."""
-        rankings, contrasts = TABLES["rankings"][0], TABLES["contrasts"][0]
+        rankings, contrasts, comparisons = (TABLES[name][0] for name in RESULTS)
         own = {"run_id": run.run_id, "tenant": run.tenant}
         return {
             "rankings": to_table(self.rankings, rankings, **own, created_at=run.as_of),
             "contrasts": to_table(self.contrasts, contrasts, **own),
+            "comparisons": to_table(self.comparisons, comparisons, **own),
         }
 
 
@@ -242,13 +255,23 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
             raise InputError(msg)
         rankings: list[Row] = []
         contrasts: list[Row] = []
+        comparisons: list[Row] = []
         for done, part in enumerate(slices(con, clips, scored, parameters)):
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
-            ranked, pairs = rank_models(part, scores, clips, scored, parameters=parameters, seed=run.seed)
-            rankings += ranked
-            contrasts += pairs
-        return _Results(rankings, contrasts, scored)
+            fitted = fit_prompts(part, scores, clips, parameters)
+            for found, pairs in (
+                rank_models(part, scores, clips, scored, parameters=parameters, seed=run.seed),
+                rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed),
+            ):
+                rankings += found
+                contrasts += pairs
+            if part.segment == "all":
+                comparisons = compare_clips(
+                    con, part, fitted, clips, tenant=run.tenant, rule=run.rule.id, tier=scored.tier,
+                    max_pairs=parameters.max_pairs,
+                )  # fmt: skip
+        return _Results(rankings, contrasts, comparisons, scored)
 
 
 def _explain(failure: Exception) -> str:

@@ -2,7 +2,7 @@
 -- Reads  labelled.
 SELECT
     CAST(surface AS VARCHAR) AS surface, position,
-    CAST(sum(CAST(round(label * 1048576) AS BIGINT)) AS DOUBLE) / 1048576 AS label
+    sum(round(label * 1048576)) / 1048576 AS label
 FROM labelled
 WHERE explored
 GROUP BY ALL

@@ -2,7 +2,7 @@
 -- Reads  scored.
 SELECT
     duration_bin, ratio_bin,
-    CAST(sum(CAST(round(least(coalesce(weight, 1), 10) * 1048576) AS BIGINT)) AS DOUBLE) / 1048576 AS weight
+    sum(round(least(coalesce(weight, 1), 10) * 1048576)) / 1048576 AS weight
 FROM scored
 WHERE reason = 0
 GROUP BY ALL

@@ -1,0 +1,153 @@
+"""Rankings of prompts and templates by hierarchical empirical Bayes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from clapometer.domain import InputError
+from clapometer.jobs.clips import Clips, Codes, strata
+from clapometer.jobs.rankings import Parameters, Scores
+from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts, verdict
+from clapometer.jobs.statistics import Scored
+from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Unranked, clip_rates
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_DRAWS = 2_000
+_MOST_CONTENDERS = 1_000
+_MOST_CONTRASTED = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Empirical Bayes on a slice.
+
+    Attributes:
+        bayes: The fit.
+        rates: What it was fitted to; ``rates.unit`` are rows of the slice.
+    """
+
+    bayes: HierarchicalBayes
+    rates: ClipRates
+
+
+def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameters) -> Fitted | str:
+    """Returns the fit of prompts within templates and tasks to the clips of a slice, or why there is none."""
+    if scores.reason:
+        return scores.reason
+    rates = clip_rates(part.cells.cells, part.table, scores.offsets)
+    if not len(rates.unit):
+        return "no clip was ever eligible"
+    X = np.column_stack([part.table.model[rates.unit], part.table.prompt[rates.unit]])
+    # A prompt is of the template, task and stratum of its first clip.
+    factors = [_of_prompt(clips, codes.index) for codes in (clips.template, clips.segments["task"])]
+    try:
+        bayes = HierarchicalBayes(level=parameters.level).fit(
+            X, rates, factors=np.column_stack(factors), stratum=_of_prompt(clips, strata(clips))
+        )
+    except InputError as error:
+        return str(error)
+    return Fitted(bayes, rates)
+
+
+def _of_prompt(clips: Clips, column: Ints) -> Ints:
+    """Value of the first clip of each prompt, ``(n_prompts,)``."""
+    _, first = np.unique(clips.prompt.index, return_index=True)
+    return column[first]
+
+
+def rank_prompts(
+    part: Slice, fitted: Fitted | str, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int
+) -> tuple[list[Row], list[Row]]:
+    """Returns the rankings of prompts and templates, and the contrasts of the best templates."""
+    rows: list[Row] = []
+    contrasts: list[Row] = []
+    for subject, codes, labels in (
+        ("prompts", clips.prompt, clips.prompt_labels),
+        ("templates", clips.template, clips.template.names),
+    ):
+        sheet = Sheet(subject, part, codes.names, labels, item_facts(part, clips, codes, scored), scored.tier)
+        listed = _listed(part, clips, codes, sheet, parameters)
+        if isinstance(fitted, str):
+            rows += [sheet.unranked(item, fitted) for item in sorted(listed)]
+            continue
+        places = fitted.bayes.ranking() if subject == "prompts" else fitted.bayes.factor_ranking(0)
+        ranked = [place for place in places if isinstance(place, Estimate) and place.item in listed]
+        rows += _rows(sheet, ranked, seed)
+        rows += [
+            sheet.unranked(place.item, str(place.reason))
+            for place in places
+            if isinstance(place, Unranked) and place.item in listed
+        ]
+        if subject == "templates":
+            contrasts += _contrasts(sheet, ranked[:_MOST_CONTRASTED], parameters.level)
+    return rows, contrasts
+
+
+def _listed(part: Slice, clips: Clips, codes: Codes, sheet: Sheet, parameters: Parameters) -> set[int]:
+    """Returns the items of a slice that get a row: all, or those with most impressions."""
+    present = np.unique(codes.index[clips.unit[part.rows]])
+    present = present[present >= 0]
+    most = parameters.max_items if part.segment == "all" else parameters.max_segment_items
+    order = np.argsort(-sheet.facts.impressions[present], kind="stable")
+    return set(present[order[:most]].tolist())
+
+
+def _rows(sheet: Sheet, ranked: Sequence[Estimate], seed: int) -> Iterator[Row]:
+    """Yields the rows of estimates that are independent of each other, best first."""
+    value = np.array([place.value for place in ranked])
+    low, high = (np.array([getattr(place.interval, end) for place in ranked]) for end in ("low", "high"))
+    best = _chance_of_best(value, np.array([place.standard_error for place in ranked]), seed)
+    first = 1 + len(ranked) - np.searchsorted(np.sort(low), high, side="right")
+    last = len(ranked) - np.searchsorted(np.sort(high), low, side="left")
+    mean = value.mean() if len(value) else 0.0
+    for i, place in enumerate(ranked):
+        yield sheet.row(place.item) | {
+            "rank": i + 1,
+            "rank_low": min(int(first[i]), i + 1),
+            "rank_high": max(int(last[i]), i + 1),
+            "effect": float(place.value - mean),
+            "effect_low": float(low[i] - mean),
+            "effect_high": float(high[i] - mean),
+            "value": place.value,
+            "value_low": float(low[i]),
+            "value_high": float(high[i]),
+            "p_best": float(best[i]),
+            "verdict": verdict(float(low[i] - mean), float(high[i] - mean), sheet.tier),
+            "calibrated": sheet.tier != "C",
+        }
+
+
+def _chance_of_best(value: Floats, error: Floats, seed: int) -> Floats:
+    """Share of draws in which each item comes first; only those that can are drawn."""
+    chance = np.zeros(len(value))
+    if not len(value):
+        return chance
+    contenders = np.flatnonzero(value + 4 * error >= (value - error).max())[:_MOST_CONTENDERS]
+    draws = np.random.default_rng(seed).standard_normal((_DRAWS, len(contenders)))
+    winners = (value[contenders] + draws * error[contenders]).argmax(1)
+    chance[contenders] = np.bincount(winners, minlength=len(contenders)) / _DRAWS
+    return chance
+
+
+def _contrasts(sheet: Sheet, ranked: Sequence[Estimate], level: float) -> Iterator[Row]:
+    reach = float(norm.ppf(0.5 + level / 2))
+    for left, right in combinations(ranked, 2):
+        error = float(np.hypot(left.standard_error, right.standard_error))
+        difference = left.value - right.value
+        yield sheet.place() | {
+            "left_item": sheet.names[left.item],
+            "right_item": sheet.names[right.item],
+            "difference": difference,
+            "low": difference - reach * error,
+            "high": difference + reach * error,
+            "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
+            "tier": sheet.tier,
+        }
