@@ -42,6 +42,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         max_items: Prompts, and templates, that are listed, those with most impressions.
         max_segment_items: The same per value of a segment.
         max_pairs: Labelled pairs of clips per prompt.
+        count_orphans: Count engagement without impression, which takes one more look at the events.
         drop_ads: Advertisements do not count.
         drop_watermarks: Clips with a watermark do not count.
         drop_reposts: Reposts do not count; else they count for the original.
@@ -60,6 +61,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_items: int = 100_000
     max_segment_items: int = 1_000
     max_pairs: int = 20
+    count_orphans: bool = True
     drop_ads: bool = True
     drop_watermarks: bool = True
     drop_reposts: bool = False

@@ -44,6 +44,8 @@ REASONS = (
 """Why an outcome does not count, by its number in ``train_scored.sql``."""
 
 EPOCH = dt.date(1970, 1, 1)
+ORPHANS = "engagement without impression"
+"""The reason of `count_orphans`: these are no outcomes, and not counted among them."""
 MIN_EXPLORED = 100
 """Fewest logged impressions by chance for tier B."""
 _VALUES = {"surfaces": "surface", "audiences": "audience", "locales": "locale"}
@@ -224,6 +226,12 @@ def _survey(con: duckdb.DuckDBPyConnection, tenant: str) -> tuple[int, str | Non
         [tenant],
     ).fetchall()
     return first or 0, currency[0][0] if currency else None
+
+
+def count_orphans(con: duckdb.DuckDBPyConnection, tenant: str) -> int:
+    """Returns how many impressions are answered by events although nobody showed them."""
+    count: int = con.execute(sql("train_orphans"), {"tenant": tenant}).fetchall()[0][0]
+    return count
 
 
 def _summary(con: duckdb.DuckDBPyConnection, first_day: int, currency: str | None) -> Scored:

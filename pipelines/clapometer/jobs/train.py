@@ -28,7 +28,7 @@ from clapometer.jobs.runs import (
     result_hash,
 )
 from clapometer.jobs.sheets import Row, to_table
-from clapometer.jobs.statistics import Scored, Screening, score_outcomes
+from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes
 from clapometer.jobs.training_lock import training_lock
 from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake import TABLES, Lake, publish
@@ -94,7 +94,8 @@ class _Results:
     rankings: list[Row]
     contrasts: list[Row]
     comparisons: list[Row]
-    scored: Scored
+    excluded: dict[str, int]
+    outcomes: int
 
     def tables(self, run: Run) -> dict[str, pa.Table]:
         """Returns the results as tables of the lake."""
@@ -181,8 +182,8 @@ def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
     succeeded = msgspec.structs.replace(
         run,
         status="succeeded",
-        excluded=results.scored.excluded,
-        outcomes=results.scored.outcomes,
+        excluded=results.excluded,
+        outcomes=results.outcomes,
         result_hash=result_hash(tables),
     )
     return succeeded, results
@@ -271,7 +272,9 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                     con, part, fitted, clips, tenant=run.tenant, rule=run.rule.id, tier=scored.tier,
                     max_pairs=parameters.max_pairs,
                 )  # fmt: skip
-        return _Results(rankings, contrasts, comparisons, scored)
+        orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
+        excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {})
+        return _Results(rankings, contrasts, comparisons, excluded, scored.outcomes)
 
 
 def _explain(failure: Exception) -> str:

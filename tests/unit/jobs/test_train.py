@@ -92,6 +92,7 @@ def test_every_exclusion_is_counted_by_its_reason(tmp_path: Path) -> None:
         "clip not registered": 1,
         "untrusted impression": 1,
         "too recent": 1,
+        "engagement without impression": 1,
     }
     assert report.run.outcomes == 367
 
