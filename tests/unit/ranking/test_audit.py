@@ -23,10 +23,10 @@ def clips(effect=0.5, n_prompts=120, seed=0):
 
 def test_shuffled_labels_give_nominal_false_positives():
     X, score = clips()
-    audit = placebo(X, score, seed=1, repeats=150)
-    assert 0.02 < audit.rate < 0.09
+    audit = placebo(X, score, seed=1, repeats=80)
+    assert 0.01 < audit.rate < 0.10
     assert audit.p_value > 0.01
-    assert audit.intervals == 450
+    assert audit.intervals == 240
 
 
 def test_a_placebo_of_what_cannot_be_ranked_says_nothing():
