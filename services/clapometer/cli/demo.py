@@ -30,6 +30,8 @@ SIMULATED, RECORDED = "default", "kuairand"
 """Tenants: whoever logs no propensities must not cost those who do their tier."""
 LOAD_SECONDS = 300.0
 LOCK_SECONDS = 120.0
+BOTS = 0
+"""Fake accounts of the simulated world: as many as training can recognise."""
 _POLL_SECONDS = 0.25
 _SHOWN_PROMPTS = 8
 
@@ -103,7 +105,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where each demo makes a folder of its own.")] = Path(".demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another world.")] = 1,
     prompts: Annotated[int, typer.Option(min=200, help="Prompts of the simulated world.")] = 2_000,
-    sessions: Annotated[int, typer.Option(min=280, help="Sessions of ten impressions each.")] = 20_000,
+    sessions: Annotated[int, typer.Option(min=280, help="Sessions of ten impressions each.")] = 25_000,
 ) -> None:
     """Run the whole loop on real and simulated events, and print the ranking beside the truth."""
     started = dt.datetime.now(dt.UTC)
@@ -146,7 +148,7 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
     ports = free_ports(options.port)
     keys = _write_keys(options.folder / "keys.json")
     bar.advance(task)
-    config = WorldConfig(n_prompts=options.prompts, n_sessions=options.sessions, n_viewers=8_000, bots=60)
+    config = WorldConfig(n_prompts=options.prompts, n_sessions=options.sessions, n_viewers=8_000, bots=BOTS)
     traffic = build_traffic(config, TrafficOptions(seed=options.seed, until=dt.datetime.now(dt.UTC)))
     truth = truth_of(traffic)
     write_truth(truth, options.folder / "truth.json")
@@ -343,8 +345,9 @@ def print_result(console: Console, options: DemoOptions, result: DemoResult) -> 
     console.print()
     print_models(console, result.models, result.recorded)
     console.print()
-    print_prompts(console, result.prompts, _SHOWN_PROMPTS)
-    console.print()
+    if result.prompts.rows:
+        print_prompts(console, result.prompts, _SHOWN_PROMPTS)
+        console.print()
     print_agreement(console, result.models, result.prompts, result.seconds_per_clip)
     console.print(
         f"\n{summary.acknowledged:,} events acknowledged = {summary.stored:,} stored + {summary.duplicates:,} "

@@ -2,53 +2,58 @@
 
 from collections.abc import Mapping, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from clapometer.client.truth_check import Check, CheckedRow, RankedRow
 
 _BAR = 24
+_WIDE = 108
+"""Columns of text from which on the intervals are drawn, too."""
 
 
 def print_models(console: Console, found: Check, others: Sequence[RankedRow]) -> None:
     """Prints the ranking of model versions beside the truth and the completion rate."""
-    table = Table(title="Model versions, best first, beside the truth that only the simulation knows")
-    for title in ("rank", "range"):
-        table.add_column(title, justify="right")
-    table.add_column("model version")
-    table.add_column("above the mean, 95 %", justify="right")
-    table.add_column("interval [dim](│ truth)[/]")
-    for title in ("truth", "true rank", "completion", "its rank"):
-        table.add_column(title, justify="right")
+    wide = console.width >= _WIDE
+    table = _table("Model versions, best first, beside the truth that only the simulation knows")
+    columns = ["rank", "range", "model version", "above the mean, 95 %", *(["● ours │ truth"] if wide else [])]
+    for title in [*columns, "truth", "place", "completed", "place"]:
+        left = title in ("model version", "● ours │ truth")
+        table.add_column(title, justify="left" if left else "right", no_wrap=True)
     low, high = _extent(found.rows)
     for checked in found.rows:
         row = checked.row
         table.add_row(
-            str(row.rank), f"{row.rank_low}-{row.rank_high}", row.label,
-            f"{row.effect:+.3f} [dim]{row.effect_low:+.3f}..{row.effect_high:+.3f}[/]", _bar(checked, low, high),
-            f"{checked.true_effect:+.3f}", str(checked.true_rank), f"{row.completion_rate or 0:.1%}",
-            _off(checked.completion_rank, checked.true_rank),
+            str(row.rank), f"{row.rank_low}-{row.rank_high}", escape(row.label), _interval(row),
+            *([_bar(checked, low, high)] if wide else []), f"{checked.true_effect:+.3f}", str(checked.true_rank),
+            f"{row.completion_rate or 0:.1%}", _off(checked.completion_rank, checked.true_rank),
         )  # fmt: skip
     console.print(table)
     for row in [*found.unranked, *others]:
-        console.print(f"  unranked: {row.label}: {row.reason}", markup=False)
+        console.print(f"unranked: {row.label}: {row.reason}", markup=False)
 
 
 def print_prompts(console: Console, found: Check, shown: int) -> None:
     """Prints the best prompts beside the truth."""
-    table = Table(title=f"Prompts: the best {min(shown, len(found.rows))} of {len(found.rows):,}, averaged over models")
-    table.add_column("rank", justify="right")
-    table.add_column("prompt", max_width=70)
-    table.add_column("above the mean, 95 %", justify="right")
-    table.add_column("truth", justify="right")
-    table.add_column("true rank", justify="right")
+    table = _table(f"Prompts, the best {min(shown, len(found.rows))} of {len(found.rows):,}, over all model versions")
+    for title in ("rank", "prompt", "above the mean, 95 %", "truth", "place"):
+        table.add_column(title, justify="left" if title == "prompt" else "right", no_wrap=title != "prompt")
     for checked in found.rows[:shown]:
         row = checked.row
         table.add_row(
-            str(row.rank), row.label, f"{row.effect:+.3f} [dim]{row.effect_low:+.3f}..{row.effect_high:+.3f}[/]",
-            f"{checked.true_effect:+.3f}", str(checked.true_rank),
-        )  # fmt: skip
+            str(row.rank), escape(row.label), _interval(row), f"{checked.true_effect:+.3f}", str(checked.true_rank)
+        )
     console.print(table)
+
+
+def _table(title: str) -> Table:
+    return Table(title=f"[bold]{title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+
+
+def _interval(row: RankedRow) -> str:
+    return f"{row.effect:+.3f} [dim]{row.effect_low:+.3f}..{row.effect_high:+.3f}[/]"
 
 
 def print_agreement(console: Console, models: Check, prompts: Check, seconds: Mapping[str, float]) -> None:
