@@ -35,7 +35,6 @@ class Settings(BaseSettings):
         3600, ge=0, description="how long loaded blocks stay in the embedded log, in seconds"
     )
     lake: Path = Field(Path("lake"), description="folder of the lake; holds clapometer.duckdb")
-    engine: Literal["duckdb"] = Field("duckdb", description="what runs the label pipeline")
     keys_file: Path = Field(Path("clapometer-keys.json"), description="API keys, hashed")
     tokens_file: Path = Field(Path("clapometer-tokens.json"), description="secrets of impression tokens; keep private")
     host: str = Field("127.0.0.1", description="address that collector and serving listen on")

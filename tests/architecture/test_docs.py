@@ -10,7 +10,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.mark.parametrize(("script", "function", "page"), [("event_reference", "event_reference", "events")])
+@pytest.mark.parametrize(
+    ("script", "function", "page"),
+    [
+        ("event_reference", "event_reference", "events"),
+        ("command_reference", "command_reference", "commands"),
+        ("command_reference", "settings_reference", "settings"),
+    ],
+)
 def test_generated_pages_are_up_to_date(script: str, function: str, page: str) -> None:
     generated = runpy.run_path(str(ROOT / "scripts" / f"{script}.py"))[function]()
     assert generated == (ROOT / "docs" / "reference" / f"{page}.md").read_text(), f"run python scripts/{script}.py"

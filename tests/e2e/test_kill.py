@@ -14,8 +14,8 @@ from tests.waiting import until
 from clapometer.client import SendOptions, SendReport, send
 from clapometer.domain import Event
 from clapometer.domain.events import Watched, WatchedData
-from clapometer.jobs.load import ledger_difference
 from clapometer.lake import Lake
+from clapometer.lake.ledger import ledger_difference
 
 KILLS = 20
 RATE = 3_000
