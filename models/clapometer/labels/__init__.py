@@ -10,6 +10,12 @@ from clapometer.labels.duration import (
     watch_bins,
     watched_sql,
 )
+from clapometer.labels.fit import (
+    UNANCHORED_AGREEMENT,
+    FittedRule,
+    fit_to_outcome,
+    fit_to_votes,
+)
 from clapometer.labels.pairs import (
     PairLabels,
     Said,
@@ -51,6 +57,8 @@ __all__ = [
     "FLAGS",
     "ROW_CONDITIONS",
     "SIGNALS",
+    "UNANCHORED_AGREEMENT",
+    "FittedRule",
     "LabelRule",
     "PairLabels",
     "Said",
@@ -69,6 +77,8 @@ __all__ = [
     "duration_bin_sql",
     "encode_rule",
     "explicit_pairs",
+    "fit_to_outcome",
+    "fit_to_votes",
     "fit_watch_quantiles",
     "implicit_part",
     "label_columns",
