@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 from clapometer.jobs.clips import encode, numbers
 from clapometer.labels import (
     LabelRule,
+    ScreeningLimits,
+    ScreeningReason,
+    ViewerSums,
     WatchCounts,
     fit_watch_quantiles,
     label_columns,
     label_sql,
     mature_sql,
     ratio_bin_sql,
+    screen_viewers,
+    viewer_sums_sql,
     watched_sql,
 )
 from clapometer.lake import sql
@@ -38,8 +43,8 @@ REASONS = (
     "watermark",
     "repost",
     "creator's own view",
-    "automated viewer",
     "too recent",
+    *(f"viewer {reason}" for reason in ScreeningReason),
 )
 """Why an outcome does not count, by its number in ``train_scored.sql``."""
 
@@ -48,6 +53,7 @@ ORPHANS = "engagement without impression"
 """The reason of `count_orphans`: these are no outcomes, and not counted among them."""
 MIN_EXPLORED = 100
 """Fewest logged impressions by chance for tier B."""
+PEOPLE = ScreeningLimits()
 _VALUES = {"surfaces": "surface", "audiences": "audience", "locales": "locale"}
 _MAX_VALUES = 1_000
 
@@ -131,6 +137,34 @@ class Scored:
         return "B" if self.explored >= MIN_EXPLORED else "C"
 
 
+def screen(con: duckdb.DuckDBPyConnection, tenant: str, limits: ScreeningLimits = PEOPLE) -> pa.Table:
+    """Returns the viewers of a tenant that are not people: ``viewer_id`` and the number of the ``reason``.
+
+    Args:
+        con: Connection to a snapshot of the lake.
+        tenant: Whose outcomes.
+        limits: Where a person ends. Viewers who did less than any limit asks for are not looked at.
+    """
+    query = sql("train_viewers").replace("{sums}", viewer_sums_sql("own"))
+    least = {"min_reactions": limits.min_reactions, "min_impressions": limits.everything_impressions}
+    table = con.sql(query, params={"tenant": tenant} | least).to_arrow_table()
+    signature = [name for name in table.schema.names if name.startswith("signature_")]
+    sums = ViewerSums(
+        impressions=numbers(table["impressions"]),
+        reactions=numbers(table["reactions"]),
+        blind=numbers(table["blind"]),
+        hours=numbers(table["hours"]),
+        days=numbers(table["days"]),
+        signature=np.column_stack([numbers(table[name].fill_null(0)) for name in signature]),
+    )
+    reasons = screen_viewers(sums, limits)
+    found = [row for row, reason in enumerate(reasons) if reason is not None]
+    codes = [REASONS.index(f"viewer {reasons[row]}") for row in found]
+    return pa.table(
+        {"viewer_id": table["viewer_id"].take(pa.array(found, pa.int64())), "reason": pa.array(codes, pa.uint8())}
+    )
+
+
 def score_outcomes(
     con: duckdb.DuckDBPyConnection,
     tenant: str,
@@ -148,15 +182,16 @@ def score_outcomes(
         rule: What an outcome is worth.
         as_of: Outcomes are mature or not as of this time.
         screening: Which clips do not count.
-        automated: Column ``viewer_id``: viewers that are not people.
+        automated: What `screen` found: viewers that are not people.
     """
     first_day, currency = _survey(con, tenant)
-    if automated is not None:
-        _create(con, "automated", automated.select(["viewer_id"]))
+    screened = automated is not None and automated.num_rows > 0
+    if screened:
+        _create(con, "automated", automated)
     # nothing below depends on the order of rows
     con.execute("SET preserve_insertion_order = false")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=automated is not None)}",
+        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=screened)}",
         {
             "tenant": tenant,
             "first_day": EPOCH + dt.timedelta(days=first_day),
@@ -180,7 +215,8 @@ def _scored_sql(rule: LabelRule, as_of: dt.datetime, *, screened: bool) -> str:
         .replace("{columns}", ", ".join(columns))
         .replace("{ratio_bin}", ratio_bin_sql(rule.watch))
         .replace("{completed}", f"{watched_sql(rule.watch)} >= {rule.watch.completed_ratio!r} * duration_ms")
-        .replace("{automated}", "o.viewer_id IN (FROM automated)" if screened else "false")
+        .replace("{automated}", "WHEN a.viewer_id IS NOT NULL THEN a.reason" if screened else "")
+        .replace("{screened}", "LEFT JOIN automated a ON a.viewer_id = o.viewer_id" if screened else "")
         .replace("{mature}", mature_sql(rule, f"TIMESTAMPTZ '{as_of.isoformat()}'"))
     )
 

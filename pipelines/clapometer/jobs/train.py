@@ -28,7 +28,7 @@ from clapometer.jobs.runs import (
     result_hash,
 )
 from clapometer.jobs.sheets import Row, to_table
-from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes
+from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen
 from clapometer.jobs.training_lock import training_lock
 from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake import TABLES, Lake, publish
@@ -250,7 +250,8 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
             msg = "there is nothing to rank: no clip is registered; PUT /v1/clips/{id} before it is shown"
             raise InputError(msg)
         progress("statistics", 0, 1)
-        scored = score_outcomes(con, run.tenant, run.rule, run.as_of, screening=screening)
+        automated = screen(con, run.tenant) if parameters.screen_viewers else None
+        scored = score_outcomes(con, run.tenant, run.rule, run.as_of, screening=screening, automated=automated)
         if not scored.outcomes:
             msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
             raise InputError(msg)

@@ -97,6 +97,20 @@ def test_every_exclusion_is_counted_by_its_reason(tmp_path: Path) -> None:
     assert report.run.outcomes == 367
 
 
+def test_viewers_that_are_not_people_do_not_count_and_it_says_why(tmp_path: Path) -> None:
+    fake: list[Row] = []
+    for n in range(30):
+        fake.append(impression(f"f{n}", f"c{n}-0", at(seconds=n), viewer_id="bot"))
+        fake.append(answer("watched", f"f{n}", f"fw{n}", at(seconds=n), watched_ms=100))
+        fake.append(answer("reacted", f"f{n}", f"fr{n}", at(seconds=n), reaction="like"))
+    lake = lake_of(tmp_path, traffic() + fake)
+    screened = train_once(lake, clock=clock, parameters=SMALL).run
+    assert screened.excluded == {"viewer reacts to clips it did not watch": 30}
+    assert reproduce(lake, screened.run_id).same
+    believed = train_once(lake, clock=clock, parameters=Parameters(screen_viewers=False, min_impressions=50)).run
+    assert believed.excluded == {}
+
+
 def test_a_clip_that_is_registered_later_counts_from_the_next_run_on(tmp_path: Path) -> None:
     rows = traffic()
     late = [one for one in rows if one["type"] == "clip_registered" and one["clip_id"] == "c0-0"]

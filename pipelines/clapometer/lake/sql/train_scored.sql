@@ -1,6 +1,6 @@
 -- Every outcome of a tenant, narrow: what the estimators need of it, and why it does not count, if it does not.
--- Reads  outcomes, registered (the tenant's clips with their row number), automated (viewer_id).
--- {columns}: what the rule's label reads; {ratio_bin}, {completed}, {mature}: the rule's expressions. Reasons are
+-- Reads  outcomes, registered (the tenant's clips with their row number), automated (viewer_id, reason).
+-- {automated}, {screened}: the viewers that are not people, where there are any; {columns}: what the rule's label reads; {ratio_bin}, {completed}, {mature}: the rule's expressions. Reasons are
 -- numbered as in clapometer.jobs.statistics.REASONS; the first that applies is given.
 SELECT
     c.clip,
@@ -29,10 +29,11 @@ SELECT
         WHEN c.watermark AND $drop_watermarks THEN 5
         WHEN c.is_repost AND $drop_reposts THEN 6
         WHEN o.viewer_id = c.creator_id THEN 7
-        WHEN {automated} THEN 8
-        WHEN NOT ({mature}) THEN 9
+        {automated}
+        WHEN NOT ({mature}) THEN 8
         ELSE 0
     END AS UTINYINT) AS reason
 FROM outcomes o
     LEFT JOIN registered c ON c.clip_id = o.clip_id
+    {screened}
 WHERE o.tenant = $tenant
