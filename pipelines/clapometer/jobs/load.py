@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clapometer.domain import TransientError
 from clapometer.eventlog import EventLog, Record
 from clapometer.jobs.batch import Batch, Refusal, read_batch
 from clapometer.jobs.counts import count
+from clapometer.jobs.maintain import UpkeepSettings, keep_up
 from clapometer.jobs.parser import MalformedLineError, Parser
 from clapometer.jobs.refusals import RefusalWriter
 from clapometer.jobs.retention import Trimmer
@@ -44,6 +46,7 @@ class LoadSettings:
         retention_s: How long blocks stay in the log after they were loaded.
         threads: Threads of DuckDB.
         memory_limit: Memory of DuckDB.
+        upkeep: How the running loader keeps the lake tidy; ``None`` where someone else does.
     """
 
     max_batch_bytes: int = 64 << 20
@@ -54,6 +57,7 @@ class LoadSettings:
     retention_s: float = 3600.0
     threads: int = 2
     memory_limit: str = "512MB"
+    upkeep: UpkeepSettings | None = field(default_factory=UpkeepSettings)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,7 @@ class Loader:
         on_error: Callable[[Exception], None] = lambda _: None,
     ) -> None:
         """Loads until ``stop`` is set, then what is left in the log; errors are told, and tried again."""
+        upkeep = self._start_upkeep(stop, on_error)
         failures = 0
         while not stop.is_set():
             try:
@@ -167,11 +172,26 @@ class Loader:
                 on_report(report)
             stop.wait(self._pause(report))
         self._drain(on_report, on_error)
+        if upkeep is not None:
+            upkeep.join()
 
     def close(self) -> None:
         """Saves the index of keys for the next start."""
         self._index.save()
         self._parser.close()
+
+    def _start_upkeep(self, stop: threading.Event, on_error: Callable[[Exception], None]) -> threading.Thread | None:
+        """Merges files beside the loading, with a lake object of its own, so that neither waits for the other."""
+        if self._settings.upkeep is None:
+            return None
+        thread = threading.Thread(
+            target=keep_up,
+            args=(Lake(self._lake.root), self._settings.upkeep, stop),
+            kwargs={"on_error": on_error},
+            name="clapometer-upkeep",
+        )
+        thread.start()
+        return thread
 
     def _pause(self, report: LoadReport) -> float:
         if report.more:
@@ -213,7 +233,7 @@ class Loader:
             CommitConflictError: Another loader committed meanwhile.
         """
         batch, events = self._parsed(records)
-        self._index.refresh(self._clock().date())
+        self._index.refresh(_oldest_day(events))
         keys = events["event_key"].to_numpy()
         verdicts = judge(keys, self._index, self._parser.fingerprints, self._parser.stored)
         conflicts = _conflicts(events, verdicts)
@@ -253,6 +273,11 @@ class Loader:
         publish(self._lake)
         self._unpublished = False
         self._published_at = now
+
+
+def _oldest_day(events: pa.Table) -> dt.date | None:
+    oldest = pc.min(events["received_at"]).as_py()
+    return None if oldest is None else oldest.astimezone(dt.UTC).date()
 
 
 def _conflicts(events: pa.Table, verdicts: Verdicts) -> list[Refusal]:

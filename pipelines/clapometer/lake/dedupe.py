@@ -28,6 +28,8 @@ MAX_RUN = 1 << 24
 """Longest run, in events: merging two runs takes twice their memory."""
 MAPPED_RUN = 1 << 18
 """Runs from this length on are mapped from files once the index is saved."""
+NOTHING = "9999-12-31"
+"""First day of an index that holds no day."""
 SAVE_INTERVAL = 64
 """Commits between two times that the index is saved."""
 
@@ -59,7 +61,11 @@ class Run:
 
 
 class KeyIndex:
-    """The keys of the events that ``table`` got within ``window_days``, as of the last ``refresh``."""
+    """The keys of the events in ``table`` that were received up to ``window_days`` before those to be judged.
+
+    The window hangs on when events were received, not on a clock: an old backlog is deduplicated like a new
+    one, and loading a log once more gives the same table.
+    """
 
     def __init__(self, table: Table, folder: Path, *, window_days: int = 7) -> None:
         self._table = table
@@ -68,27 +74,32 @@ class KeyIndex:
         self._runs: dict[str, list[Run]] = {}
         self._version = -1
         self._saved = -1
+        self._from = self._wanted = NOTHING
         self._folder.mkdir(parents=True, exist_ok=True)
         self._load()
 
     def __len__(self) -> int:
         return sum(len(run.keys) for runs in self._runs.values() for run in runs)
 
-    def refresh(self, today: dt.date) -> None:
-        """Takes in what was committed up to the version that ``table`` is at, and lets go of old days."""
-        oldest = str(today - self._window)
-        added = self._table.added_since(self._version) if self._version >= 0 else None
+    def refresh(self, oldest: dt.date | None) -> None:
+        """Takes in what was committed up to the version that ``table`` is at.
+
+        Events received on ``oldest`` or later can be judged then, none at all where it is ``None``. Days
+        that no event of the last commits needed are let go when the index is saved.
+        """
+        wanted = NOTHING if oldest is None else str(oldest - self._window)
+        self._wanted = min(self._wanted, wanted)
+        added = None if self._version < 0 or wanted < self._from else self._table.added_since(self._version)
         try:
             if added is not None:
-                self._take(added, oldest)
+                self._take(added)
         except FileNotFoundError:  # compacted and deleted since
             added = None
         if added is None:
+            self._from = min(self._from, wanted)
             self._runs.clear()
-            self._take(self._table.files(), oldest)
+            self._take(self._table.files())
         self._version = self._table.version
-        for date in [date for date in self._runs if date < oldest]:
-            del self._runs[date]
         if self._version - self._saved >= SAVE_INTERVAL:
             self.save()
 
@@ -117,10 +128,16 @@ class KeyIndex:
 
     def save(self) -> None:
         """Writes the index to the cache folder, so that the next start need not read the lake."""
+        if self._wanted != NOTHING:
+            self._from = max(self._from, self._wanted)
+            self._wanted = NOTHING
+        for date in [date for date in self._runs if date < self._from]:
+            del self._runs[date]
         for runs in self._runs.values():
             runs[:] = [run if run.path else self._write(run) for run in runs]
         listed = {date: [run.path.name for run in runs if run.path] for date, runs in self._runs.items()}
-        manifest = {"format": FORMAT, "version": self._version, "entry": self._entry(self._version), "runs": listed}
+        manifest = {"format": FORMAT, "version": self._version, "entry": self._entry(self._version)}
+        manifest |= {"from": self._from, "runs": listed}
         temporary = self._folder / f"{uuid.uuid4().hex}.json"
         temporary.write_text(json.dumps(manifest))
         fsync(temporary)
@@ -134,9 +151,9 @@ class KeyIndex:
     def _all(self) -> Iterable[Run]:
         return (run for runs in self._runs.values() for run in runs)
 
-    def _take(self, files: Iterable[DataFile], oldest: str) -> None:
+    def _take(self, files: Iterable[DataFile]) -> None:
         for file in files:
-            if (file.partition["received_date"] or "") < oldest:
+            if (file.partition["received_date"] or "") < self._from:
                 continue
             rows = pq.ParquetFile(self._table.folder / file.path).read(columns=["event_key", "payload_hash"])
             keys = rows["event_key"].to_numpy()
@@ -158,7 +175,7 @@ class KeyIndex:
             if fitting and manifest["entry"] and manifest["entry"] == self._entry(manifest["version"]):
                 runs = {date: [_map(self._folder / name) for name in names] for date, names in manifest["runs"].items()}
                 self._runs, self._version = runs, manifest["version"]
-                self._saved = self._version
+                self._saved, self._from = self._version, manifest["from"]
 
     def _write(self, run: Run) -> Run:
         path = self._folder / f"{uuid.uuid4().hex}.run"

@@ -264,6 +264,15 @@ def test_a_stored_hash_of_another_duckdb_does_not_make_a_resend_a_conflict(log, 
     assert (report.stored, report.duplicate, report.conflict) == (0, 2, 1)
 
 
+def test_an_old_backlog_is_deduplicated_like_a_new_one(log, lake):
+    old = NOW - dt.timedelta(days=100)
+    load(log, lake, block([watched("a")], received_at=old))
+    load(log, lake, block([watched("b")]))
+    later = block([watched("a")], received_at=old + dt.timedelta(days=7))
+    assert load(log, lake, later).duplicate == 1
+    assert load(log, lake, block([watched("b")])).duplicate == 1
+
+
 def test_the_window_of_duplicates_survives_a_restart_and_the_loss_of_the_cache(log, lake):
     load(log, lake, block([watched("a")]))
     assert load(log, lake, block([watched("a")])).duplicate == 1

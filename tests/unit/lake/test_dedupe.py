@@ -122,5 +122,27 @@ def test_it_forgets_what_is_older_than_the_window_and_nothing_younger(lake, make
     index = make(window_days=7)
     assert has(index, list(range(8))) == [True] * 8
     assert has(index, [9]) == [False]
-    index.refresh(TODAY + dt.timedelta(days=3))
+    for _ in range(2):
+        index.save()
+        index.refresh(TODAY + dt.timedelta(days=3))
+    index.save()
     assert has(index, [0, 4, 8]) == [True, True, False]
+
+
+def test_it_reads_older_days_again_when_an_old_backlog_comes(lake, make):
+    store(lake, [1], days_ago=20)
+    store(lake, [2])
+    index = make(window_days=7)
+    assert has(index, [1, 2]) == [False, True]
+    index.refresh(TODAY - dt.timedelta(days=19))
+    assert has(index, [1, 2]) == [True, True]
+    index.save()
+    assert has(make(window_days=7), [1, 2]) == [True, True]
+
+
+def test_it_reads_nothing_before_it_is_asked_to(lake, make):
+    store(lake, [1])
+    index = make()
+    index.save()
+    index.refresh(None)
+    assert has(index, [1]) == [True]

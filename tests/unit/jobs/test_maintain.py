@@ -1,0 +1,172 @@
+"""Upkeep: fewer files, the same rows, and no reader broken."""
+
+import threading
+import time
+
+import duckdb
+from tests.builders import NOW, block, watched
+from tests.unit.lake.test_tables import letters, reasons
+from tests.waiting import until
+
+from clapometer.eventlog import MemoryLog
+from clapometer.jobs import maintain
+from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.jobs.maintain import UpkeepSettings, compact, keep_up, vacuum
+from clapometer.lake import Lake, publish
+from clapometer.lake.ledger import ledger_difference
+
+QUICK = UpkeepSettings(interval_s=0.02, vacuum_interval_s=0.1, grace_hours=1)
+
+
+def appended(lake: Lake, count: int, start: int = 0) -> list[str]:
+    """Appends a file of one row ``count`` times; returns the rows' reasons in order."""
+    names = [f"{number:04d}" for number in range(start, start + count)]
+    for name in names:
+        lake.append("rejected", letters(name))
+    return names
+
+
+def test_few_files_are_left_alone(tmp_path):
+    lake = Lake(tmp_path)
+    appended(lake, 7)
+    version = lake.version("rejected")
+    assert compact(lake, QUICK).merged == 0
+    assert lake.version("rejected") == version
+
+
+def test_many_small_files_become_one_with_the_same_rows(tmp_path):
+    lake = Lake(tmp_path)
+    names = appended(lake, 20)
+    report = compact(lake, QUICK)
+    assert (report.merged, report.made) == (20, 1)
+    assert len(lake.files("rejected")) == 1
+    assert reasons(lake) == names
+    assert lake.rows("rejected") == 20
+    assert reasons(Lake(tmp_path)) == names
+
+
+def test_merged_files_stay_below_the_target(tmp_path):
+    lake = Lake(tmp_path)
+    names = appended(lake, 20)
+    size = lake.files("rejected")[0].stat().st_size
+    compact(lake, UpkeepSettings(target_bytes=5 * size))
+    assert len(lake.files("rejected")) == 4
+    assert reasons(lake) == names
+
+
+def test_the_number_of_files_stays_small_however_many_commits_there_are(tmp_path):
+    lake = Lake(tmp_path)
+    names = []
+    for start in range(0, 60, 10):
+        names += appended(lake, 10, start)
+        compact(lake, QUICK)
+        assert len(lake.files("rejected")) < 20
+    assert reasons(lake) == names
+
+
+def test_a_reader_of_the_snapshot_before_goes_on_until_the_grace_time_is_over(tmp_path):
+    lake = Lake(tmp_path)
+    names = appended(lake, 10)
+    publish(lake)
+    with duckdb.connect() as reader:
+        reader.execute(f"ATTACH '{lake.storage.published}' AS lake (READ_ONLY)")
+        compact(lake, QUICK)
+        assert vacuum(lake, QUICK).deleted == 0
+        assert len(reader.execute("SELECT * EXCLUDE received_at FROM lake.rejected").fetchall()) == 10
+    assert vacuum(lake, UpkeepSettings(grace_hours=0)).deleted == 10
+    assert reasons(lake) == names
+    assert len(list((tmp_path / "rejected").glob("received_date=*/*.parquet"))) == 1
+    with duckdb.connect(str(lake.storage.published), read_only=True) as reader:
+        assert reader.execute("SELECT count(*) FROM rejected").fetchall() == [(10,)]
+
+
+def test_a_rewrite_by_someone_else_is_not_undone(tmp_path, monkeypatch):
+    lake, other = Lake(tmp_path), Lake(tmp_path)
+    appended(lake, 10)
+    new_file = maintain.Table.new_file
+
+    def meanwhile(table, values):
+        monkeypatch.setattr(maintain.Table, "new_file", new_file)
+        other.overwrite_partitions("rejected", letters("other"), None)
+        return new_file(table, values)
+
+    monkeypatch.setattr(maintain.Table, "new_file", meanwhile)
+    assert compact(lake, QUICK).made == 0
+    assert reasons(lake) == ["other"]
+
+
+def test_a_duplicate_of_an_event_in_a_merged_file_is_still_recognised(tmp_path):
+    lake, log = Lake(tmp_path), MemoryLog()
+    loader = Loader(log, lake, LoadSettings(threads=1), clock=lambda: NOW)
+    for number in range(9):
+        log.append_many([block([watched(str(number))])])
+        loader.load_once()
+    assert compact(lake, QUICK).made >= 2
+    vacuum(lake, UpkeepSettings(grace_hours=0))
+    for one in (loader, Loader(log, Lake(tmp_path), LoadSettings(threads=1), clock=lambda: NOW)):
+        log.append_many([block([watched("3"), watched("8", ms=5), watched(f"new-{log.next_offset(0)}")])])
+        report = one.load_once()
+        assert (report.stored, report.duplicate, report.conflict) == (1, 2, 1)
+    assert ledger_difference(lake) == 0
+
+
+def test_upkeep_goes_on_beside_loading_and_no_reader_ever_fails(tmp_path):
+    lake, log, stop = Lake(tmp_path), MemoryLog(), threading.Event()
+    settings = LoadSettings(threads=1, linger_s=0.0, poll_s=0.01, publish_interval_s=0.0, upkeep=QUICK)
+    loader, errors = Loader(log, lake, settings, clock=lambda: NOW), []
+    loader.load_once()
+    thread = threading.Thread(target=loader.run, args=(stop,), kwargs={"on_error": errors.append})
+    thread.start()
+    sent = 0
+    seen = -1
+    for _ in range(200):
+        log.append_many([block([watched(str(sent))])])
+        sent += 1
+        with duckdb.connect(config={"threads": 1}) as reader:
+            reader.execute(f"ATTACH '{lake.storage.published}' AS lake (READ_ONLY)")
+            ((stored,),) = reader.execute("SELECT count(DISTINCT id) FROM lake.events").fetchall()
+            ((counted,),) = reader.execute("SELECT coalesce(sum(stored), 0)::INT FROM lake.ledger").fetchall()
+        assert stored >= max(seen, counted)
+        seen = stored
+    stop.set()
+    thread.join(60)
+    assert errors == []
+    assert lake.rows("events") == sent
+    assert ledger_difference(lake) == 0
+
+
+def test_upkeep_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
+    lake, stop, told, reports = Lake(tmp_path), threading.Event(), [], []
+    appended(lake, 8)
+    merge, failures = maintain._merge, [OSError("disk full")]
+
+    def failing(*args):
+        if failures:
+            raise failures.pop()
+        return merge(*args)
+
+    monkeypatch.setattr(maintain, "_merge", failing)
+    run = {"on_report": reports.append, "on_error": told.append}
+    thread = threading.Thread(target=keep_up, args=(lake, QUICK, stop), kwargs=run)
+    thread.start()
+    until(lambda: reports, 20)
+    stop.set()
+    thread.join(30)
+    assert [str(error) for error in told] == ["disk full"]
+    assert reports[0].made == 1
+
+
+def test_what_crashed_writers_left_is_deleted_after_the_grace_time(tmp_path):
+    import os
+
+    lake = Lake(tmp_path)
+    appended(lake, 1)
+    left = [lake.storage.temporary(".duckdb"), tmp_path / "rejected" / "received_date=2026-05-01" / "left.parquet"]
+    young = lake.storage.temporary(".duckdb")
+    for path in (*left, young):
+        path.write_bytes(b"half")
+    for path in left:
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
+    vacuum(lake, QUICK)
+    assert [path.exists() for path in (*left, young)] == [False, False, True]
+    assert lake.rows("rejected") == 1
