@@ -1,0 +1,165 @@
+"""Training against one ``GROUP BY clip_id`` with the same aggregates over the same files, in the same run.
+
+    python bench/train.py [OUTCOMES] [CLIPS] [--threads N] [--folder F]
+
+``statistics``: all that is summed for a ranking; ``screened``: and finding viewers that are not people; ``train``: a
+whole run with segments, prompts, templates, pairs, commit and publishing. Prints seconds, CPU seconds, the time of the
+fit (which does not grow with outcomes), peak memory, and the ratios.
+"""
+
+import argparse
+import datetime as dt
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+
+from clapometer.jobs.clips import load_clips
+from clapometer.jobs.outcomes import FOLDED
+from clapometer.jobs.rankings import Parameters, rank_models, score_clips, slices
+from clapometer.jobs.statistics import score_outcomes, screen
+from clapometer.jobs.train import Resources, train_once
+from clapometer.labels import DEFAULT_RULE
+from clapometer.lake import TABLES, Lake
+
+NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+DAYS = 28
+
+CLIPS = """
+SELECT
+    'default' AS tenant, 'clip_registered' AS type, '/bench' AS source, 'r' || i AS id,
+    TIMESTAMPTZ '2026-02-01 00:00:00+00' AS time, time AS client_time, time AS received_at, 'key' AS trust,
+    i AS event_key, i AS payload_hash, 'clip-' || i AS clip_id, 'p' || (i // 4) AS prompt_id, 'm' AS model_name,
+    CAST((i * 7919 + i // 4) % 12 AS VARCHAR) AS model_version, 2000 + (i * 104729) % 20000 AS duration_ms,
+    't2v' AS task, DATE '2026-02-01' AS received_date
+FROM range({clips}) r(i)"""
+
+OUTCOMES = """
+SELECT
+    'default' AS tenant, uuid() AS impression_id, 'clip-' || clip AS clip_id, 'viewer-' || viewer AS viewer_id,
+    'session-' || viewer // 3 AS session_id, position, 'feed' AS surface, 'ranked' AS policy_id,
+    1.0 / {clips} * (0.3 + 2 * pow(u, 2)) AS propensity, {clips} AS candidates, u < 0.1 AS explored,
+    'all' AS audience, 'en' AS locale,
+    TIMESTAMPTZ '2026-02-01 00:00:00+00' + to_seconds({day} * 86400 + i % 86400) AS shown_at, 'token' AS trust,
+    CAST(v * 15000 AS BIGINT) AS watched_ms, CAST(v * 16000 AS BIGINT) AS total_ms, 0 AS loops, 'ended' AS end_reason,
+    v < 0.15 AS liked, v > 0.92 AS saved, v > 0.95 AS shared, v BETWEEN 0.5 AND 0.52 AS commented, false AS followed,
+    v > 0.99 AS disliked, false AS hidden, false AS not_interested, false AS reported, v < 0.05 AS clicked,
+    false AS visual_searched, false AS carted, v < 0.01 AS purchased, shown_at AS last_event_at,
+    DATE '2026-02-01' + {day} AS shown_date
+FROM (
+    SELECT
+        i, CAST(floor(pow(random(), 2.5) * {clips}) AS BIGINT) AS clip,
+        CAST(floor(random() * {viewers}) AS BIGINT) AS viewer, CAST(floor(random() * 10) AS BIGINT) AS position,
+        random() AS u, random() AS v
+    FROM range({rows}) r(i)
+)
+ORDER BY clip_id"""
+
+GROUP_BY = """
+SELECT
+    clip_id, count(*), count(*) FILTER (liked), count(*) FILTER (watched_ms > 5000),
+    sum({label}), sum(1 / (propensity * candidates)), sum({label} / (propensity * candidates)),
+    sum(least(1 / (propensity * candidates), 10)), sum({label} * least(1 / (propensity * candidates), 10)),
+    sum(position), count(*) FILTER (explored), sum(revenue)
+FROM outcomes
+WHERE tenant = 'default' AND trust IN ('key', 'token')
+GROUP BY clip_id"""
+
+LABEL = """(0.25 * watched_ms / 10000.0 + CASE WHEN liked THEN 1.0 ELSE 0.0 END + CASE WHEN saved THEN 1.5 ELSE 0.0 END
+    + CASE WHEN shared THEN 1.5 ELSE 0.0 END + CASE WHEN commented THEN 0.5 ELSE 0.0 END
+    + CASE WHEN followed THEN 1.5 ELSE 0.0 END - CASE WHEN disliked THEN 1.0 ELSE 0.0 END
+    - CASE WHEN hidden THEN 1.0 ELSE 0.0 END - CASE WHEN not_interested THEN 1.0 ELSE 0.0 END
+    - CASE WHEN reported THEN 2.0 ELSE 0.0 END + CASE WHEN clicked THEN 0.05 ELSE 0.0 END
+    + CASE WHEN visual_searched THEN 0.5 ELSE 0.0 END + CASE WHEN carted THEN 1.5 ELSE 0.0 END
+    + CASE WHEN purchased THEN 3.0 ELSE 0.0 END)"""
+
+
+def build(lake: Lake, outcomes: int, clips: int) -> None:
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SELECT setseed(0.5)").fetchall()
+    for name in ("events", "outcomes"):
+        con.register(f"empty_{name}", TABLES[name][0].empty_table())
+        con.execute(f"CREATE TABLE {name} AS FROM empty_{name}")
+    con.execute(f"INSERT INTO events BY NAME {CLIPS.format(clips=clips)}")
+    version = lake.append("events", con.sql("FROM events").to_arrow_table())
+    table = lake.table("outcomes")
+    actions = []
+    for day in range(DAYS):
+        query = OUTCOMES.format(clips=clips, rows=outcomes // DAYS, day=day, viewers=max(1_000, outcomes // 50))
+        con.execute("DELETE FROM outcomes").fetchall()
+        con.execute(f"INSERT INTO outcomes BY NAME {query}")
+        values = {"shown_date": str(dt.date(2026, 2, 1) + dt.timedelta(days=day))}
+        path = table.new_file(values)
+        con.execute(
+            f"COPY (SELECT * EXCLUDE (shown_date) FROM outcomes) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+        actions.append(table.added(path, values))
+    table.commit(actions, {FOLDED: version})
+
+
+def measure(what: str, folder: Path, threads: int) -> None:
+    """Runs one case in this process and prints its seconds, CPU seconds, those of the fit, and peak memory."""
+    lake = Lake(folder)
+    started, busy = time.perf_counter(), _cpu()
+    fit = 0.0
+    if what == "group":
+        with lake.connect(threads=threads, memory_limit="3GB") as con:
+            con.sql(GROUP_BY.replace("{label}", LABEL)).to_arrow_table()
+    elif what == "train":
+        run = train_once(lake, clock=lambda: NOW, resources=Resources(threads, "3GB")).run
+        assert run.status == "succeeded", run.error
+    else:
+        with lake.connect(threads=threads, memory_limit="3GB") as con:
+            clips = load_clips(con, "default")
+            automated = screen(con, "default") if what == "screened" else None
+            scored = score_outcomes(con, "default", DEFAULT_RULE, NOW, automated=automated)
+            (part,) = slices(con, clips, scored, Parameters(segments=()))
+        began = _cpu()
+        rank_models(part, score_clips(part, Parameters()), clips, scored, parameters=Parameters(), seed=0)
+        fit = _cpu() - began
+    seconds = time.perf_counter() - started
+    print(seconds, _cpu() - busy, fit, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("outcomes", type=float, nargs="?", default=1e6)
+    parser.add_argument("clips", type=float, nargs="?", default=2e4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--case")
+    given = parser.parse_args()
+    if given.case:
+        measure(given.case, given.folder, given.threads)
+        return
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="bench-train-"))
+    if not (folder / "outcomes").exists():
+        build(Lake(folder), int(given.outcomes), int(given.clips))
+    cost: dict[str, float] = {}
+    for case in ("group", "statistics", "screened", "train") * 2:
+        command = [sys.executable, __file__, "--case", case, "--folder", str(folder), "--threads", str(given.threads)]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        seconds, busy, fit, memory = map(float, out)
+        cost[case] = min(busy - fit, cost.get(case, busy))
+        line = f"{case:12} {seconds:7.2f} s  CPU {busy:7.2f} s  of which fit {fit:5.2f} s  peak {memory:5.2f} GiB"
+        print(line, flush=True)
+    print("CPU time without the fit, as a multiple of one GROUP BY clip_id with the same sums:")
+    for case in ("statistics", "screened", "train"):
+        print(f"  {case:12} {cost[case] / cost['group']:.2f}")
+    if given.folder is None:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
