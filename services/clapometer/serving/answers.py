@@ -33,7 +33,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", tag="ranked"):
     """An item with its place. Intervals hold with 95 % where ``calibrated``.
 
     Attributes:
@@ -84,7 +84,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return self.label or self.item
 
 
-class NotRanked(msgspec.Struct, frozen=True, kw_only=True):
+class NotRanked(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", tag="unranked"):
     """An item that has no place, and why."""
 
     item: str

@@ -77,7 +77,8 @@ def ranking_csv(ranking: Ranking) -> str:
         writer.writerow(_cells(msgspec.structs.asdict(row)))
     for item in ranking.unranked:
         cells = msgspec.structs.asdict(item)
-        writer.writerow(_cells({**cells, "unranked_reason": cells.pop("reason")}))
+        reason = cells.pop("reason")
+        writer.writerow(_cells({**cells, "unranked_reason": reason}))
     return text.getvalue()
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+from tests.event_rows import Row, clip, events_table, row
 
 from clapometer.lake import TABLES, Lake, publish
-from tests.event_rows import Row, clip, events_table, row
 
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -105,7 +105,7 @@ def unranked_row(run_id: str, subject: str, item: str, reason: str, label: str |
     }  # fmt: skip
 
 
-def contrast_row(run_id: str, left: str, right: str, difference: float, half: float, p_left: float | None) -> Row:
+def contrast_row(run_id: str, left: str, right: str, *, difference: float, half: float, p_left: float | None) -> Row:
     """Returns what a run says about a pair of model versions."""
     return {
         "run_id": run_id, "tenant": "default", "subject": "model_versions", "segment": "all", "segment_value": "",
@@ -153,7 +153,7 @@ def add_run(lake: Lake, run_id: str, finished_at: dt.datetime = NOW - HOUR, **sa
     for segment, value in (("task", "t2v"), ("task", "i2v"), ("audience", "teens"), ("locale", "de"), ("locale", "en")):
         rows += ranking_rows(run_id, "model_versions", models[2:9], segment, value, **same)
     add(lake, "rankings", rows)
-    add(lake, "contrasts", [contrast_row(run_id, "kite@3.1", "aurora@2", 0.039, 0.011, 0.999)])
+    add(lake, "contrasts", [contrast_row(run_id, "kite@3.1", "aurora@2", difference=0.039, half=0.011, p_left=0.999)])
     add(lake, "runs", [run_row(run_id, finished_at)])
 
 

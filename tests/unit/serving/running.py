@@ -1,0 +1,81 @@
+"""Serving as it runs in production: uvicorn on a port of its own, over a real published lake."""
+
+import datetime as dt
+import socket
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx2
+import uvicorn
+from tests.unit.serving.sample_lake import NOW
+from tests.waiting import until
+
+from clapometer.serving import ServingConfig, create_app
+
+TOKEN_ID, TOKEN_SECRET = "t1", b"a secret for impression tokens, 32 bytes or more"
+SECRET, OTHER_SECRET, PUBLISHABLE = "csk_default", "csk_other", "cpk_default"
+DOCS = Path(__file__).parents[3] / "services/clapometer/collector/static"
+
+
+@dataclass(frozen=True)
+class KnownKey:
+    tenant: str
+    kind: str
+    key_id: str = "k1"
+
+
+KEYS = {
+    SECRET: KnownKey("default", "secret"),
+    OTHER_SECRET: KnownKey("other", "secret"),
+    PUBLISHABLE: KnownKey("default", "publishable"),
+}
+
+
+class Serving:
+    """A running server; ``now`` is its clock."""
+
+    def __init__(self, published: Path, config: ServingConfig | None = None, seed: int = 1) -> None:
+        self.now = NOW
+        app = create_app(
+            config or ServingConfig(refresh_seconds=0),
+            published=published,
+            authenticate=KEYS.get,
+            token_key=(TOKEN_ID, TOKEN_SECRET),
+            clock=self.clock,
+            random=Random(seed),
+            docs_assets=DOCS,
+            version="0.1.0",
+        )
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        until(lambda: self._server.started)
+        self.http = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
+
+    def clock(self) -> dt.datetime:
+        return self.now
+
+    def _serve(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        self.http.close()
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def get(self, path: str, key: str | None = None, **headers: str) -> httpx2.Response:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        if key is not None:
+            given["authorization"] = f"Bearer {key}"
+        return self.http.get(path, headers=given)
+
+    def slate(self, key: str | None = SECRET, **request: Any) -> httpx2.Response:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        return self.http.post("/v1/slates", json={"viewer_id": "v1", **request}, headers=headers)
