@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,8 @@ __all__ = ["EvidenceRow", "Ratings", "genai_evidence", "kuairand_evidence", "rat
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Oracle = Callable[[int, Sequence[tuple[int, int]]], Floats]
-"""Strengths of items 0..n-1 from (winner, loser) pairs, by somebody else's implementation."""
+Oracle = Callable[[Floats], Floats]
+"""Strengths by somebody else's implementation, from how often each item (row) beat each other one (column)."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _agreement(name: str, ratings: Ratings, oracle: Oracle | None) -> list[Evide
         EvidenceRow(name, "order by strength = order by mean score", float(same), len(mean), "yes", same),
     ]
     if oracle is not None:
-        theirs = oracle(len(mean), _as_wins(left, right, result))
+        theirs = oracle(_wins(left, right, result, len(mean)))
         gap = float(np.abs(fitted.strengths_ - (theirs - theirs.mean())).max())
         rows.append(EvidenceRow(name, "largest difference from choix", gap, len(left), "<= 1e-6", gap <= 1e-6))
     return rows
@@ -216,11 +216,11 @@ def _scores(value: object) -> list[float]:
     raise InputError(msg, "models")
 
 
-def _as_wins(left: Ints, right: Ints, result: Floats) -> list[tuple[int, int]]:
-    """Wins such that a tie is half of one for either side: every decided comparison counts twice."""
-    wins: list[tuple[int, int]] = []
-    for a, b, r in zip(left.tolist(), right.tolist(), result.tolist(), strict=True):
-        wins += [(a, b), (b, a)] if r == 0.5 else [(a, b)] * 2 if r == 1 else [(b, a)] * 2
+def _wins(left: Ints, right: Ints, result: Floats, n: int) -> Floats:
+    """How often each item beat each other one; a tie is half a win for either."""
+    wins = np.zeros((n, n))
+    np.add.at(wins, (left, right), result)
+    np.add.at(wins, (right, left), 1 - result)
     return wins
 
 
