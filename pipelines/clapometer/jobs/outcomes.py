@@ -8,11 +8,13 @@ from pathlib import Path
 import duckdb
 from deltalake.exceptions import DeltaError
 
-from clapometer.lake import Lake, sql
+from clapometer.lake import CommitConflictError, Lake, sql
 from clapometer.lake.tables import REWRITES
 
 FOLDED = "outcomes-of-events"
 """Application transaction of ``outcomes``: the version of ``events`` that it was folded from."""
+
+_ATTEMPTS = 3
 
 Progress = Callable[[str, int, int], None]
 
@@ -60,16 +62,35 @@ def refresh_outcomes(
         progress: Is told the days done.
 
     Raises:
-        CommitConflictError: Another process refreshed at the same time; its result is as good.
+        CommitConflictError: Others rewrote the table again and again meanwhile.
     """
-    version = lake.version("events") if events_version is None else events_version
-    folded = None if full else lake.txn("outcomes", FOLDED)
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            return _refresh(
+                lake,
+                lake.version("events") if events_version is None else events_version,
+                full=full,
+                step=days_at_once,
+                limits=(threads, memory_limit),
+                progress=progress,
+            )
+        except CommitConflictError:  # compaction, mostly: what was folded has to be written over its files
+            if not left:
+                raise
+    raise AssertionError
+
+
+def _refresh(
+    lake: Lake, version: int, *, full: bool, step: int, limits: tuple[int | None, str | None], progress: Progress
+) -> RefreshReport:
+    known = lake.txn("outcomes", FOLDED)
+    folded = None if full else known
     if folded is not None and folded >= version:
         return RefreshReport(folded, lake.version("outcomes"), (), 0)
-    before = lake.version("outcomes")
-    with lake.connect({"events": version, "outcomes": before}, threads=threads, memory_limit=memory_limit) as con:
+    read = {"events": version, "outcomes": lake.version("outcomes")}
+    with lake.connect(read, threads=limits[0], memory_limit=limits[1]) as con:
         dates = _touch(con, lake, folded, version)
-        rows = _fold(con, lake, dates, version, rebuild=folded is None, step=days_at_once, progress=progress)
+        rows = _fold(con, lake, dates, version, known=known, rebuild=folded is None, step=step, progress=progress)
     return RefreshReport(version, lake.version("outcomes"), tuple(dates), rows)
 
 
@@ -120,6 +141,7 @@ def _fold(
     dates: Sequence[dt.date],
     version: int,
     *,
+    known: int | None,
     rebuild: bool,
     step: int,
     progress: Progress,
@@ -127,6 +149,9 @@ def _fold(
     """Writes the outcomes of ``dates`` and commits them at once; returns how many there are."""
     table = lake.table("outcomes")
     table.refresh()
+    if table.txn(FOLDED) != known:
+        msg = "another process refreshed the outcomes first"
+        raise CommitConflictError(msg)
     serial = (table.txn(REWRITES) or 0) + 1
     actions = []
     rows = 0

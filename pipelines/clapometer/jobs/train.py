@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import duckdb
@@ -31,7 +32,7 @@ from clapometer.jobs.sheets import Row, to_table
 from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen
 from clapometer.jobs.training_lock import training_lock
 from clapometer.labels import DEFAULT_RULE, LabelRule
-from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 
 Clock = Callable[[], dt.datetime]
 READ = ("events", "outcomes")
@@ -160,7 +161,8 @@ def train_once(
         run = msgspec.structs.replace(run, finished_at=clock())
         record_run(lake, run)
         if run.status == "succeeded":
-            drop_old_results(lake, tenant, keep_runs)
+            with suppress(CommitConflictError):  # what is too old goes next time
+                drop_old_results(lake, tenant, keep_runs)
         publish(lake)
     return _report(run, results)
 
