@@ -53,9 +53,14 @@ class Watch {
   #pausedAt = null;
   #listeners = [];
 
-  constructor(video, onEnd, now) {
+  /** Goes on from `before`, where the viewer came back to the clip. */
+  constructor(video, onEnd, now, before) {
     this.#video = video;
     this.now = now;
+    if (before) {
+      const { segments, total, muted, paused, loops, furthest } = before;
+      Object.assign(this, { segments, total, muted, paused, loops, furthest });
+    }
     if (!video.paused) this.#mark(video.currentTime);
     this.#on("playing", () => this.#resume());
     this.#on("timeupdate", () => this.#step());
@@ -160,7 +165,7 @@ export class Impression {
   /** Follows a media element: heartbeats while it plays, a last word when it ends or the page goes. */
   watch(video) {
     this.#watch?.stop();
-    this.#watch = new Watch(video, (reason) => this.report(reason), this.#client.monotonic);
+    this.#watch = new Watch(video, (reason) => this.report(reason), this.#client.monotonic, this.#watch);
     this.#client.follow(this);
     return this;
   }
@@ -174,12 +179,11 @@ export class Impression {
     if (this.#watch?.changed) this.report();
   }
 
-  /** Stops following, such as when the viewer swipes on: `skipped`, `closed`, `navigated`. */
+  /** Stops following, such as when the viewer swipes on: `skipped`, `closed`, `navigated`. `watch` goes on. */
   end(reason = "skipped") {
+    if (!this.#client.unfollow(this)) return;
     this.report(reason);
-    this.#watch?.stop();
-    this.#watch = null;
-    this.#client.unfollow(this);
+    this.#watch.stop();
   }
 
   react(reaction, more = {}) {
@@ -244,11 +248,22 @@ export class Clapometer {
   }
 
   /**
-   * Says that a clip is shown. `slot` is what `POST /v1/slates` answered for it (impression_id, clip_id, position,
-   * propensity, candidates, token, …), or at least `{clip_id}` where the order is not ours.
+   * Says that a clip is shown.
+   * @param {object} slot One of the `slots` that `POST /v1/slates` answered, or at least `{clip_id}` where the order
+   *   is not ours: without its token and propensity an impression is stored and weighs nothing.
+   * @param {object} [slate] The answer that the slot is from.
    */
-  impression(slot) {
-    const data = { session_id: this.sessionId, viewer_id: this.options.viewerId, impression_id: uuidv7(), ...slot };
+  impression(slot, slate = {}) {
+    const { score, ...given } = slot; // why the slot was filled so is not part of what was shown
+    const { slate_id, policy_id, surface, session_id, viewer_id } = slate;
+    const known = {
+      slate_id,
+      policy_id,
+      surface,
+      session_id: session_id ?? this.sessionId,
+      viewer_id: viewer_id ?? this.options.viewerId, // the one that the token is for
+    };
+    const data = { impression_id: uuidv7(), ...known, ...given };
     this.track("impression", data, data.impression_id);
     return new Impression(this, data.impression_id);
   }
@@ -282,7 +297,7 @@ export class Clapometer {
   }
 
   unfollow(impression) {
-    this.#followed.delete(impression);
+    return this.#followed.delete(impression);
   }
 
   /** Events that are not acknowledged yet. */

@@ -143,15 +143,20 @@ def test_everything_a_viewer_does_arrives_as_the_events_it_is(page: Page, collec
 
 def test_a_slot_with_its_token_is_trusted(page: Page, collector: Collector) -> None:
     slot = {"impression_id": "i1", "clip_id": "c1", "position": 2, "propensity": 0.25, "candidates": 8}
+    slate = {"slate_id": "s1", "policy_id": "ranked", "surface": "feed", "session_id": None, "viewer_id": "v1"}
     data = msgspec.convert({**slot, "viewer_id": "v1"}, ImpressionData)
     expires = int(collector.now.timestamp()) + 600
     token = sign_impression("acme", data, key_id="t1", secret=TOKEN_SECRET, expires=expires)
     begin(page, collector)
     page.evaluate(
-        "async (slot) => { clapometer.impression(slot); await clapometer.flush(); }", {**slot, "token": token}
+        "async ([slot, slate]) => { clapometer.impression(slot, slate); await clapometer.flush(); }",
+        [slot | {"token": token, "score": 1.5}, slate],
     )
     (block,) = collector.blocks()
     assert block.header.trust == "token"
+    shown = stored(collector, "impression")[0]["data"]
+    assert (shown["slate_id"], shown["policy_id"], shown["surface"]) == ("s1", "ranked", "feed")
+    assert shown["session_id"]
 
 
 def test_what_was_played_is_what_is_reported(page: Page, collector: Collector) -> None:
@@ -208,6 +213,30 @@ def test_a_clip_that_loops_is_counted_once_as_unique_and_every_time_in_total(pag
     assert last["loops"] == 2
     assert sum(end - start for start, end in last["played_segments"]) == pytest.approx(duration, rel=0.1)
     assert last["total_ms"] == pytest.approx(2 * duration, rel=0.1)
+
+
+def test_a_viewer_who_comes_back_adds_to_what_was_watched(page: Page, collector: Collector) -> None:
+    begin(page, collector)
+    page.evaluate(RECORD)
+    page.evaluate(
+        """async () => {
+          const until = (time) => new Promise((done) =>
+            video.addEventListener("timeupdate", () => video.currentTime > time && done()));
+          const shown = clapometer.impression({ clip_id: "c1" }).watch(video);
+          await video.play();
+          await until(0.5);
+          shown.end("skipped");
+          shown.end("skipped");
+          shown.watch(video);
+          await until(1.2);
+          shown.end("closed");
+          await clapometer.flush();
+        }"""
+    )
+    first, last = (event["data"] for event in stored(collector, "watched"))
+    assert last["total_ms"] >= first["total_ms"] + 400
+    assert last["max_position_ms"] >= 1000
+    assert (first["end_reason"], last["end_reason"]) == ("skipped", "closed")
 
 
 def test_a_jump_is_not_taken_for_playing_even_when_its_event_comes_late(page: Page, collector: Collector) -> None:

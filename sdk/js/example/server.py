@@ -1,0 +1,89 @@
+"""A platform in one file: serves a page with a player, and asks Clapometer which clips to show.
+
+    python server.py --clips FOLDER --secret-key csk_… --publishable-key cpk_…
+
+Only Python is needed. The secret key stays here; the browser gets the publishable one.
+"""
+
+import argparse
+import http.server
+import json
+import pathlib
+import urllib.parse
+import urllib.request
+
+HERE = pathlib.Path(__file__).parent
+FILES = {"/": (HERE / "index.html", "text/html"), "/clapometer.js": (HERE.parent / "clapometer.js", "text/javascript")}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Returns the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=pathlib.Path, required=True, help="folder of clips; file names are clip ids")
+    parser.add_argument("--secret-key", required=True)
+    parser.add_argument("--publishable-key", required=True)
+    parser.add_argument("--collector", default="http://127.0.0.1:8480")
+    parser.add_argument("--serving", default="http://127.0.0.1:8481")
+    parser.add_argument("--port", type=int, default=8482)
+    return parser.parse_args(arguments)
+
+
+def slate(options: argparse.Namespace, viewer: str) -> bytes:
+    """Returns Clapometer's order of the clips for a viewer, with propensities and tokens."""
+    clips = sorted(path.name for path in options.clips.iterdir() if path.is_file())
+    asked = {"candidates": clips, "viewer_id": viewer, "surface": "feed"}
+    request = urllib.request.Request(  # noqa: S310 - the address is the operator's
+        f"{options.serving}/v1/slates",
+        data=json.dumps(asked).encode(),
+        headers={"authorization": f"Bearer {options.secret_key}", "content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
+        body: bytes = answer.read()
+        return body
+
+
+def handler(options: argparse.Namespace) -> type[http.server.BaseHTTPRequestHandler]:
+    """Returns what answers the requests of the page."""
+
+    class Platform(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            address = urllib.parse.urlsplit(self.path)
+            if address.path in FILES:
+                path, media = FILES[address.path]
+                self.answer(path.read_bytes(), media)
+            elif address.path == "/settings":
+                settings = {"collector": options.collector, "key": options.publishable_key}
+                self.answer(json.dumps(settings).encode(), "application/json")
+            elif address.path == "/slate":
+                (viewer,) = urllib.parse.parse_qs(address.query).get("viewer", ["nobody"])
+                self.answer(slate(options, viewer), "application/json")
+            else:
+                clip = options.clips / pathlib.PurePosixPath(urllib.parse.unquote(address.path)).name
+                if address.path.startswith("/clips/") and clip.is_file():
+                    self.answer(clip.read_bytes(), "video/webm" if clip.suffix == ".webm" else "video/mp4")
+                else:
+                    self.send_error(404)
+
+        def answer(self, body: bytes, media: str) -> None:
+            self.send_response(200)
+            self.send_header("content-type", media)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Platform
+
+
+def main() -> None:
+    """Serves until Ctrl-C."""
+    options = parse()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler(options)) as server:
+        print(f"open http://127.0.0.1:{server.server_address[1]}/", flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The tutorial's way: a page with a player, Clapometer's slates, and what becomes of it in the lake."""
+
+import base64
+import http.server
+import runpy
+import shutil
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import duckdb
+import msgspec
+import pytest
+from playwright.sync_api import sync_playwright
+from tests.e2e.running import RunningService
+from tests.e2e.test_player_sdk import PAGE, QUIET, RECORD
+from tests.waiting import until
+
+EXAMPLE = Path(__file__).parents[2] / "sdk" / "js" / "example" / "server.py"
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[RunningService]:
+    running = RunningService(tmp_path)
+    yield running
+    running.stop()
+
+
+def register(service: RunningService, key: str, clip_id: str, version: str) -> None:
+    clip = {
+        "prompt": {"text": "a fox"},
+        "model": {"name": "lumen", "version": version},
+        "duration_ms": 2000,
+        "task": "t2v",
+    }
+    request = urllib.request.Request(
+        f"{service.collector}/v1/clips/{clip_id}",
+        data=msgspec.json.encode(clip),
+        method="PUT",
+        headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.status == 202
+
+
+def outcomes(service: RunningService) -> list[tuple[Any, ...]]:
+    file = service.lake / "clapometer.duckdb"
+    if not file.exists():
+        return []
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{file}' AS lake (READ_ONLY)")
+        return connection.execute(
+            "SELECT i.clip_id, i.trust, i.propensity, max(w.total_ms), count(DISTINCT r.reaction) "
+            "FROM lake.impressions i JOIN lake.watches w USING (tenant, impression_id) "
+            "LEFT JOIN lake.reactions r USING (tenant, impression_id) GROUP BY ALL ORDER BY 1"
+        ).fetchall()
+
+
+def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
+    service: RunningService, tmp_path: Path
+) -> None:
+    secret = service.secret_key()
+    publishable = service.command("keys", "new", "--kind", "publishable").strip()
+    service.start()
+    until(lambda: service.is_ready(service.serving), 60)
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    options = SimpleNamespace(
+        clips=clips, secret_key=secret, publishable_key=publishable,
+        collector=service.collector, serving=service.serving,
+    )  # fmt: skip
+    example = runpy.run_path(str(EXAMPLE))
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), example["handler"](options)) as platform,
+        sync_playwright() as playwright,
+    ):
+        thread = threading.Thread(target=platform.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        address = f"http://127.0.0.1:{platform.server_address[1]}"
+        chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        try:
+            page = chromium.new_page()
+            page.goto(f"{address}/settings")
+            page.set_content(PAGE.decode())
+            page.evaluate(RECORD)
+            film = page.evaluate(
+                """async () => {
+                  const bytes = new Uint8Array(await (await fetch(video.src)).arrayBuffer());
+                  return btoa(String.fromCharCode(...bytes));
+                }"""
+            )
+            for version in ("1.0", "2.0"):
+                (clips / f"fox-{version}.webm").write_bytes(base64.b64decode(film))
+                register(service, secret, f"fox-{version}.webm", version)
+            page.goto(f"{address}/")
+            page.wait_for_selector("video")
+            page.click("button >> nth=0")
+            page.wait_for_function("() => document.querySelector('video').currentTime > 1")
+            page.goto("about:blank")
+            until(lambda: any(row[3] > 500 and row[4] for row in outcomes(service)), 60)
+        finally:
+            chromium.close()
+            platform.shutdown()
+            thread.join()
+    for clip_id, trust, propensity, *_ in outcomes(service):
+        assert clip_id.startswith("fox-")
+        assert trust == "token"
+        assert propensity == pytest.approx(0.5)
+    service.command("train")
+    told = service.command("rank", "model_versions")
+    assert "lumen@1.0" in told
+    assert "lumen@2.0" in told
