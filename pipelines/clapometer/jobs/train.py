@@ -29,7 +29,7 @@ from clapometer.jobs.runs import (
     result_hash,
 )
 from clapometer.jobs.sheets import Row, to_table
-from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen
+from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen, viewers_by_model
 from clapometer.jobs.training_lock import training_lock
 from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
@@ -271,6 +271,10 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                 rankings += found
                 contrasts += pairs
             if part.segment == "all":
+                viewers = viewers_by_model(con, clips.model.index[clips.unit])
+                for row in rankings:
+                    if row["subject"] == "model_versions":
+                        row["viewers"] = int(viewers[clips.model.names.index(row["item"])])
                 comparisons = compare_clips(
                     con, part, fitted, clips, tenant=run.tenant, rule=run.rule.id, tier=scored.tier,
                     max_pairs=parameters.max_pairs,
