@@ -94,7 +94,8 @@ def test_three_accounts_with_the_same_reactions_are_a_group_and_two_are_not() ->
 
 @pytest.mark.parametrize("bots", [1, 10, 200])
 def test_fake_accounts_of_the_simulator_are_found_and_people_are_not(bots: int) -> None:
-    config = WorldConfig(n_prompts=1_000, n_sessions=20_000, n_viewers=6_000, bots=bots)
+    size = 6_000 if bots == 1 else 15_000
+    config = WorldConfig(n_prompts=600, n_sessions=size, n_viewers=4_000, bots=bots)
     hits = screened = fakes = 0
     for seed in range(6 if bots == 1 else 2):
         log = simulate_log(build_world(config, seed), seed)
