@@ -50,6 +50,7 @@ def forest(rows: Sequence[Standing], title: str) -> Spec:
             "encoding": {"y": y},
             "layer": [
                 {
+                    "data": {"values": [{}]},  # one line, not one per item
                     "mark": {"type": "rule", "style": "zero"},
                     "encoding": {"x": {"datum": 0, "type": "quantitative"}, "y": None},
                 },
@@ -192,7 +193,9 @@ def hours(counts: Sequence[Hour]) -> Spec:
 
 
 def side(row: Standing) -> str:
-    """Returns whether an item's interval lies above the mean item, below it, or covers it."""
+    """Returns whether an item's interval lies above the mean item, below it, or covers it or is not known to hold."""
+    if not row.calibrated:
+        return "unclear"
     if row.effect_low is not None and row.effect_low > 0:
         return "above"
     if row.effect_high is not None and row.effect_high < 0:
@@ -202,7 +205,7 @@ def side(row: Standing) -> str:
 
 def misplaced(row: Standing) -> bool:
     """Whether the raw completion rate gives an item a place that the data rule out."""
-    if row.completion_rank is None or row.rank_low is None or row.rank_high is None:
+    if not row.calibrated or row.completion_rank is None or row.rank_low is None or row.rank_high is None:
         return False
     return not row.rank_low <= row.completion_rank <= row.rank_high
 

@@ -85,6 +85,8 @@ def test_warnings_are_in_plain_words(tmp_path: Path, start: Callable[..., Servin
     html = start(lake.storage.published).get("/").text
     assert "Tier C: no logged exposure; these intervals are not calibrated." in words(html)
     assert "Last good ranking. The newest run failed" in words(html)
+    assert "comes first, but how sure that is cannot be told" in words(html)
+    assert not re.findall(r'class="(?:n|interval) (?:above|below)"', html), "no winners without logged exposure"
     assert "<script>document" not in html
 
 
