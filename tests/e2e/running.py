@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -102,21 +101,3 @@ class RunningService:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return dict(json.load(answer))
-
-
-def memory_bytes(group: int) -> int:
-    """Returns the resident memory of a process group, in bytes, shared pages counted once a process."""
-    total = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-            if int(fields[2]) == group:
-                total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-        except (OSError, IndexError):
-            continue
-    return total
-
-
-def now_ms() -> int:
-    """Returns the wall clock in milliseconds."""
-    return time.time_ns() // 1_000_000

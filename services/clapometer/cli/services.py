@@ -27,7 +27,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
     """Take events over HTTP and answer once they are durable."""
     import uvicorn
 
-    from clapometer.collector import CollectorConfig, create_app, uvicorn_config
+    from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
     from clapometer.eventlog import GroupCommitter
 
     settings = _begin("collector", supervised)
@@ -51,6 +51,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         clock=wiring.utc_now,
         version=wiring.version(),
     )
+    calm_garbage_collection()
     try:
         uvicorn.Server(uvicorn_config(app, config, **_address(settings.host, settings.collector_port, fd))).run()
     finally:
