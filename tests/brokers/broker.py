@@ -96,9 +96,13 @@ class Broker:
             f"--add-scram {mechanism}=[name={self.user},password={self.password}]"
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
         )
+        ends_with_us = [setpriv, "--pdeathsig", "KILL"] if (setpriv := shutil.which("setpriv")) else []
         with self._log_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [SCRIPT, self._folder], stdout=output, stderr=output, env={**os.environ, "KAFKA_FORMAT": scram}
+                [*ends_with_us, SCRIPT, self._folder],
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "KAFKA_FORMAT": scram},
             )
         until(self._is_up, START_SECONDS, every=0.1)
 

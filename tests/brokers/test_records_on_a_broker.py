@@ -101,7 +101,10 @@ def test_a_block_larger_than_a_record_may_be_is_split_and_one_event_too_large_is
         log.append_many([b"x" * 300_001])
 
 
-def test_a_bit_that_flips_on_the_brokers_disk_costs_that_batch_and_nothing_else(kafka_topic, open_log, kafka_broker):
+@pytest.mark.parametrize("max_bytes", [1, 1 << 20])
+def test_a_bit_that_flips_on_the_brokers_disk_costs_that_batch_and_nothing_else(
+    kafka_topic, open_log, kafka_broker, max_bytes
+):
     settings = kafka_topic(compression="none")
     log = open_log(settings)
     for number in range(3):
@@ -116,7 +119,7 @@ def test_a_bit_that_flips_on_the_brokers_disk_costs_that_batch_and_nothing_else(
         file.write(b"E")
     fresh = open_log(settings)
     records, offset = [], 0
-    while part := fresh.read(0, offset, 1):
+    while part := fresh.read(0, offset, max_bytes):
         records += part
         offset = part[-1].offset + 1
     decoded = [decode_block(record.block) for record in records]

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from kafka import KafkaAdminClient
+from tests.waiting import until
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.kafka import KafkaLog, init_topic, parse_kafka_url
@@ -25,6 +26,8 @@ def test_a_topic_that_is_missing_is_named_with_the_command_that_makes_it(url):
     log = KafkaLog(parse_kafka_url(f"{url}?timeout_ms=1000&connect_ms=500"))
     with pytest.raises(TerminalError, match="clapometer log init"):
         log.partitions()
+    with pytest.raises(TerminalError, match="clapometer log init"):
+        _ = log.identity
     with pytest.raises(TransientError, match="clapometer log init"):
         log.append_many([b"a"])
     log.close()
@@ -59,3 +62,19 @@ def test_a_topic_of_somebody_else_is_left_as_it_is_and_its_differences_are_told(
         "replication factor": ("1", "2"),
     }
     assert init_topic(settings) == report
+
+
+def test_a_topic_that_was_made_again_is_another_log(kafka_broker, url):
+    settings = parse_kafka_url(f"{url}?{SINGLE}&partitions=1")
+    init_topic(settings)
+    log = KafkaLog(settings)
+    first = log.identity
+    log.close()
+    admin = KafkaAdminClient(bootstrap_servers=kafka_broker.server)
+    admin.delete_topics([settings.topic])
+    until(lambda: settings.topic not in admin.list_topics(), 20)
+    admin.close()
+    init_topic(settings)
+    log = KafkaLog(settings)
+    assert log.identity not in {first, ""}
+    log.close()

@@ -21,6 +21,16 @@ class KafkaLog:
         self._producer = KafkaPythonProducer(settings) if producer is None else producer
         self._reader = KafkaReader(settings)
 
+    @property
+    def identity(self) -> str:
+        """Returns the id that the cluster gave the topic; asks the broker the first time.
+
+        Raises:
+            TerminalError: There is no such topic.
+            TransientError: The broker is away.
+        """
+        return self._reader.identity()
+
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
         """Returns the position of each block once all in-sync replicas have all of them.
 

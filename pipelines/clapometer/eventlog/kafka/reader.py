@@ -12,10 +12,13 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition, errors
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.contract import Record
-from clapometer.eventlog.kafka.client import connect, request_timeout_ms, translated
+from clapometer.eventlog.kafka.client import connect, translated
 from clapometer.eventlog.kafka.records import poison, to_blocks
 from clapometer.eventlog.kafka.settings import KafkaSettings
 
+UNREADABLE = (errors.CorruptRecordError, errors.UnsupportedCodecError)
+FETCH_WAIT_MS = 50
+"""How long the broker holds a request at the end of a partition; the next partition waits for it."""
 POLLED_RECORDS = 256
 """Records unpacked at a time, at most; fewer where they are large."""
 FIRST_GUESS_BYTES = 65_536
@@ -28,6 +31,12 @@ class _Cursor:
     def __init__(self, following: int) -> None:
         self.following = following
         self.fetched: deque[Any] = deque()
+        self.error: Exception | None = None
+
+    @property
+    def position(self) -> int:
+        """Offset to fetch from next."""
+        return int(self.fetched[-1].offset) + 1 if self.fetched else self.following
 
 
 class KafkaReader:
@@ -41,6 +50,8 @@ class KafkaReader:
         self._lock = threading.Lock()
         self._consumer: Any = None
         self._cursors: dict[int, _Cursor] = {}
+        self._assigned: int | None = None
+        self._identity = ""
         self._closed = False
         self._largest = FIRST_GUESS_BYTES
 
@@ -58,15 +69,31 @@ class KafkaReader:
                 return []
             try:
                 taken = self._take(consumer, partition, cursor, max_bytes)
-            except (errors.CorruptRecordError, errors.UnsupportedCodecError) as error:
+            except UNREADABLE as error:
                 return [self._skip_corrupt(consumer, partition, cursor, error)]
             except errors.OffsetOutOfRangeError:  # retention was faster than we are
                 del self._cursors[partition]
                 raise
-        blocks = to_blocks(partition, taken, self._settings.foreign_tenant, self._settings.foreign_trust)
-        if taken:
-            cursor.following = taken[-1].offset + 1
-        return blocks
+        return to_blocks(partition, taken, self._settings.foreign_tenant, self._settings.foreign_trust)
+
+    def identity(self) -> str:
+        """Returns the id that the cluster gave the topic: one that was deleted and made again has another.
+
+        Raises:
+            TerminalError: There is no such topic.
+            TransientError: The broker is away.
+        """
+        if not self._identity:
+            admin = connect(KafkaAdminClient, self._settings)
+            try:
+                with translated(f"Kafka topic {self._settings.topic} could not be looked up"):
+                    (found,) = admin.describe_topics([self._settings.topic])
+            finally:
+                admin.close()
+            if found["error_code"]:
+                raise _missing(self._settings)
+            self._identity = str(found["topic_id"]).replace("-", "")
+        return self._identity
 
     def partitions(self) -> list[int]:
         """Returns the partitions of the topic.
@@ -78,8 +105,7 @@ class KafkaReader:
         with self._session() as consumer:
             found = consumer.partitions_for_topic(self._settings.topic)
         if not found:
-            msg = f"Kafka has no topic {self._settings.topic}; `clapometer log init` makes it"
-            raise TerminalError(msg)
+            raise _missing(self._settings)
         return sorted(found)
 
     def next_offset(self, partition: int) -> int:
@@ -132,6 +158,7 @@ class KafkaReader:
     def _drop(self) -> None:
         consumer, self._consumer = self._consumer, None
         self._cursors.clear()
+        self._assigned = None
         if consumer is not None:
             with translated("closing"):
                 consumer.close(autocommit=False, timeout_ms=1000)
@@ -150,33 +177,44 @@ class KafkaReader:
         if offset > following:
             self._cursors.pop(partition, None)
             return None
+        self._assigned = None
         cursor = self._cursors[partition] = _Cursor(max(offset, first))
-        consumer.assign([self._at(each) for each in self._cursors])
-        consumer.seek(self._at(partition), cursor.following)
         return cursor
 
     def _take(self, consumer: Any, partition: int, cursor: _Cursor, max_bytes: int) -> list[Any]:
         """Returns fetched records of about ``max_bytes``; waits only for the first."""
+        if cursor.error is not None:
+            error, cursor.error = cursor.error, None
+            raise error
         taken: list[Any] = []
         size = 0
         while size < max_bytes:
-            if not cursor.fetched and not self._fetch(consumer, partition, cursor, wait=not taken):
+            try:
+                if not cursor.fetched and not self._fetch(consumer, partition, cursor, wait=not taken):
+                    break
+            except UNREADABLE as error:
+                if not taken:
+                    raise
+                cursor.error = error  # kept: kafka-python 3.0 loops for ever when it is asked there again
                 break
             length = len(cursor.fetched[0].value or b"")
             if taken and size + length > max_bytes:
                 break
             size += length
             taken.append(cursor.fetched.popleft())
+            cursor.following = taken[-1].offset + 1
         return taken
 
     def _fetch(self, consumer: Any, partition: int, cursor: _Cursor, *, wait: bool) -> bool:
         """Fetches records of ``partition``; returns whether there are any."""
-        for each, other in self._cursors.items():  # full ones rest, so that memory stays bounded
-            (consumer.pause if other.fetched else consumer.resume)(self._at(each))
+        at = self._at(partition)
+        if self._assigned != partition:  # one at a time: kafka-python 3.0 can lose what it holds of paused ones
+            consumer.assign([at])
+            consumer.seek(at, cursor.position)
+            self._assigned = partition
         self._poll(consumer, 0)
         if cursor.fetched or not wait:
             return bool(cursor.fetched)
-        at = self._at(partition)
         end = consumer.end_offsets([at], self._settings.timeout_ms)[at]
         deadline = time.monotonic() + self._settings.timeout_ms / 1000
         while not cursor.fetched and consumer.position(at, self._settings.timeout_ms) < end:
@@ -203,7 +241,7 @@ class KafkaReader:
             consumer.seek(self._at(partition), candidate)
             try:
                 self._fetch(consumer, partition, cursor, wait=True)
-            except (errors.CorruptRecordError, errors.UnsupportedCodecError):
+            except UNREADABLE:
                 continue
             break
         reason = f"records {start} to {cursor.following - 1} cannot be read: {error}"
@@ -220,6 +258,10 @@ def consumer_options(settings: KafkaSettings) -> dict[str, object]:
         "isolation_level": "read_committed",
         "max_partition_fetch_bytes": settings.fetch_bytes,
         "fetch_max_bytes": 4 * settings.fetch_bytes,
-        "fetch_max_wait_ms": min(500, request_timeout_ms(settings) // 2),
+        "fetch_max_wait_ms": FETCH_WAIT_MS,
         "allow_auto_create_topics": False,
     }
+
+
+def _missing(settings: KafkaSettings) -> TerminalError:
+    return TerminalError(f"Kafka has no topic {settings.topic}; `clapometer log init` makes it")
