@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -10,6 +9,9 @@ from rich.table import Table
 from clapometer.client.truth_check import Check, CheckedRow, RankedRow
 
 _BAR = 24
+_PROMPT_NUMBERS = 42
+"""Columns of text that the numbers beside a prompt take."""
+_DRAWN = "● ours │ truth"
 _WIDE = 108
 """Columns of text from which on the intervals are drawn, too."""
 
@@ -18,9 +20,9 @@ def print_models(console: Console, found: Check, others: Sequence[RankedRow]) ->
     """Prints the ranking of model versions beside the truth and the completion rate."""
     wide = console.width >= _WIDE
     table = _table("Model versions, best first, beside the truth that only the simulation knows")
-    columns = ["rank", "range", "model version", "above the mean, 95 %", *(["● ours │ truth"] if wide else [])]
+    columns = ["rank", "range", "model version", "above the mean, 95 %", *([_DRAWN] if wide else [])]
     for title in [*columns, "truth", "place", "completed", "place"]:
-        left = title in ("model version", "● ours │ truth")
+        left = title in ("model version", _DRAWN)
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
     low, high = _extent(found.rows)
     for checked in found.rows:
@@ -39,7 +41,9 @@ def print_prompts(console: Console, found: Check, shown: int) -> None:
     """Prints the best prompts beside the truth."""
     table = _table(f"Prompts, the best {min(shown, len(found.rows))} of {len(found.rows):,}, over all model versions")
     for title in ("rank", "prompt", "above the mean, 95 %", "truth", "place"):
-        table.add_column(title, justify="left" if title == "prompt" else "right", no_wrap=title != "prompt")
+        text = title == "prompt"
+        width = max(console.width - _PROMPT_NUMBERS, 10) if text else None
+        table.add_column(title, justify="left" if text else "right", no_wrap=True, max_width=width)
     for checked in found.rows[:shown]:
         row = checked.row
         table.add_row(
@@ -49,7 +53,7 @@ def print_prompts(console: Console, found: Check, shown: int) -> None:
 
 
 def _table(title: str) -> Table:
-    return Table(title=f"[bold]{title}", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    return Table(title=f"[bold]{title}", title_justify="left", box=None, padding=(0, 1, 0, 0))
 
 
 def _interval(row: RankedRow) -> str:
@@ -76,7 +80,8 @@ def sentence(models: Check, seconds: Mapping[str, float]) -> str:
     row = worst.row
     overrated = worst.completion_rank < worst.true_rank
     own = seconds.get(row.item, 0.0)
-    usual = sum(seconds.values()) / len(seconds) if seconds else 0.0
+    others = [length for item, length in seconds.items() if item != row.item]
+    usual = sum(others) / len(others) if others else 0.0
     explains = (own < 0.95 * usual) if overrated else (own > 1.05 * usual)
     why = (
         f"its clips last {own:.1f} s where the others' last {usual:.1f} s, and "
@@ -118,6 +123,7 @@ def _bar(checked: CheckedRow, low: float, high: float) -> str:
     cells = [" "] * _BAR
     for at in range(place(row.effect_low), place(row.effect_high) + 1):
         cells[at] = "─"
-    cells[place(row.effect)] = "●"
-    cells[place(checked.true_effect)] = "│"
+    ours, truth = place(row.effect), place(checked.true_effect)
+    cells[ours] = "●"
+    cells[truth] = "┿" if truth == ours else "│"
     return "".join(cells)
