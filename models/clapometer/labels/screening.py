@@ -169,8 +169,8 @@ def _usual_blind_ratio(sums: ViewerSums, limits: ScreeningLimits) -> float:
 def _lockstep(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:
     """Viewers whose sets of clips have the same min-hashes as those of enough others.
 
-    Each half of the hashes is compared by itself: fans of the same few hits agree on one by chance, and a ring
-    of which some accounts deviate by a clip or two still agrees on most.
+    All of them must agree: fans of the same few hits share some by chance. A ring whose accounts each leave out
+    clips of their own is therefore found in part only.
 
     References:
         Broder (1997), On the resemblance and containment of documents, SEQUENCES.
@@ -178,9 +178,6 @@ def _lockstep(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:
     able = np.flatnonzero(sums.reactions >= limits.group_reactions)
     found = np.zeros(len(sums.impressions), bool)
     if len(able):
-        together = np.ones(len(able), bool)
-        for half in np.split(sums.signature[able], 2, axis=1):
-            _, group, size = np.unique(half, axis=0, return_inverse=True, return_counts=True)
-            together &= size[group.ravel()] >= limits.group_size
-        found[able] = together
+        _, group, size = np.unique(sums.signature[able], axis=0, return_inverse=True, return_counts=True)
+        found[able] = size[group.ravel()] >= limits.group_size
     return found
