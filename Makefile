@@ -40,6 +40,15 @@ kafka: ## Java and Apache Kafka (in .tools) for the tests with a real broker
 unit: $(STAMP) browser kafka ## The tests alone
 	$(BIN)/pytest -n 2 --dist loadfile
 
+study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --out docs/explanation/evidence.json $(STUDY)
+
+bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints what docs/benchmarks.md quotes)
+	@scripts/need wrk wrk
+	PYTHONPATH=. $(BIN)/python bench/collector.py
+	PYTHONPATH=. $(BIN)/python bench/loader.py
+	PYTHONPATH=. $(BIN)/python bench/memory.py
+
 lock: ## Resolve the dependencies again
 	uv pip compile -q pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
