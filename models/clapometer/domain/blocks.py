@@ -106,23 +106,24 @@ def encode_block(
     return _ENCODER.encode(header) + b"\n" + body
 
 
-def open_block(block: bytes) -> tuple[BlockHeader, bytes]:
-    """Returns the header of a block and its lines, each ended by a newline, once their checksum is verified.
+def open_block(block: bytes) -> tuple[BlockHeader, memoryview]:
+    """Returns the header of a block and a view of its lines, each ended by a newline; their checksum is verified.
 
     Raises:
         CorruptBlockError: The checksum, the number of lines or the header is not what was written.
     """
-    head, newline, body = block.partition(b"\n")
+    start = block.find(b"\n") + 1
+    body = memoryview(block)[start:]
     try:
-        header = _HEADER.decode(head)
+        header = _HEADER.decode(memoryview(block)[:start])
     except msgspec.MsgspecError as error:
         msg = f"block header cannot be read: {error}"
         raise CorruptBlockError(msg) from error
-    if not newline or zlib.crc32(body) != header.crc:
+    if zlib.crc32(body) != header.crc:
         msg = "block checksum differs: the bytes changed after they were written"
         raise CorruptBlockError(msg)
-    lines = body.count(b"\n")
-    if lines != header.n_accepted + header.n_rejected or (body and not body.endswith(b"\n")):
+    lines = block.count(b"\n", start)
+    if lines != header.n_accepted + header.n_rejected or not block.endswith(b"\n"):
         msg = f"block has {lines} lines, its header says {header.n_accepted} + {header.n_rejected}"
         raise CorruptBlockError(msg)
     return header, body
@@ -135,5 +136,5 @@ def decode_block(block: bytes) -> Block:
         CorruptBlockError: The checksum, the number of lines or the header is not what was written.
     """
     header, body = open_block(block)
-    lines = body.split(b"\n")[:-1]
+    lines = bytes(body).split(b"\n")[:-1]
     return Block(header, lines[: header.n_accepted], lines[header.n_accepted :])

@@ -45,12 +45,16 @@ class Batch:
         lines: tenant, received_at, trust, line, partition and offset of each event.
         refusals: What the collector rejected, and blocks that cannot be read.
         next_offsets: For each partition, the offset after the last record.
-        corrupt: How many blocks could not be read.
+        blocks: How many blocks there are.
+        bytes: Their size.
+        corrupt: How many of them could not be read.
     """
 
     lines: pa.Table
     refusals: list[Refusal]
     next_offsets: dict[int, int]
+    blocks: int
+    bytes: int
     corrupt: int
 
 
@@ -60,7 +64,7 @@ class _Parts:
 
     headers: list[BlockHeader] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
-    bodies: list[bytes] = field(default_factory=list)
+    bodies: list[bytes | memoryview] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     corrupt: int = 0
 
@@ -87,7 +91,8 @@ def read_batch(records: Sequence[Record], now: dt.datetime, *, check_lines: bool
                 Refusal(CORRUPT_TENANT, now, reason, record.partition, record.offset, raw=raw, encoding="base64")
             )
     following = {record.partition: record.offset + 1 for record in records}
-    return Batch(_columns(parts), parts.refusals, following, parts.corrupt)
+    size = sum(len(record.block) for record in records)
+    return Batch(_columns(parts), parts.refusals, following, len(records), size, parts.corrupt)
 
 
 def rejected_rows(refusals: Sequence[Refusal]) -> pa.Table:
@@ -96,10 +101,10 @@ def rejected_rows(refusals: Sequence[Refusal]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=REJECTED)
 
 
-def _take(parts: _Parts, record: Record, header: BlockHeader, body: bytes, *, check_lines: bool) -> None:
+def _take(parts: _Parts, record: Record, header: BlockHeader, body: bytes | memoryview, *, check_lines: bool) -> None:
     refusals: list[Refusal] = []
     if header.n_rejected or check_lines:
-        lines = [line + b"\n" for line in body.split(b"\n")[:-1]]
+        lines = [line + b"\n" for line in bytes(body).split(b"\n")[:-1]]
         refusals = [_refusal(_REJECTED.decode(line), record, header) for line in lines[header.n_accepted :]]
         events = lines[: header.n_accepted]
         if check_lines:
@@ -172,6 +177,8 @@ def _lines(body: bytes, count: int) -> pa.Array:
 
 def chunked(table: pa.Table) -> pa.Table:
     """Returns the table cut into about ``CHUNKS`` chunks."""
+    if table.column(0).num_chunks >= CHUNKS:
+        return table
     size = max(1, -(-table.num_rows // CHUNKS))
     slices = [table.slice(start, size) for start in range(0, table.num_rows, size)]
     return pa.concat_tables(slices) if slices else table

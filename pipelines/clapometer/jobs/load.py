@@ -11,16 +11,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from deltalake.transaction import AddAction
+from numpy.typing import NDArray
 
 from clapometer.domain import TransientError
-from clapometer.eventlog import EventLog, Record
-from clapometer.jobs.batch import Batch, Refusal, read_batch
+from clapometer.eventlog import EventLog
+from clapometer.jobs.ahead import Fetched, ReadAhead
+from clapometer.jobs.batch import Batch, Refusal
 from clapometer.jobs.counts import count
 from clapometer.jobs.maintain import UpkeepSettings, keep_up
 from clapometer.jobs.parser import MalformedLineError, Parser
-from clapometer.jobs.refusals import RefusalWriter
+from clapometer.jobs.refusals import CONFLICT, RefusalWriter
 from clapometer.jobs.retention import Trimmer
 from clapometer.jobs.verdicts import Verdicts, judge
 from clapometer.lake import CommitConflictError, Lake, publish
@@ -30,7 +34,6 @@ from clapometer.lake.ledger import LedgerEntry, settle, to_metadata
 LOADS = "clapometer-loads"
 """Application transaction of every load: of two loaders at once one fails, and judges its events again."""
 MAX_ATTEMPTS = 100
-CONFLICT = "conflict: an event with this source and id was stored before with other data"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class LoadSettings:
         upkeep: How the running loader keeps the lake tidy; ``None`` where someone else does.
     """
 
-    max_batch_bytes: int = 64 << 20
+    max_batch_bytes: int = 48 << 20
     linger_s: float = 0.75
     poll_s: float = 0.1
     publish_interval_s: float = 1.0
@@ -95,10 +98,28 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+@dataclass
+class _Work:
+    """A batch on its way into the lake; a lost race repeats only what it has to.
+
+    Attributes:
+        fetched: The batch.
+        events: Its lines with source and key.
+        stored: Which of them ``files`` has.
+        files: What was written for them and is not committed yet.
+    """
+
+    fetched: Fetched
+    events: pa.Table
+    stored: NDArray[np.bool_] | None = None
+    files: list[AddAction] = field(default_factory=list)
+
+
 class Loader:
     """Loads ``log`` into ``lake``, from where the lake says that it left off.
 
-    Several loaders may share a lake; each takes ``partitions`` (all of them where ``None``).
+    Several loaders may share a lake. Each loads the partitions that ``partitions`` names at the time; all of
+    them where it is ``None``.
     """
 
     def __init__(
@@ -107,17 +128,22 @@ class Loader:
         lake: Lake,
         settings: LoadSettings | None = None,
         *,
-        partitions: Sequence[int] | None = None,
+        partitions: Callable[[], Sequence[int]] | None = None,
         clock: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self._log = log
         self._lake = lake
         self._settings = settings or LoadSettings()
-        self._partitions = list(log.partitions() if partitions is None else partitions)
-        self._clock = clock
-        self._events = lake.table("events")
+        self._partitions = partitions or log.partitions
+        self._events = lake.open_table("events")
         self._index = KeyIndex(self._events, lake.storage.cache / "keys", window_days=self._settings.window_days)
-        self._parser = Parser(lake, threads=self._settings.threads, memory_limit=self._settings.memory_limit)
+        self._ahead = ReadAhead(log, self._settings.max_batch_bytes, clock)
+        self._parser = Parser(
+            self._events,
+            spill=lake.storage.scratch / "spill",
+            threads=self._settings.threads,
+            memory_limit=self._settings.memory_limit,
+        )
         self._refusals = RefusalWriter(lake, log.identity)
         self._trimmer = Trimmer(log, self._settings.retention_s, clock)
         self._unpublished = True
@@ -132,22 +158,19 @@ class Loader:
             TransientError: The log or the lake is away. Nothing is lost; try again.
         """
         started = time.perf_counter()
-        self._refusals.begin()
-        for _ in range(MAX_ATTEMPTS):
-            self._events.refresh()
-            offsets = self._offsets()
-            records, more = self._read(offsets)
-            try:
-                report = self._load(records) if records else LoadReport()
-            except CommitConflictError:
-                continue  # another loader was faster, and may have stored what we were about to
-            offsets |= {record.partition: record.offset + 1 for record in records}
-            self._trimmer.loaded(offsets)
-            self._publish(wait=more)
-            self._trimmer.trim()
-            return replace(report, more=more, lag=self._lag(offsets), seconds=time.perf_counter() - started)
-        msg = f"the load lost against other loaders {MAX_ATTEMPTS} times"
-        raise TransientError(msg)
+        self._events.refresh()
+        offsets = self._offsets()
+        fetched = self._ahead.take(offsets)
+        report = LoadReport()
+        if fetched.batch.blocks:
+            if fetched.more:
+                self._ahead.prepare(fetched.following)
+            report = self._load(fetched)
+        self._trimmer.loaded(fetched.following)
+        self._publish(wait=fetched.more)
+        self._trimmer.trim()
+        lag = {partition: self._log.next_offset(partition) - offset for partition, offset in fetched.following.items()}
+        return replace(report, more=fetched.more, lag=lag, seconds=time.perf_counter() - started)
 
     def run(
         self,
@@ -177,6 +200,7 @@ class Loader:
 
     def close(self) -> None:
         """Saves the index of keys for the next start."""
+        self._ahead.close()
         self._index.save()
         self._parser.close()
 
@@ -210,59 +234,62 @@ class Loader:
 
     def _offsets(self) -> dict[int, int]:
         """Returns where the lake says that each partition is to be read from."""
-        return {partition: self._events.txn(self._app_id(partition)) or 0 for partition in self._partitions}
+        return {partition: self._events.txn(self._app_id(partition)) or 0 for partition in self._partitions()}
 
-    def _lag(self, offsets: Mapping[int, int]) -> dict[int, int]:
-        return {partition: self._log.next_offset(partition) - offset for partition, offset in offsets.items()}
+    def _load(self, fetched: Fetched) -> LoadReport:
+        """Commits a batch; where another loader was faster, what it stored may be what is in the batch."""
+        work = self._identified(fetched)
+        self._refusals.begin()
+        try:
+            for _ in range(MAX_ATTEMPTS):
+                try:
+                    return self._commit(work)
+                except CommitConflictError:
+                    self._events.refresh()
+                    if self._offsets() != fetched.offsets:
+                        return LoadReport()  # the other one loads our partitions; start again from where it is
+            msg = f"the load lost against other loaders {MAX_ATTEMPTS} times"
+            raise TransientError(msg)
+        finally:
+            self._discard(work)
 
-    def _read(self, offsets: Mapping[int, int]) -> tuple[list[Record], bool]:
-        """Returns records of all partitions, and whether a partition had more than its share."""
-        share = self._settings.max_batch_bytes // max(1, len(offsets))
-        records: list[Record] = []
-        more = False
-        for partition, offset in offsets.items():
-            part = self._log.read(partition, offset, share)
-            more |= sum(len(record.block) for record in part) > 0.8 * share
-            records += part
-        return records, more
+    def _identified(self, fetched: Fetched) -> _Work:
+        try:
+            return _Work(fetched, self._parser.identify(fetched.batch.lines))
+        except MalformedLineError:
+            checked = self._ahead.fetch(fetched.offsets, check_lines=True)
+            return _Work(checked, self._parser.identify(checked.batch.lines))
 
-    def _load(self, records: Sequence[Record]) -> LoadReport:
-        """Judges the events of some records and commits them.
+    def _commit(self, work: _Work) -> LoadReport:
+        """Judges the events and commits them with offsets and counts.
 
         Raises:
             CommitConflictError: Another loader committed meanwhile.
         """
-        batch, events = self._parsed(records)
-        self._index.refresh(_oldest_day(events))
-        keys = events["event_key"].to_numpy()
+        batch = work.fetched.batch
+        self._index.refresh(_oldest_day(work.events))
+        keys = work.events["event_key"].to_numpy()
         verdicts = judge(keys, self._index, self._parser.fingerprints, self._parser.stored)
-        conflicts = _conflicts(events, verdicts)
+        conflicts = _conflicts(work.events, verdicts)
         self._refusals.write([*batch.refusals, *conflicts], batch.next_offsets)
-        entries = count(events, verdicts, batch.refusals, conflicts)
-        version = self._commit(verdicts, batch.next_offsets, entries)
-        return _report(entries, records, batch.corrupt, version)
-
-    def _parsed(self, records: Sequence[Record]) -> tuple[Batch, pa.Table]:
-        """Returns the batch, and its lines with source and key."""
-        batch = read_batch(records, self._clock())
-        try:
-            return batch, self._parser.identify(batch.lines)
-        except MalformedLineError:
-            batch = read_batch(records, self._clock(), check_lines=True)
-            return batch, self._parser.identify(batch.lines)
-
-    def _commit(self, verdicts: Verdicts, next_offsets: Mapping[int, int], entries: Sequence[LedgerEntry]) -> int:
-        added = self._parser.write(verdicts.stored)
-        txns = {self._app_id(partition): offset for partition, offset in next_offsets.items()}
+        if work.stored is None or not np.array_equal(work.stored, verdicts.stored):
+            self._discard(work)
+            work.files, work.stored = self._parser.write(verdicts.stored), verdicts.stored
+        # A lost race may have written conflicts that are none any more; the ledger counts what is in `rejected`.
+        conflicts = list(dict.fromkeys([*conflicts, *self._refusals.conflicts]))
+        entries = count(work.events, verdicts, batch.refusals, conflicts)
+        txns = {self._app_id(partition): offset for partition, offset in batch.next_offsets.items()}
         txns[LOADS] = (self._events.txn(LOADS) or 0) + 1
-        try:
-            version = self._events.commit(added, txns, to_metadata(entries))
-        except CommitConflictError:
-            for action in added:
-                (self._events.folder / action.path).unlink(missing_ok=True)
-            raise
+        version = self._events.commit(work.files, txns, to_metadata(entries))
+        work.files = []
         self._unpublished = True
-        return version
+        return _report(entries, batch, version)
+
+    def _discard(self, work: _Work) -> None:
+        """Deletes files that no commit names."""
+        for action in work.files:
+            (self._events.folder / action.path).unlink(missing_ok=True)
+        work.files = []
 
     def _publish(self, *, wait: bool) -> None:
         """Publishes what is not published yet; with ``wait`` only if the last time is long enough ago."""
@@ -292,8 +319,7 @@ def _conflicts(events: pa.Table, verdicts: Verdicts) -> list[Refusal]:
     ]  # fmt: skip
 
 
-def _report(entries: Sequence[LedgerEntry], records: Sequence[Record], corrupt: int, version: int) -> LoadReport:
+def _report(entries: Sequence[LedgerEntry], batch: Batch, version: int) -> LoadReport:
     names = ("received", "stored", "duplicate", "conflict", "rejected", "suppressed")
     totals = {name: sum(getattr(entry, name) for entry in entries) for name in names}
-    size = sum(len(record.block) for record in records)
-    return LoadReport(**totals, blocks=len(records), corrupt=corrupt, bytes=size, version=version)
+    return LoadReport(**totals, blocks=batch.blocks, corrupt=batch.corrupt, bytes=batch.bytes, version=version)

@@ -16,6 +16,7 @@ import duckdb
 from clapometer.domain import TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.commit import DataFile, Table
+from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.tables import REWRITES
 from clapometer.lake.views import quote
 
@@ -108,7 +109,7 @@ def _groups(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataF
     partitions: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
     for file in files:
         if file.size < target_bytes:
-            partitions[tuple(file.partition.values())].append(file)
+            partitions[(*file.partition.values(), _suffix(file))].append(file)
     for small in partitions.values():
         tiers: dict[int, list[DataFile]] = defaultdict(list)
         for file in sorted(small, key=lambda file: file.path):
@@ -116,6 +117,11 @@ def _groups(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataF
         for _, tier in sorted(tiers.items()):
             if len(tier) >= FANOUT:
                 yield from _bins(tier, target_bytes)
+
+
+def _suffix(file: DataFile) -> str:
+    """Returns the end of the name, which tells the columns; only files with the same columns are merged."""
+    return WATCHING_SUFFIX if file.path.endswith(WATCHING_SUFFIX) else ".parquet"
 
 
 def _tier(size: int) -> int:
@@ -139,7 +145,7 @@ def _bins(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFil
 def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings) -> bool:
     """Replaces files by one with the same rows; returns whether nobody else rewrote the table meanwhile."""
     values = dict(group[0].partition)
-    path = table.new_file(values)
+    path = table.new_file(values, _suffix(group[0]))
     config: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": settings.memory_limit}
     listed = ", ".join(quote(str(table.folder / file.path)) for file in group)
     try:

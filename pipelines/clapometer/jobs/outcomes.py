@@ -10,6 +10,7 @@ from deltalake.exceptions import DeltaError
 
 from clapometer.lake import CommitConflictError, Lake, sql
 from clapometer.lake.tables import REWRITES
+from clapometer.lake.views import scan
 
 FOLDED = "outcomes-of-events"
 """Application transaction of ``outcomes``: the version of ``events`` that it was folded from."""
@@ -105,7 +106,7 @@ def _touch(con: duckdb.DuckDBPyConnection, lake: Lake, folded: int | None, versi
         con.execute("CREATE TEMP VIEW outcomes AS SELECT * FROM memory.main.outcomes WHERE false")
     else:
         for name, files in zip(("came", "gone"), moved, strict=True):
-            con.execute(f"CREATE TEMP VIEW {name} AS {_scan(files)}")
+            con.execute(f"CREATE TEMP VIEW {name} AS {scan('events', files)}")
         con.execute(f"CREATE TEMP TABLE touched AS {sql('outcomes_touched')}")
         con.execute(f"CREATE TEMP TABLE dates AS {sql('outcomes_dates')}")
     dates = [row[0] for row in con.execute("SELECT shown_date FROM dates").fetchall()]
@@ -126,13 +127,6 @@ def _moved_files(lake: Lake, old: int, new: int) -> tuple[list[Path], list[Path]
     after = set(lake.files("events", new))
     gone = sorted(before - after)
     return (sorted(after - before), gone) if all(path.exists() for path in gone) else None
-
-
-def _scan(files: Sequence[Path]) -> str:
-    if not files:
-        return "SELECT * FROM memory.main.events WHERE false"
-    listed = ", ".join("'" + str(path).replace("'", "''") + "'" for path in files)
-    return f"SELECT * FROM read_parquet([{listed}], hive_partitioning = true)"  # noqa: S608
 
 
 def _fold(

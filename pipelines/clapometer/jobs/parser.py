@@ -1,5 +1,8 @@
 """A batch of lines in DuckDB: who its events are, and its new events as Parquet files of ``events``."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -10,8 +13,10 @@ from numpy.typing import NDArray
 from clapometer.domain import ClapometerError
 from clapometer.jobs.batch import chunked
 from clapometer.jobs.verdicts import Fingerprint
-from clapometer.lake import Lake, sql
+from clapometer.lake import sql
+from clapometer.lake.commit import Table
 from clapometer.lake.event_rows import IDENTIFY, PAYLOAD_HASH, parse
+from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.views import quote, scan
 
 
@@ -22,16 +27,16 @@ class MalformedLineError(ClapometerError):
 class Parser:
     """Parses one batch after another in a DuckDB connection of its own."""
 
-    def __init__(self, lake: Lake, *, threads: int, memory_limit: str) -> None:
-        self._lake = lake
+    def __init__(self, events: Table, *, spill: Path, threads: int, memory_limit: str) -> None:
+        self._events = events
         config: dict[str, str | bool | int | float | list[str]] = {
             "threads": threads,
             "memory_limit": memory_limit,
-            "temp_directory": str(lake.storage.scratch / "spill"),
+            "temp_directory": str(spill),
         }
         self._connection = duckdb.connect(config=config)
         self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        self._parse = parse()
+        self._parse, self._parse_watching = parse(watching=False), parse(watching=True)
         self._batch = pa.table({})
 
     def close(self) -> None:
@@ -39,7 +44,7 @@ class Parser:
         self._connection.close()
 
     def identify(self, lines: pa.Table) -> pa.Table:
-        """Takes up a batch; returns its lines' columns with source, id and event_key.
+        """Takes up a batch; returns its lines' columns with source, id, event_key and watching.
 
         Raises:
             MalformedLineError: A line is not JSON, or lacks what every event has.
@@ -52,7 +57,7 @@ class Parser:
             msg = "a line has no id, source, time or type"
             raise MalformedLineError(msg)
         self._batch = lines
-        for name in ("source", "id", "event_key"):
+        for name in ("source", "id", "event_key", "watching"):
             self._batch = self._batch.append_column(name, found[name])
         return self._batch
 
@@ -70,7 +75,8 @@ class Parser:
 
     def stored(self, keys: list[int]) -> dict[int, list[Fingerprint]]:
         """Returns the fingerprints of the events that the lake has under these keys, the first received first."""
-        events = f"({scan('events', self._lake.files('events'))})"
+        paths = [self._events.folder / file.path for file in self._events.files()]
+        events = f"({scan('events', paths)})"
         query = sql("stored_fingerprints").format(payload_hash=PAYLOAD_HASH, events=events)
         found: dict[int, list[Fingerprint]] = {}
         for key, tenant, source, id_, payload in self._connection.execute(query, [keys]).fetchall():
@@ -78,18 +84,16 @@ class Parser:
         return found
 
     def write(self, kept: NDArray[np.bool_]) -> list[AddAction]:
-        """Writes the kept events of the batch, one durable file per day of receipt."""
-        table = self._lake.table("events")
-        rows = self._batch if kept.all() else chunked(self._batch.filter(pa.array(kept)))
-        days = pc.cast(rows["received_at"], pa.date32(), safe=False)
-        distinct = pc.unique(days).to_pylist()
+        """Writes the kept events of the batch: durable files per day of receipt, watching events apart."""
+        rows = self._batch if kept.all() else self._batch.filter(pa.array(kept))
         added = []
-        for day in distinct:
-            part = rows if len(distinct) == 1 else chunked(rows.filter(pc.equal(days, pa.scalar(day, pa.date32()))))
+        for day, in_day in _split(rows, pc.cast(rows["received_at"], pa.date32(), safe=False)):
             values: dict[str, str | None] = {"received_date": str(day)}
-            path = table.new_file(values)
-            self._query_into(f"COPY ({self._parse}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)", part)
-            added.append(table.added(path, values))
+            for watching, part in _split(in_day, in_day["watching"]):
+                path = self._events.new_file(values, WATCHING_SUFFIX if watching else ".parquet")
+                query = self._parse_watching if watching else self._parse
+                self._query_into(f"COPY ({query}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)", part)
+                added.append(self._events.added(path, values))
         return added
 
     def _query(self, query: str, batch: pa.Table) -> pa.Table:
@@ -105,6 +109,13 @@ class Parser:
             self._connection.execute(statement)
         finally:
             self._connection.unregister("batch")
+
+
+def _split(rows: pa.Table, by: pa.ChunkedArray) -> Iterator[tuple[object, pa.Table]]:
+    """Yields the rows of each value of ``by``, in chunks that threads can share."""
+    values = pc.unique(by).to_pylist()
+    for value in values:
+        yield value, chunked(rows if len(values) == 1 else rows.filter(pc.equal(by, value)))
 
 
 def _tuples(table: pa.Table) -> list[tuple[str, str, str, int]]:

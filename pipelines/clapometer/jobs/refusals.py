@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from clapometer.jobs.batch import Refusal, rejected_rows
 from clapometer.lake import Lake
 
+CONFLICT = "conflict: an event with this source and id was stored before with other data"
+
 
 class RefusalWriter:
     """Appends to ``rejected`` with, per partition, the offset up to which the refusals of a log are there."""
@@ -21,9 +23,9 @@ class RefusalWriter:
         self._base, self._reached, self._written = {}, {}, {}
 
     @property
-    def written(self) -> Sequence[Refusal]:
-        """What this load wrote, in all its attempts."""
-        return list(self._written)
+    def conflicts(self) -> Sequence[Refusal]:
+        """The conflicts that this load wrote, in all its attempts."""
+        return [each for each in self._written if each.reason == CONFLICT]
 
     def write(self, refusals: Sequence[Refusal], next_offsets: Mapping[int, int]) -> None:
         """Writes those of the refusals that are not there yet.

@@ -121,9 +121,9 @@ class Table:
             added.append(self.added(path, values))
         return added
 
-    def new_file(self, values: dict[str, str | None]) -> Path:
+    def new_file(self, values: dict[str, str | None], suffix: str = ".parquet") -> Path:
         """Returns the path of a file to be written in a partition."""
-        return partition_folder(self.folder, values) / f"{uuid.uuid4().hex}.parquet"
+        return partition_folder(self.folder, values) / f"{uuid.uuid4().hex}{suffix}"
 
     def added(self, path: Path, values: dict[str, str | None], *, data_change: bool = True) -> AddAction:
         """Returns the action that adds a written file, which is durable then."""

@@ -3,54 +3,67 @@
 The lines were written by our collector: every known field once, each of the right type. So one
 ``json_transform`` with the structure of the union parses them, in DuckDB's threads. The view ``batch`` must
 have the columns line, tenant, received_at, trust and event_key.
+
+Nearly all events say what viewers did, and need half of the columns. They have Parquet files of their own
+without the other half, which makes writing them a quarter cheaper; see ``schema.WATCHING``.
 """
 
 import json
 
 import pyarrow as pa
 
-from clapometer.lake.schema import DATA_COLUMNS, EVENTS
+from clapometer.lake.schema import DATA_COLUMNS, EVENTS, WATCHING, WATCHING_COLUMNS
 
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
 _ENVELOPE = {"type": "VARCHAR", "id": "VARCHAR", "source": "VARCHAR", "time": "TIMESTAMPTZ", "sentat": "TIMESTAMPTZ"}
-_KEPT = [column for column in DATA_COLUMNS if column.name != "token"]
+_STORED = {field.name for field in EVENTS}
+_KEPT = {column.name: column for column in DATA_COLUMNS if column.name in _STORED}
+_WATCHING_TYPES = ", ".join(f"'{name}'" for name in WATCHING)
+_WATCHING_TAGS = ", ".join(f"'clapometer.{name}.v1'" for name in WATCHING)
 
-IDENTIFY = """
+IDENTIFY = f"""
 SELECT
     fields[1] AS source,
     fields[2] AS id,
     (md5_number_lower(concat_ws(chr(31), tenant, fields[1], fields[2])) >> 1)::BIGINT AS event_key,
+    coalesce(fields[4] IN ({_WATCHING_TAGS}), false) AS watching,
     list_count(fields) = 4 AS sound
 FROM (SELECT tenant, json_extract_string(line, ['$.source', '$.id', '$.time', '$.type']) AS fields FROM batch)
-"""
-"""Source, id and the 63-bit key of (tenant, source, id), in the order of ``batch``."""
-
-PAYLOAD = ", ".join(f'"{name}"' for name in ("type", *(column.name for column in _KEPT)))
-"""What makes two events of one id the same: type and data. The token is not kept, so it does not count."""
-
-PAYLOAD_HASH = f"(hash({PAYLOAD}) >> 1)::BIGINT"
-"""DuckDB's hash of the payload. It may differ between releases of DuckDB: so a difference is only a hint, and
-the columns are compared before two events are said to differ."""
+"""  # noqa: S608 - our own names
+"""Source, id, the 63-bit key of (tenant, source, id), and whether it is a watching event, in the order of ``batch``."""
 
 
-def _structure() -> str:
-    """Returns the JSON structure that ``json_transform`` takes."""
+def _hash(names: list[str]) -> str:
+    """Returns DuckDB's hash of the payload: type and data. The token is not kept, so it does not count."""
+    quoted = ", ".join(f'"{name}"' for name in ["type", *names])
+    return f"(hash({quoted}) >> 1)::BIGINT"
+
+
+_HASHES = {True: _hash([name for name in _KEPT if name in WATCHING_COLUMNS]), False: _hash(list(_KEPT))}
+PAYLOAD_HASH = f"CASE WHEN type IN ({_WATCHING_TYPES}) THEN {_HASHES[True]} ELSE {_HASHES[False]} END"
+"""Hash of the payload of any row of ``events``. It may differ between releases of DuckDB: so a difference is only
+a hint, and the hashes are made anew from the columns before two events are said to differ."""
+
+
+def _structure(names: list[str]) -> str:
+    """Returns the JSON structure that ``json_transform`` takes, quoted."""
     data: dict[str, object] = {}
-    for column in _KEPT:
+    for name in names:
         folder = data
+        column = _KEPT[name]
         for key in column.path[:-1]:
             folder = folder.setdefault(key, {})  # type: ignore[assignment]
         folder[column.path[-1]] = "JSON" if column.is_json else _SQL_TYPES[column.type]
-    return json.dumps({**_ENVELOPE, "data": data})
+    return json.dumps({**_ENVELOPE, "data": data}).replace("'", "''")
 
 
-def _column(name: str) -> str:
+def _column(name: str, *, watching: bool) -> str:
     """Returns the expression of a data column."""
-    (column,) = [column for column in _KEPT if column.name == name]
+    column = _KEPT[name]
     value = "event.data." + ".".join(f'"{key}"' for key in column.path)
     if column.is_json:
         value += "::VARCHAR"
-    if name == "prompt_id":
+    if name == "prompt_id" and not watching:
         text, negative = "event.data.prompt.text", "event.data.prompt.negative"
         made = f"CASE WHEN {text} IS NOT NULL THEN md5({text} || chr(31) || coalesce({negative}, '')) END"
         value = f"coalesce({value}, event.data.prompt.hash, {made})"
@@ -74,10 +87,14 @@ _EXPRESSIONS = {
 }
 
 
-def parse() -> str:
-    """Returns the query for the rows of ``batch``, in the columns of ``events`` but for the partition's."""
-    columns = [field.name for field in EVENTS if field.name not in ("payload_hash", "received_date")]
-    parsed = ", ".join(f'{_EXPRESSIONS.get(name) or _column(name)} AS "{name}"' for name in columns)
-    structure = _structure().replace("'", "''")
-    transformed = f"SELECT * EXCLUDE line, json_transform(line, '{structure}') AS event FROM batch"  # noqa: S608 - ours
-    return f"SELECT *, {PAYLOAD_HASH} AS payload_hash FROM (SELECT {parsed} FROM ({transformed}))"  # noqa: S608 - ours
+def parse(*, watching: bool) -> str:
+    """Returns the query for the rows of ``batch``, in the columns of ``events`` but for the partition's.
+
+    With ``watching`` all of ``batch`` must be watching events; the columns that these never fill are left out.
+    """
+    names = [name for name in _KEPT if name in WATCHING_COLUMNS or not watching]
+    columns = {**_EXPRESSIONS, **{name: _column(name, watching=watching) for name in names}}
+    parsed = ", ".join(f'{value} AS "{name}"' for name, value in columns.items())
+    transformed = f"SELECT * EXCLUDE line, json_transform(line, '{_structure(names)}') AS event FROM batch"  # noqa: S608
+    payload_hash = _HASHES[True] if watching else PAYLOAD_HASH
+    return f"SELECT *, {payload_hash} AS payload_hash FROM (SELECT {parsed} FROM ({transformed}))"  # noqa: S608 - ours

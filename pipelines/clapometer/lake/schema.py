@@ -3,6 +3,7 @@
 The typed columns of ``events`` are read off the event types, so that a field added to an event is a column.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import msgspec.inspect as types
@@ -58,10 +59,10 @@ def _walk(kind: types.Type, path: tuple[str, ...]) -> list[DataColumn]:
     return [DataColumn("_".join(path), path, arrow, is_json)]
 
 
-def data_columns() -> list[DataColumn]:
+def data_columns(event_types: Iterable[type] = EVENT_TYPES) -> list[DataColumn]:
     """Returns the columns that the ``data`` of the event types fill, each name once, in order of appearance."""
     columns: dict[str, DataColumn] = {}
-    for event_type in EVENT_TYPES:
+    for event_type in event_types:
         (data,) = [field for field in types.type_info(event_type).fields if field.name == "data"]  # type: ignore[attr-defined]
         for column in _walk(data.type, ()):
             if columns.setdefault(column.name, column) != column:
@@ -93,6 +94,23 @@ EVENTS = pa.schema(
     ]
 )
 """One row per accepted event. ``prompt_id`` of a registration is its hash, or one made from its text."""
+
+WATCHING = ("impression", "watched", "reacted", "converted", "voted")
+"""Types of events of which there are many: what viewers did. Parquet files that have only such events may lack
+the columns that these never fill; the name of such a file ends in ``WATCHING_SUFFIX``."""
+WATCHING_SUFFIX = ".watching.parquet"
+
+
+def _watching_columns() -> frozenset[str]:
+    tags = {f"clapometer.{name}.v1" for name in WATCHING}
+    kinds = [kind for kind in EVENT_TYPES if kind.__struct_config__.tag in tags]
+    filled = {column.name for column in data_columns(kinds)}
+    every = {column.name for column in DATA_COLUMNS}
+    return frozenset(field.name for field in EVENTS if field.name in filled or field.name not in every)
+
+
+WATCHING_COLUMNS = _watching_columns()
+"""Columns that watching events fill."""
 
 REJECTED = pa.schema(
     [

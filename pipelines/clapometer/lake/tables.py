@@ -163,12 +163,20 @@ class Lake:
                 raise
 
     def table(self, name: str) -> Table:
-        """Returns the Delta table ``name``, as of its last refresh."""
+        """Returns the Delta table ``name``, as of its last refresh; every method of the lake may refresh it."""
         with self._lock:
             if name not in self._tables:
-                schema, partition_by = TABLES[name]
-                self._tables[name] = Table(self.storage.table(name), schema, partition_by)
+                self._tables[name] = self.open_table(name)
             return self._tables[name]
+
+    def open_table(self, name: str) -> Table:
+        """Returns the Delta table ``name`` as an object of the caller's own: only the caller refreshes it.
+
+        Whoever reads a table, decides, and commits with an application transaction needs that: a commit
+        conflicts with what others committed since the last refresh.
+        """
+        schema, partition_by = TABLES[name]
+        return Table(self.storage.table(name), schema, partition_by)
 
 
 def conform(name: str, rows: pa.Table) -> pa.Table:

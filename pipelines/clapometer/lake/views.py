@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from clapometer.lake.schema import TABLES
+from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
 
 VIEWS = (
     "clips",
@@ -54,15 +54,28 @@ def quote(text: str) -> str:
 
 def scan(name: str, paths: Sequence[Path]) -> str:
     """Returns a query for the rows of a table in exactly these files; an empty typed one where there are none."""
-    schema, partition_by = TABLES[name]
-    if not paths:
-        columns = ", ".join(f'NULL::{_SQL_TYPES[field.type]} AS "{field.name}"' for field in schema)
+    schema, _ = TABLES[name]
+    narrow = [path for path in paths if path.name.endswith(WATCHING_SUFFIX)]
+    wide = [path for path in paths if not path.name.endswith(WATCHING_SUFFIX)]
+    queries = [_scan(name, part, lacking) for part, lacking in ((wide, False), (narrow, True)) if part]
+    if not queries:
+        columns = ", ".join(_missing(field) for field in schema)
         return f"SELECT {columns} WHERE false"
-    columns = ", ".join(f'"{field.name}"' for field in schema)
+    return " UNION ALL ".join(queries)
+
+
+def _scan(name: str, paths: Sequence[Path], lacking: bool) -> str:
+    schema, partition_by = TABLES[name]
+    present = WATCHING_COLUMNS if lacking else schema.names
+    columns = ", ".join(f'"{field.name}"' if field.name in present else _missing(field) for field in schema)
     listed = ", ".join(quote(str(path)) for path in paths)
     types = ", ".join(f"{quote(column)}: DATE" for column in partition_by)
     hive = f"hive_partitioning = true, hive_types = {{{types}}}" if partition_by else "hive_partitioning = false"
     return f"SELECT {columns} FROM read_parquet([{listed}], {hive})"  # noqa: S608 - our own names and quoted paths
+
+
+def _missing(field: pa.Field) -> str:
+    return f'NULL::{_SQL_TYPES[field.type]} AS "{field.name}"'
 
 
 def create_views(connection: duckdb.DuckDBPyConnection, paths: Mapping[str, Sequence[Path]]) -> None:

@@ -294,7 +294,7 @@ def test_a_loader_goes_on_where_the_lake_says(log, lake):
 def test_a_crash_between_the_refusals_and_the_events_neither_loses_nor_doubles_one(log, lake, monkeypatch):
     log.append_many([block([watched("a"), watched("a", ms=5)], rejected=[RejectedEvent(reason="bad")]), b"garbage"])
     with monkeypatch.context() as crash:
-        crash.setattr(module.Loader, "_commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        crash.setattr(module.Parser, "write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             loader(log, lake).load_once()
     assert lake.rows("rejected") == 3
@@ -354,7 +354,7 @@ def test_several_loaders_share_a_lake_and_an_event_in_two_partitions_is_stored_o
 
     def work(partition: int) -> None:
         settings = LoadSettings(threads=1, max_batch_bytes=1500)
-        one = Loader(log, Lake(tmp_path / "lake"), settings, partitions=[partition], clock=lambda: NOW)
+        one = Loader(log, Lake(tmp_path / "lake"), settings, partitions=lambda: [partition], clock=lambda: NOW)
         try:
             while one.load_once().blocks:
                 pass
@@ -371,6 +371,39 @@ def test_several_loaders_share_a_lake_and_an_event_in_two_partitions_is_stored_o
     assert ids(lake) == sorted(str(number) for number in range(40))
     assert rows(lake, "SELECT sum(received)::INT, sum(duplicate)::INT FROM ledger") == [(160, 40)]
     assert ledger_difference(lake) == 0
+
+
+def test_a_loader_that_lost_a_race_for_its_own_partition_leaves_nothing_behind(log, lake, monkeypatch):
+    log.append_many([block([watched("a")], rejected=[RejectedEvent(reason="bad")])])
+    slow, fast = loader(log, lake), loader(log, Lake(lake.root))
+    write = module.Parser.write
+
+    def overtaken(parser, kept):
+        monkeypatch.setattr(module.Parser, "write", write)
+        fast.load_once()
+        return write(parser, kept)
+
+    monkeypatch.setattr(module.Parser, "write", overtaken)
+    assert slow.load_once().stored == 0
+    assert slow.load_once().blocks == 0
+    assert ids(lake) == ["a"]
+    assert lake.rows("rejected") == 1
+    assert len(list((lake.root / "events").glob("received_date=*/*.parquet"))) == 1
+    assert ledger_difference(lake) == 0
+
+
+def test_kinds_of_events_that_are_stored_apart_read_as_one_table(log, lake):
+    load(log, lake, block([watched("1"), registered("2", prompt={"text": "a"}), impression("3", position=4)]))
+    assert sorted(path.name.count(".watching.") for path in lake.files("events")) == [0, 1]
+    query = "SELECT id, type, prompt_text, position, watched_ms, received_date FROM events ORDER BY id"
+    day = NOW.date()
+    assert rows(lake, query) == [
+        ("1", "watched", None, None, 1000, day),
+        ("2", "clip_registered", "a", None, None, day),
+        ("3", "impression", None, 4, None, day),
+    ]
+    report = load(log, lake, block([watched("2"), registered("1")]))
+    assert (report.duplicate, report.conflict) == (2, 2)
 
 
 def test_a_backlog_is_loaded_in_batches(log, lake):

@@ -85,10 +85,10 @@ def test_a_rewrite_by_someone_else_is_not_undone(tmp_path, monkeypatch):
     appended(lake, 10)
     new_file = maintain.Table.new_file
 
-    def meanwhile(table, values):
+    def meanwhile(table, *args):
         monkeypatch.setattr(maintain.Table, "new_file", new_file)
         other.overwrite_partitions("rejected", letters("other"), None)
-        return new_file(table, values)
+        return new_file(table, *args)
 
     monkeypatch.setattr(maintain.Table, "new_file", meanwhile)
     assert compact(lake, QUICK).made == 0
