@@ -51,7 +51,7 @@ def test_what_is_unranked_is_said_with_its_reason_as_it_stands() -> None:
         (
             [0.3, 0.2, 0.9],
             {"m@1": 8.0, "m@2": 8.0, "m@3": 4.0},
-            "place 1 of 3, in truth it is 3rd: its clips last 4.0 s where the others' last 8.0 s",
+            "its clips last 4.0 s where the others' last 8.0 s",
         ),
         ([0.1, 0.9, 0.8], {"m@1": 16.0, "m@2": 8.0, "m@3": 8.0}, "long clips are less often watched to their end"),
         ([0.3, 0.2, 0.9], {"m@1": 8.0, "m@2": 8.0, "m@3": 8.0}, "who was shown its clips"),
