@@ -14,7 +14,7 @@ from clapometer.serving.desk import Desk
 from clapometer.serving.metrics import ServingMetrics
 from clapometer.serving.parameters import compare_query, ranking_query
 from clapometer.serving.problems import RefusedError
-from clapometer.serving.queries import Connection, RankingQuery, read_failure, read_ranking, read_run
+from clapometer.serving.queries import Connection, RankingQuery, chosen_run, ranking_of
 from clapometer.serving.slates import SlateMaker, decode_request
 
 REVALIDATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization, X-Api-Key"}
@@ -61,14 +61,13 @@ def tagged_ranking(
     connection: Connection, tenant: str, query: RankingQuery, quoted: str | None, version: str
 ) -> tuple[str, Ranking | None]:
     """Returns the entity tag of a ranking, and the ranking unless ``quoted`` (If-None-Match) has that tag."""
-    run = read_run(connection, tenant, query)
-    failure = read_failure(connection, tenant) if query.run is None and query.as_of is None else None
+    run, failure = chosen_run(connection, tenant, query)
     parts = (version, tenant, run.run_id, failure, query.subject, query.segment, query.segment_value)
     identity = msgspec.json.encode((*parts, query.limit, query.offset))
     tag = f'"{hashlib.sha256(identity).hexdigest()[:24]}"'
     if quoted is not None and _matches(quoted, tag):
         return tag, None
-    return tag, read_ranking(connection, tenant, query)
+    return tag, ranking_of(connection, tenant, query, run, failure)
 
 
 def _matches(quoted: str, tag: str) -> bool:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
+import duckdb
 import structlog
 
 from clapometer.domain import ClapometerError
@@ -93,6 +94,6 @@ class Desk:
             work()
         except NotPublishedError:
             pass
-        except ClapometerError as error:
+        except (ClapometerError, duckdb.Error) as error:
             self._metrics.refresh_failures.inc()
             log.warning("scores could not be refreshed", reason=str(error))

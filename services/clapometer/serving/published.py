@@ -90,6 +90,7 @@ class Published:
         connection = duckdb.connect(config=self._config)
         try:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            connection.execute("SET parquet_metadata_cache = true")  # the files of the lake never change
             quoted = str(self.path).replace("'", "''")
             connection.execute(f"ATTACH '{quoted}' AS published (READ_ONLY)")
         except duckdb.Error as error:

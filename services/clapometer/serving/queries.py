@@ -131,8 +131,21 @@ def read_ranking(connection: Connection, tenant: str, query: RankingQuery) -> Ra
         NoRunError: No run has been good yet, or not the one that is asked for.
         UnknownSegmentError: The run did not compute the segment; the error says what it did compute.
     """
+    return ranking_of(connection, tenant, query, *chosen_run(connection, tenant, query))
+
+
+def chosen_run(connection: Connection, tenant: str, query: RankingQuery) -> tuple[Run, str | None]:
+    """Returns the run that a query means, and why a newer one failed where the newest was wanted and did.
+
+    Raises:
+        NoRunError: There is no such run.
+    """
     run = read_run(connection, tenant, query)
-    failure = read_failure(connection, tenant) if query.run is None and query.as_of is None else None
+    return run, read_failure(connection, tenant) if query.run is None and query.as_of is None else None
+
+
+def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Run, failure: str | None) -> Ranking:
+    """Returns the part of a run's ranking that a query asks for; see :func:`read_ranking`."""
     segments = rows(connection, "serve_segments", tenant=tenant, run=run.run_id, subject=query.subject)
     chosen = _segment(segments, query)
     part = read_items(connection, tenant, run.run_id, query)
