@@ -48,6 +48,7 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 	PYTHONPATH=. $(BIN)/python bench/collector.py
 	PYTHONPATH=. $(BIN)/python bench/loader.py
 	PYTHONPATH=. $(BIN)/python bench/memory.py
+	PYTHONPATH=. $(BIN)/python bench/freshness.py
 
 lock: ## Resolve the dependencies again
 	uv pip compile -q pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
