@@ -94,6 +94,7 @@ def test_the_whole_loop_adds_up_and_beats_the_completion_rate(folder: Path) -> N
     assert summary["repeated_rows"] > 0
     assert summary["duplicates"] == 3 * summary["repeated_rows"]  # impression, watched, reaction
     assert summary["tau"] > summary["tau_completion_rate"]
+    assert sum(summary["excluded"].values()) > 1_000  # what the fake accounts did
     with duckdb.connect(f"{summary['lake']}/clapometer.duckdb", read_only=True) as lake:
         stored = lake.execute("SELECT count(*) FROM events").fetchone()
     assert stored == (summary["stored"],)

@@ -30,8 +30,8 @@ SIMULATED, RECORDED = "default", "kuairand"
 """Tenants: whoever logs no propensities must not cost those who do their tier."""
 LOAD_SECONDS = 300.0
 LOCK_SECONDS = 120.0
-BOTS = 0
-"""Fake accounts of the simulated world: as many as training can recognise."""
+BOTS = 40
+"""Fake accounts of the simulated world; each likes about 150 clips of one mediocre model version."""
 _POLL_SECONDS = 0.25
 _SHOWN_PROMPTS = 8
 
@@ -77,6 +77,7 @@ class DemoSummary(msgspec.Struct, frozen=True):
     tau_prompts: float
     covered: float
     repeated_rows: int
+    excluded: dict[str, int]
     lake: str
     addresses: dict[str, str]
     pid: int | None
@@ -177,13 +178,14 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
             ),
         )
         _await_loaded(bar, service, lake, sent.acknowledged + sent.rejected)
-        _train(bar, lake)
+        excluded = _train(bar, lake)
         result = _result(
             lake,
             truth,
             service,
             sent=sent,
             repeated_rows=recorded.counts.repeated,
+            excluded=excluded,
             seconds=time.monotonic() - started,
             keep=options.keep,
         )
@@ -268,8 +270,10 @@ def _await(condition: Callable[[], bool], seconds: float, complaint: str) -> Non
         time.sleep(_POLL_SECONDS)
 
 
-def _train(bar: Progress, lake: "Lake") -> None:
-    """Trains all tenants; waits where the service's own schedule is at it.
+def _train(bar: Progress, lake: "Lake") -> dict[str, int]:
+    """Trains all tenants; returns the simulated impressions that were left out, by reason.
+
+    Waits where the service's own schedule is at it.
 
     Raises:
         TerminalError: A run failed; says why.
@@ -296,6 +300,7 @@ def _train(bar: Progress, lake: "Lake") -> None:
             msg = f"training {report.run.tenant} failed: {report.run.error}"
             raise TerminalError(msg)
     bar.update(task, total=1, completed=1, note=f"{len(finished)} tenants")
+    return next(dict(report.run.excluded) for report in finished if report.run.tenant == SIMULATED)
 
 
 def _result(
@@ -305,6 +310,7 @@ def _result(
     *,
     sent: "SendReport",
     repeated_rows: int,
+    excluded: dict[str, int],
     seconds: float,
     keep: bool,
 ) -> DemoResult:
@@ -329,6 +335,7 @@ def _result(
         tau_prompts=prompts.tau,
         covered=models.covered,
         repeated_rows=repeated_rows,
+        excluded=excluded,
         lake=str(lake.root),
         addresses={"collector": service.addresses.collector, "serving": service.addresses.serving},
         pid=service.process.pid if keep else None,
@@ -354,6 +361,8 @@ def print_result(console: Console, options: DemoOptions, result: DemoResult) -> 
         f"duplicates (of {summary.repeated_rows} rows that the recording repeats); {summary.rejected:,} rejected, "
         f"ledger difference {summary.ledger_difference}, {summary.seconds:.0f} s in all."
     )
+    for reason, impressions in summary.excluded.items():
+        console.print(f"Left out of the ranking, but not of the lake: {impressions:,} impressions: {reason}.")
     console.print(f"The lake: [bold]duckdb {summary.lake}/clapometer.duckdb[/]")
     if summary.pid is None:
         console.print("`clapometer demo --keep` leaves the service up, with its page to look at.")
