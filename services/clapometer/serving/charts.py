@@ -34,7 +34,11 @@ def forest(rows: Sequence[Standing], title: str) -> Spec:
         "type": "ordinal",
         "axis": {"title": None, "domain": False, "ticks": False, "labels": False, "grid": False},
     }
-    x = {"type": "quantitative", "title": "effect: label units per impression, against the mean item"}
+    x = {
+        "type": "quantitative",
+        "title": "effect: label units per impression, against the mean item",
+        "axis": {"tickCount": 6, "labelOverlap": True},
+    }
     colour = {
         "field": "side",
         "type": "nominal",
