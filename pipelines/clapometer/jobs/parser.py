@@ -15,9 +15,13 @@ from clapometer.jobs.batch import chunked
 from clapometer.jobs.verdicts import Fingerprint
 from clapometer.lake import sql
 from clapometer.lake.commit import Table
-from clapometer.lake.event_rows import IDENTIFY, PAYLOAD_HASH, parse
+from clapometer.lake.event_rows import FINGERPRINTS, IDENTIFY, PAYLOAD_HASH, parse
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.views import quote, scan
+
+
+_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 40960"
+"""Small groups keep memory low, and light compression is quick: upkeep soon rewrites these files with more of both."""
 
 
 class MalformedLineError(ClapometerError):
@@ -37,6 +41,7 @@ class Parser:
         self._connection = duckdb.connect(config=config)
         self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         self._parse, self._parse_watching = parse(watching=False), parse(watching=True)
+        self._parse_fingerprints = parse(watching=False, with_position=True)
         self._batch = pa.table({})
 
     def close(self) -> None:
@@ -66,10 +71,7 @@ class Parser:
         return [
             ((tenant, source, id_), payload)
             for tenant, source, id_, payload in _tuples(
-                self._query(
-                    f"SELECT tenant, source, id, payload_hash FROM ({self._parse})",  # noqa: S608 - ours
-                    self._batch.take(pa.array(positions)),
-                )
+                self._query(FINGERPRINTS.format(parsed=self._parse_fingerprints), self._batch.take(pa.array(positions)))
             )
         ]
 
@@ -92,14 +94,16 @@ class Parser:
             for watching, part in _split(in_day, in_day["watching"]):
                 path = self._events.new_file(values, WATCHING_SUFFIX if watching else ".parquet")
                 query = self._parse_watching if watching else self._parse
-                self._query_into(f"COPY ({query}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)", part)
+                self._query_into(f"COPY ({query}) TO {quote(str(path))} ({_PARQUET})", part)
                 added.append(self._events.added(path, values))
         return added
 
     def _query(self, query: str, batch: pa.Table) -> pa.Table:
-        self._connection.register("batch", batch)
+        """Returns the result in the order of ``batch``: DuckDB returns the chunks of Arrow tables in any order."""
+        self._connection.register("batch", batch.append_column("position", pa.array(np.arange(len(batch)))))
         try:
-            return self._connection.sql(query).to_arrow_table()
+            found = self._connection.sql(query).to_arrow_table()
+            return found.take(pc.sort_indices(found["position"])).drop_columns("position")
         finally:
             self._connection.unregister("batch")
 

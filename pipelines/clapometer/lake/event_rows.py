@@ -23,14 +23,15 @@ _WATCHING_TAGS = ", ".join(f"'clapometer.{name}.v1'" for name in WATCHING)
 
 IDENTIFY = f"""
 SELECT
+    position,
     fields[1] AS source,
     fields[2] AS id,
     (md5_number_lower(concat_ws(chr(31), tenant, fields[1], fields[2])) >> 1)::BIGINT AS event_key,
     coalesce(fields[4] IN ({_WATCHING_TAGS}), false) AS watching,
     list_count(fields) = 4 AS sound
-FROM (SELECT tenant, json_extract_string(line, ['$.source', '$.id', '$.time', '$.type']) AS fields FROM batch)
+FROM (SELECT position, tenant, json_extract_string(line, ['$.source', '$.id', '$.time', '$.type']) AS fields FROM batch)
 """  # noqa: S608 - our own names
-"""Source, id, the 63-bit key of (tenant, source, id), and whether it is a watching event, in the order of ``batch``."""
+"""Source, id, the 63-bit key of (tenant, source, id), and whether it is a watching event, for each position."""
 
 
 def _hash(names: list[str]) -> str:
@@ -87,13 +88,20 @@ _EXPRESSIONS = {
 }
 
 
-def parse(*, watching: bool) -> str:
+FINGERPRINTS = "SELECT position, tenant, source, id, payload_hash FROM ({parsed})"
+"""Who each event is, and the hash of what it says, for each position; ``parsed`` is from `parse`."""
+
+
+def parse(*, watching: bool, with_position: bool = False) -> str:
     """Returns the query for the rows of ``batch``, in the columns of ``events`` but for the partition's.
 
     With ``watching`` all of ``batch`` must be watching events; the columns that these never fill are left out.
+    Rows come in any order: DuckDB's threads share the chunks of an Arrow table and do not wait for each other.
     """
     names = [name for name in _KEPT if name in WATCHING_COLUMNS or not watching]
     columns = {**_EXPRESSIONS, **{name: _column(name, watching=watching) for name in names}}
+    if with_position:
+        columns["position"] = "position"
     parsed = ", ".join(f'{value} AS "{name}"' for name, value in columns.items())
     transformed = f"SELECT * EXCLUDE line, json_transform(line, '{_structure(names)}') AS event FROM batch"  # noqa: S608
     payload_hash = _HASHES[True] if watching else PAYLOAD_HASH
