@@ -25,7 +25,7 @@ RECORD_BYTES = 1 << 18
 """Blocks are packed together up to this size; a larger block is a record of its own."""
 SLICE_BYTES = 1 << 20
 """How much is read, or deleted, in one transaction, so that nobody waits long for it."""
-MAPPED_BYTES = 64 << 20
+MAPPED_BYTES = 32 << 20
 """After touching this much of the map it is opened anew, or its pages would count as resident for good."""
 
 _PAGE = 4096

@@ -52,14 +52,14 @@ class LoadSettings:
         upkeep: How the running loader keeps the lake tidy; ``None`` where someone else does.
     """
 
-    max_batch_bytes: int = 48 << 20
+    max_batch_bytes: int = 24 << 20
     linger_s: float = 0.75
     poll_s: float = 0.1
     publish_interval_s: float = 1.0
     window_days: int = 7
     retention_s: float = 3600.0
     threads: int = 2
-    memory_limit: str = "512MB"
+    memory_limit: str = "256MB"
     upkeep: UpkeepSettings | None = field(default_factory=UpkeepSettings)
 
 

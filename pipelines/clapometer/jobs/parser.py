@@ -19,7 +19,6 @@ from clapometer.lake.event_rows import FINGERPRINTS, IDENTIFY, PAYLOAD_HASH, par
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.views import quote, scan
 
-
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 40960"
 """Small groups keep memory low, and light compression is quick: upkeep soon rewrites these files with more of both."""
 
@@ -41,7 +40,7 @@ class Parser:
         self._connection = duckdb.connect(config=config)
         self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         self._parse, self._parse_watching = parse(watching=False), parse(watching=True)
-        self._parse_fingerprints = parse(watching=False, with_position=True)
+        self._parse_fingerprints = parse(watching=False, with_line_number=True)
         self._batch = pa.table({})
 
     def close(self) -> None:
@@ -100,10 +99,10 @@ class Parser:
 
     def _query(self, query: str, batch: pa.Table) -> pa.Table:
         """Returns the result in the order of ``batch``: DuckDB returns the chunks of Arrow tables in any order."""
-        self._connection.register("batch", batch.append_column("position", pa.array(np.arange(len(batch)))))
+        self._connection.register("batch", batch.append_column("line_number", pa.array(np.arange(len(batch)))))
         try:
             found = self._connection.sql(query).to_arrow_table()
-            return found.take(pc.sort_indices(found["position"])).drop_columns("position")
+            return found.take(pc.sort_indices(found["line_number"])).drop_columns("line_number")
         finally:
             self._connection.unregister("batch")
 

@@ -2,7 +2,7 @@
 
 The lines were written by our collector: every known field once, each of the right type. So one
 ``json_transform`` with the structure of the union parses them, in DuckDB's threads. The view ``batch`` must
-have the columns line, tenant, received_at, trust and event_key.
+have the columns line, tenant, received_at, trust and event_key; line_number too where the answer has an order.
 
 Nearly all events say what viewers did, and need half of the columns. They have Parquet files of their own
 without the other half, which makes writing them a quarter cheaper; see ``schema.WATCHING``.
@@ -23,15 +23,18 @@ _WATCHING_TAGS = ", ".join(f"'clapometer.{name}.v1'" for name in WATCHING)
 
 IDENTIFY = f"""
 SELECT
-    position,
+    line_number,
     fields[1] AS source,
     fields[2] AS id,
     (md5_number_lower(concat_ws(chr(31), tenant, fields[1], fields[2])) >> 1)::BIGINT AS event_key,
     coalesce(fields[4] IN ({_WATCHING_TAGS}), false) AS watching,
     list_count(fields) = 4 AS sound
-FROM (SELECT position, tenant, json_extract_string(line, ['$.source', '$.id', '$.time', '$.type']) AS fields FROM batch)
+FROM (
+    SELECT line_number, tenant, json_extract_string(line, ['$.source', '$.id', '$.time', '$.type']) AS fields
+    FROM batch
+)
 """  # noqa: S608 - our own names
-"""Source, id, the 63-bit key of (tenant, source, id), and whether it is a watching event, for each position."""
+"""Source, id, the 63-bit key of (tenant, source, id), and whether it is a watching event, for each line number."""
 
 
 def _hash(names: list[str]) -> str:
@@ -88,11 +91,11 @@ _EXPRESSIONS = {
 }
 
 
-FINGERPRINTS = "SELECT position, tenant, source, id, payload_hash FROM ({parsed})"
-"""Who each event is, and the hash of what it says, for each position; ``parsed`` is from `parse`."""
+FINGERPRINTS = "SELECT line_number, tenant, source, id, payload_hash FROM ({parsed})"
+"""Who each event is, and the hash of what it says, for each line number; ``parsed`` is from `parse`."""
 
 
-def parse(*, watching: bool, with_position: bool = False) -> str:
+def parse(*, watching: bool, with_line_number: bool = False) -> str:
     """Returns the query for the rows of ``batch``, in the columns of ``events`` but for the partition's.
 
     With ``watching`` all of ``batch`` must be watching events; the columns that these never fill are left out.
@@ -100,8 +103,8 @@ def parse(*, watching: bool, with_position: bool = False) -> str:
     """
     names = [name for name in _KEPT if name in WATCHING_COLUMNS or not watching]
     columns = {**_EXPRESSIONS, **{name: _column(name, watching=watching) for name in names}}
-    if with_position:
-        columns["position"] = "position"
+    if with_line_number:
+        columns["line_number"] = "line_number"
     parsed = ", ".join(f'{value} AS "{name}"' for name, value in columns.items())
     transformed = f"SELECT * EXCLUDE line, json_transform(line, '{_structure(names)}') AS event FROM batch"  # noqa: S608
     payload_hash = _HASHES[True] if watching else PAYLOAD_HASH

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from tests.builders import block, impression, registered, watched
 
 from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Watched, WatchedData
@@ -66,3 +67,18 @@ def test_fingerprints_come_in_the_order_in_which_they_are_asked_for(parser: Pars
     asked = np.random.default_rng(7).permutation(20_000)[:5_000]
     found = parser.fingerprints(asked)
     assert [identity for identity, _ in found] == [("default", "/parser", str(number)) for number in asked]
+
+
+def test_the_hash_of_a_payload_is_the_one_that_is_stored_wherever_the_event_lies_in_its_batch(
+    parser: Parser, lake: Lake
+) -> None:
+    events = [impression("a"), registered("b"), watched("c"), impression("d", position=7)]
+    lines = read_batch([Record(0, 0, block(events))], NOW).lines
+    parser.identify(lines)
+    files = [lake.table("events").folder / action.path for action in parser.write(np.ones(4, bool))]
+    stored: dict[str, int] = {}
+    for file in files:
+        rows = pq.ParquetFile(file).read(columns=["id", "payload_hash"])
+        stored |= dict(zip(rows["id"].to_pylist(), rows["payload_hash"].to_pylist(), strict=True))
+    found = parser.fingerprints(np.array([3, 1, 0, 2]))
+    assert [(identity[2], payload) for identity, payload in found] == [(id_, stored[id_]) for id_ in "dbac"]
