@@ -88,9 +88,7 @@ def parse_when(text: str) -> dt.timedelta | str:
     try:
         CronTrigger.from_crontab(text, timezone=dt.UTC)
     except ValueError as error:
-        msg = (
-            f"{text!r} is neither an interval such as 15m or 1h nor a cron expression such as */15 * * * *: {error}"
-        )
+        msg = f"{text!r} is neither an interval such as 15m or 1h nor a cron expression such as */15 * * * *: {error}"
         raise InputError(msg, "schedule") from error
     return text
 
