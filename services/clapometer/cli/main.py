@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from clapometer.cli import config, demo, keys, rank, replay, services, simulate, study, train
+from clapometer.cli import config, demo, keys, log, rank, replay, services, simulate, study, train
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.command(rich_help_panel="Try")(demo.demo)
 app.command(rich_help_panel="Try")(simulate.simulate)
 app.command(rich_help_panel="Try")(replay.replay)
 app.command(rich_help_panel="Prove")(study.study)
+app.add_typer(log.app, name="log", rich_help_panel="Set up")
 app.add_typer(keys.app, name="keys", rich_help_panel="Set up")
 app.command(name="config", rich_help_panel="Set up")(config.show)
 

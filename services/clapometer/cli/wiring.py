@@ -18,6 +18,7 @@ from clapometer.token_secrets import TokenSecrets, load_token_secrets
 if TYPE_CHECKING:  # imported where they are used, so that no command pays for the others
     from clapometer.collector import KeyRing
     from clapometer.eventlog import EventLog
+    from clapometer.eventlog.kafka import KafkaSettings
     from clapometer.labels import LabelRule
 
 PARENT_POLL_SECONDS = 1.0
@@ -40,17 +41,33 @@ def open_log(settings: Settings) -> "EventLog":
         InputError: The ``log`` setting is not of a known form.
     """
     if settings.log == "embedded":
-        from clapometer.eventlog import EmbeddedLog
-
-        settings.log_folder.mkdir(parents=True, exist_ok=True)
-        return EmbeddedLog(settings.log_folder, max_bytes=settings.log_max_bytes)
+        return open_embedded_log(settings)
     if settings.log.startswith("kafka://"):
-        from clapometer.eventlog.kafka import KafkaLog, parse_kafka_url
+        from clapometer.eventlog.kafka import KafkaLog
 
-        password = None if settings.kafka_password is None else settings.kafka_password.get_secret_value()
-        return KafkaLog(parse_kafka_url(settings.log, password=password))
+        return KafkaLog(kafka_settings(settings))
     msg = f"{settings.log!r} is neither `embedded` nor kafka://host:port/topic"
     raise InputError(msg, "log")
+
+
+def open_embedded_log(settings: Settings) -> "EventLog":
+    """Returns the event log on this machine's disk."""
+    from clapometer.eventlog import EmbeddedLog
+
+    settings.log_folder.mkdir(parents=True, exist_ok=True)
+    return EmbeddedLog(settings.log_folder, max_bytes=settings.log_max_bytes)
+
+
+def kafka_settings(settings: Settings) -> "KafkaSettings":
+    """Returns what the address of the topic says, with the password.
+
+    Raises:
+        InputError: A key of the address is unknown or its value does not fit.
+    """
+    from clapometer.eventlog.kafka import parse_kafka_url
+
+    password = None if settings.kafka_password is None else settings.kafka_password.get_secret_value()
+    return parse_kafka_url(settings.log, password=password)
 
 
 def open_keys(settings: Settings) -> "KeyRing":
