@@ -109,7 +109,7 @@ def test_acknowledged_blocks_survive_kills_of_the_broker_under_load(kafka_broker
             if appends(log, blocks):
                 acknowledged.extend(blocks)
 
-    writer = threading.Thread(target=write)
+    writer = threading.Thread(target=write, daemon=True)
     writer.start()
     for _ in range(2):
         goal = len(acknowledged) + 500

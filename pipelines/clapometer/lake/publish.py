@@ -30,6 +30,7 @@ def publish(lake: Lake) -> dict[str, int]:
         path = storage.temporary(".duckdb")
         try:
             _write(lake, versions, path)
+            _check(lake, path)
             path.chmod(0o444)
             fsync(path)
             path.rename(storage.published)
@@ -52,6 +53,16 @@ def _write(lake: Lake, versions: dict[str, int], path: Path) -> None:
             connection.execute("COMMIT; CHECKPOINT published")
         finally:
             connection.execute("USE memory; DETACH published")
+
+
+def _check(lake: Lake, path: Path) -> None:
+    """Opens the file as a reader will, before it gets its name: what cannot be read is never published."""
+    with lake.catalogues() as connection:
+        connection.execute(f"ATTACH {quote(str(path))} AS checked (READ_ONLY)")
+        try:
+            connection.execute("SELECT count(*) FROM checked.snapshot").fetchone()
+        finally:
+            connection.execute("DETACH checked")
 
 
 @contextmanager

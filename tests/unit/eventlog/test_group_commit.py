@@ -121,7 +121,7 @@ def test_closing_writes_what_waits_and_takes_nothing_more():
     log = GatedLog()
     committer = GroupCommitter(log)
     futures = [committer.submit(b"%d" % index) for index in range(100)]
-    closer = threading.Thread(target=committer.close)
+    closer = threading.Thread(target=committer.close, daemon=True)
     closer.start()
     log.gate.set()
     closer.join(10)

@@ -423,7 +423,9 @@ def test_a_backlog_is_loaded_in_batches(log, lake):
 def test_a_running_loader_publishes_soon_and_drains_the_log_when_it_stops(tmp_path):
     lake, log = Lake(tmp_path / "lake"), EmbeddedLog(tmp_path / "log")
     one, stop, stored = loader(log, lake, linger_s=0.05, poll_s=0.01), threading.Event(), []
-    thread = threading.Thread(target=one.run, args=(stop,), kwargs={"on_report": lambda r: stored.append(r.stored)})
+    thread = threading.Thread(
+        target=one.run, args=(stop,), kwargs={"on_report": lambda r: stored.append(r.stored)}, daemon=True
+    )
     thread.start()
     log.append_many([block([watched("a")])])
 
@@ -455,7 +457,7 @@ def test_a_failing_load_is_told_and_tried_again(log, lake, monkeypatch):
     monkeypatch.setattr(log, "read", failing)
     one, stop, told, stored = loader(log, lake), threading.Event(), [], []
     run = {"on_error": told.append, "on_report": lambda report: stored.append(report.stored)}
-    thread = threading.Thread(target=one.run, args=(stop,), kwargs=run)
+    thread = threading.Thread(target=one.run, args=(stop,), kwargs=run, daemon=True)
     thread.start()
     until(lambda: stored, 20)
     stop.set()

@@ -115,7 +115,7 @@ def test_upkeep_goes_on_beside_loading_and_no_reader_ever_fails(tmp_path):
     settings = LoadSettings(threads=1, linger_s=0.0, poll_s=0.01, publish_interval_s=0.0, upkeep=QUICK)
     loader, errors = Loader(log, lake, settings, clock=lambda: NOW), []
     loader.load_once()
-    thread = threading.Thread(target=loader.run, args=(stop,), kwargs={"on_error": errors.append})
+    thread = threading.Thread(target=loader.run, args=(stop,), kwargs={"on_error": errors.append}, daemon=True)
     thread.start()
     sent = 0
     seen = -1
@@ -147,7 +147,7 @@ def test_upkeep_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(maintain, "_merge", failing)
     run = {"on_report": reports.append, "on_error": told.append}
-    thread = threading.Thread(target=keep_up, args=(lake, QUICK, stop), kwargs=run)
+    thread = threading.Thread(target=keep_up, args=(lake, QUICK, stop), kwargs=run, daemon=True)
     thread.start()
     until(lambda: reports, 20)
     stop.set()

@@ -84,7 +84,9 @@ def test_the_schedule_trains_again_and_again_until_it_is_stopped(tmp_path: Path)
     training = Training(lake, lambda: dt.datetime.now(dt.UTC), parameters=SMALL)
     stop = threading.Event()
     ticks: list[Tick] = []
-    thread = threading.Thread(target=run_schedule, args=(training, "1s", stop), kwargs={"report": ticks.append})
+    thread = threading.Thread(
+        target=run_schedule, args=(training, "1s", stop), kwargs={"report": ticks.append}, daemon=True
+    )
     thread.start()
     try:
         until(lambda: len(ticks) >= 3, 60)

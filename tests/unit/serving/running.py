@@ -53,7 +53,7 @@ class Serving:
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
-        self._thread = threading.Thread(target=self._serve)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         until(lambda: self._server.started)
         self.http = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
