@@ -20,10 +20,18 @@ class GroupCommitter:
     the collector's back-pressure. A group is cut at ``max_group_bytes``.
     """
 
-    def __init__(self, log: EventLog, *, max_pending_bytes: int = 64 << 20, max_group_bytes: int = 8 << 20) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        *,
+        max_pending_bytes: int = 64 << 20,
+        max_group_bytes: int = 8 << 20,
+        linger_s: float = 0.002,
+    ) -> None:
         self._log = log
         self._max_pending = max_pending_bytes
         self._max_group = max_group_bytes
+        self._linger = linger_s
         self._waiting: list[_Waiting] = []
         self._pending = 0
         self._closed = False
@@ -91,6 +99,8 @@ class GroupCommitter:
                 self._idle = True
                 self._changed.wait()
             self._idle = False
+            if self._linger and not self._closed:
+                self._changed.wait(self._linger)
             group, self._waiting = self._waiting, []
             size = 0
             for index, (block, _, _) in enumerate(group):
