@@ -17,7 +17,8 @@ class GroupCommitter:
     """Appends blocks from a thread of its own; what arrives while one group is written is the next group.
 
     At most ``max_pending_bytes`` wait: beyond that a block is refused at once with ``LogFullError``, which is
-    the collector's back-pressure. A group is cut at ``max_group_bytes``.
+    the collector's back-pressure. A group is cut at ``max_group_bytes``. After a pause the
+    first block waits ``linger_s`` seconds for company: one sync for many costs less than one for each.
     """
 
     def __init__(
