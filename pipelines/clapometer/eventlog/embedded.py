@@ -110,6 +110,7 @@ class EmbeddedLog:
                 txn.put(_KEY.pack(offset), record, append=True, db=self._blocks)
                 offset += count
             txn.put(b"state", _STATE.pack(offset, used + need), db=self._meta)
+            self._touched += need
         return [Position(0, start + index) for index in range(len(blocks))]
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:

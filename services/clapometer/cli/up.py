@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from clapometer.settings import lean_environment
+
 log = structlog.get_logger()
 
 GRACE_SECONDS = 30.0
@@ -41,7 +43,9 @@ class Part:
         if self.listener is not None:
             descriptors = (self.listener.fileno(),)
             arguments += ["--fd", str(self.listener.fileno())]
-        self.process = subprocess.Popen(arguments, pass_fds=descriptors)  # noqa: S603 - our own program
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            arguments, pass_fds=descriptors, env=lean_environment()
+        )
         self.started = now
 
     def stop(self) -> None:
