@@ -6,14 +6,10 @@ constructors do not, so build events through it or through ``tests/builders.py``
 """
 
 import datetime as dt
-from typing import Annotated, Literal, NewType
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
-
-ClipId = NewType("ClipId", str)
-ViewerId = NewType("ViewerId", str)
-ImpressionId = NewType("ImpressionId", str)
 
 MAX_CLIP_MS = 6 * 3_600_000
 """Longest clip, in milliseconds; no unique watch time can exceed it."""
