@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from clapometer.cli import wiring
 from clapometer.domain import InputError
 from clapometer.settings import load_settings
 
@@ -68,7 +69,7 @@ def compare(
     from clapometer.serving import compare as compare_items
     from clapometer.serving import comparison_lines
 
-    query = _query(subject, segment, run, as_of, 1)
+    query = _query(subject, segment, run, as_of, limit=2)  # both items
     with _published() as connection:
         comparison = compare_items(connection, tenant, query, left, right)
     if json:
@@ -88,7 +89,7 @@ def _published() -> "Iterator[duckdb.DuckDBPyConnection]":
     """
     from clapometer.serving import Published
 
-    path = load_settings().lake / "clapometer.duckdb"
+    path = wiring.published_file(load_settings())
     if not path.exists():
         msg = f"there is no {path} yet: `clapometer up` or `clapometer load` makes it"
         raise InputError(msg, "lake")

@@ -85,6 +85,11 @@ def open_token_secrets(settings: Settings) -> TokenSecrets:
     return load_token_secrets(settings.tokens_file)
 
 
+def published_file(settings: Settings) -> Path:
+    """Returns where the loader publishes the lake for readers; it may not be there yet."""
+    return settings.lake / "clapometer.duckdb"
+
+
 @dataclass(frozen=True)
 class KnownKey:
     """What serving needs to know of an API key."""
