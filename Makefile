@@ -51,7 +51,7 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 	PYTHONPATH=. $(BIN)/python bench/freshness.py
 
 lock: ## Resolve the dependencies again
-	uv pip compile -q pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile -q pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
