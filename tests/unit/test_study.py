@@ -1,9 +1,15 @@
+import importlib.util
 import json
+import linecache
+import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
 from clapometer.jobs import study
+from clapometer.jobs.fingerprint import fingerprint
 from clapometer.simulation import CONTESTANTS, Scenario, WorldConfig
 
 TINY = replace(WorldConfig(), n_models=3, n_prompts=120, n_viewers=300, n_sessions=1400, n_days=14, bots=2)
@@ -53,3 +59,84 @@ def test_a_contestant_that_cannot_answer_has_no_numbers(tiny_scenarios, tmp_path
 def test_an_unknown_scenario_is_refused(tmp_path):
     with pytest.raises(KeyError):
         study.run_study(["no such thing"], worlds=1, seed=0, processes=1, out=tmp_path / "e.json")
+
+
+def test_worlds_of_all_scenarios_take_turns(tiny_scenarios, tmp_path):
+    study.run_study(None, worlds=2, seed=5, processes=1, out=tmp_path / "evidence.json")
+    lines = [json.loads(line) for line in (tmp_path / "evidence.json.worlds.ndjson").read_text().splitlines()]
+    assert [(line["scenario"], line["seed"]) for line in lines] == [
+        ("tiny", 5),
+        ("blind", 5),
+        ("tiny", 6),
+        ("blind", 6),
+    ]
+
+
+def test_only_an_estimator_whose_code_changed_is_run_again(tiny_scenarios, tmp_path, monkeypatch):
+    out = tmp_path / "evidence.json"
+    first = study.run_study(["tiny"], worlds=1, seed=5, processes=1, out=out)
+    ran = []
+
+    def other_likes(seen, n_models):
+        ran.append(n_models)
+        return CONTESTANTS["raw like rate"].estimate(seen, n_models)
+
+    likes = replace(CONTESTANTS["raw like rate"], estimate=other_likes)
+    changed = dict(CONTESTANTS) | {likes.name: likes}
+    monkeypatch.setattr(study, "CONTESTANTS", changed)
+    study.contestant_codes.cache_clear()
+    again = study.run_study(["tiny"], worlds=1, seed=5, processes=1, out=out)
+    study.contestant_codes.cache_clear()
+    assert ran == [TINY.n_models]
+    assert (again.worlds_run, again.worlds_resumed) == (1, 0)
+    assert [row.tau for row in again.rows] == [row.tau for row in first.rows]
+
+
+def test_a_world_of_another_size_is_run_again(tiny_scenarios, tmp_path, monkeypatch):
+    out = tmp_path / "evidence.json"
+    study.run_study(["tiny"], worlds=1, seed=5, processes=1, out=out)
+    monkeypatch.setattr(study, "SCENARIOS", (Scenario("tiny", replace(TINY, n_sessions=2800)),))
+    report = study.run_study(["tiny"], worlds=1, seed=5, processes=1, out=out)
+    assert report.worlds_run == 1
+    assert report.rows[0].impressions == 28_000
+
+
+def test_tau_is_scipys(tmp_path):
+    random = np.random.default_rng(0)
+    truth, effects = random.normal(size=(20, 6)), random.integers(0, 4, (20, 6)).astype(float)
+    effects[3, 2] = np.nan
+    expected = [kendalltau(t[~np.isnan(e)], e[~np.isnan(e)])[0] for t, e in zip(truth, effects, strict=True)]
+    np.testing.assert_allclose(study.kendall_tau(truth, effects), expected)
+    assert np.isnan(study.kendall_tau(truth, np.full((20, 6), np.nan))).all()
+
+
+def fingerprint_of(tmp_path, name, source):
+    (tmp_path / f"{name}.py").write_text(source)
+    spec = importlib.util.spec_from_file_location(name, tmp_path / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    linecache.clearcache()
+    try:
+        return fingerprint(module.outer)
+    finally:
+        del sys.modules[name]
+
+
+def test_a_fingerprint_changes_with_code_and_not_with_words(tmp_path):
+    source = (
+        'STEP = 1\n\n\ndef inner(x):\n    """Words."""\n    return x + STEP\n\n\ndef outer(x):\n    return inner(x)\n'
+    )
+    changes = {
+        "Words": "Others",
+        "x + STEP": "x - STEP",
+        "STEP = 1": "STEP = 2",
+        "return inner": "# so\n    return inner",
+    }
+    first = fingerprint_of(tmp_path, "made", source)
+    same = {old: fingerprint_of(tmp_path, "made", source.replace(old, new)) == first for old, new in changes.items()}
+    assert same == {"Words": True, "x + STEP": False, "STEP = 1": False, "return inner": True}
+
+
+def test_every_contestant_has_a_fingerprint_of_its_own():
+    assert len(set(study.contestant_codes().values())) == len(CONTESTANTS)

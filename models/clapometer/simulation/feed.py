@@ -66,15 +66,34 @@ def fill_slots(world: World, random: Random, *, viewer: Ints, surface: Ints, ava
     """
     config = world.config
     shape = (len(viewer), config.slots_per_session)
+    shelves = _shelves(world, available)
     explored = random.random(shape) < config.explore
     clip = available[random.integers(0, len(available), shape)]
     chance = np.empty(shape)
     for rows, columns, weight in _policies(world, viewer, surface, available, score):
         cell = np.ix_(rows, columns)
-        drawn = _draw(world, random, viewer[rows], available, weight, len(columns))
+        drawn = _draw(world, random, viewer[rows], shelves, weight, len(columns))
         clip[cell] = np.where(explored[cell], clip[cell], drawn)
-        chance[cell] = _chance(world, viewer[rows], available, weight, clip[cell])
+        chance[cell] = _chance(world, viewer[rows], shelves, weight, clip[cell])
     return Slots(clip, explored, config.explore / len(available) + (1 - config.explore) * chance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shelves:
+    """The clips that may be shown, sorted by topic: those of topic t are `order[start[t]:stop[t]]`."""
+
+    available: Ints
+    topic: Ints
+    order: Ints
+    start: Ints
+    stop: Ints
+
+
+def _shelves(world: World, available: Ints) -> _Shelves:
+    topic = world.prompts.topic[world.clips.prompt[available]]
+    stop = np.bincount(topic, minlength=world.config.n_topics).cumsum()
+    start = np.concatenate([[0], stop[:-1]])
+    return _Shelves(available, topic, np.argsort(topic, kind="stable"), start, stop)
 
 
 def _policies(
@@ -106,31 +125,26 @@ def _affinity(world: World, viewer: Ints, topic: Ints, weight: Floats) -> Floats
     return affinity
 
 
-def _draw(world: World, random: Random, viewer: Ints, available: Ints, weight: Floats, n_columns: int) -> Ints:  # noqa: PLR0917
+def _draw(world: World, random: Random, viewer: Ints, shelves: _Shelves, weight: Floats, n_columns: int) -> Ints:  # noqa: PLR0917
     """A clip per slot: first a topic by the viewer's taste, then a clip of it by weight."""
-    topic = world.prompts.topic[world.clips.prompt[available]]
-    order = np.argsort(topic, kind="stable")
+    order, start, stop = shelves.order, shelves.start, shelves.stop
     before = np.concatenate([[0.0], np.cumsum(weight[order])])
-    start = np.searchsorted(topic[order], np.arange(world.config.n_topics))
-    stop = np.searchsorted(topic[order], np.arange(world.config.n_topics), side="right")
-    reach = _affinity(world, viewer, topic, weight).cumsum(1)
+    reach = _affinity(world, viewer, shelves.topic, weight).cumsum(1)
     dice = random.random((len(viewer), n_columns))
     chosen = (dice[:, :, None] > reach[:, None, :]).sum(2)
     chosen = np.minimum(chosen, np.flatnonzero(stop > start).max(initial=0))
     point = before[start[chosen]] + random.random(dice.shape) * (before[stop[chosen]] - before[start[chosen]])
     found = np.searchsorted(before, point, side="right") - 1
-    clip: Ints = available[order[np.clip(found, start[chosen], stop[chosen] - 1)]]
+    clip: Ints = shelves.available[order[np.clip(found, start[chosen], stop[chosen] - 1)]]
     return clip
 
 
-def _chance(world: World, viewer: Ints, available: Ints, weight: Floats, clip: Ints) -> Floats:
+def _chance(world: World, viewer: Ints, shelves: _Shelves, weight: Floats, clip: Ints) -> Floats:
     """Chance of each shown clip in an exploited slot, ``(n_sessions, n_columns)`` as `clip`."""
-    topic = world.prompts.topic[world.clips.prompt[available]]
     of_clip = np.zeros(len(world.clips.appeal))
-    of_clip[available] = weight
-    total = np.bincount(topic, weight, world.config.n_topics)
+    of_clip[shelves.available] = weight
+    total = np.bincount(shelves.topic, weight, world.config.n_topics)
     shown = world.prompts.topic[world.clips.prompt[clip]]
-    chance: Floats = (
-        np.take_along_axis(_affinity(world, viewer, topic, weight), shown, 1) * of_clip[clip] / total[shown]
-    )
+    affinity = _affinity(world, viewer, shelves.topic, weight)
+    chance: Floats = np.take_along_axis(affinity, shown, 1) * of_clip[clip] / total[shown]
     return chance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy.special import expit
 
 from clapometer.simulation.behaviour import SIGNALS, Seen, signal_chances
 from clapometer.simulation.log import EngagementLog
-from clapometer.simulation.world import DURATION_SPREAD, World, creator_tries
+from clapometer.simulation.world import DURATION_SPREAD, Tries, World, creator_tries, draw_tries
 
 __all__ = ["Label", "Truth", "clip_truth", "compute_truth", "fit_label"]
 
@@ -95,10 +96,11 @@ def compute_truth(world: World, label: Label, seed: int = 2, repeats: int = 24) 
     value = np.zeros((n_models, n_prompts))
     utility = np.zeros((n_models, n_prompts))
     for repeat in range(repeats // 2):
+        random = np.random.default_rng([seed, repeat])
+        shown = _shown(world, random, world.prompts.topic)
+        chance = _chance(world, random)
         for model in range(n_models):
-            random = np.random.default_rng([seed, repeat])
-            shown = _shown(world, random, world.prompts.topic)
-            for seen in _fresh_clips(world, random, model, shown):
+            for seen in _fresh_clips(world, chance, model, shown):
                 value[model] += label.combine(signal_chances(world.config, seen), seen.log_duration)
                 utility[model] += expit(seen.appeal)
     n = repeats // 2 * 2
@@ -146,21 +148,33 @@ def _with_clip(shown: Seen, appeal: Floats, hook: Floats, log_duration: Floats, 
     )
 
 
-def _fresh_clips(world: World, random: Random, model: int, shown: Seen) -> tuple[Seen, Seen]:
+class _Chance(NamedTuple):
+    """What makes two clips of one prompt and model version differ, ``(n_prompts, ...)`` each."""
+
+    tries: Tries
+    mirrored: Tries
+    hook: Floats
+    duration: Floats
+
+
+def _chance(world: World, random: Random) -> _Chance:
+    config, n = world.config, world.config.n_prompts
+    tries = draw_tries(config, random, n)
+    # Choosing the best of several tries is not symmetric in luck: then the mirror image is drawn anew.
+    mirrored = draw_tries(config, random, n) if config.selective_publishing else Tries(-tries.luck, None)
+    return _Chance(tries, mirrored, random.normal(0, 0.5, n), random.normal(0, DURATION_SPREAD, n))
+
+
+def _fresh_clips(world: World, chance: _Chance, model: int, shown: Seen) -> tuple[Seen, Seen]:
     """A new published clip of `model` for every prompt, and its mirror image in luck and mood."""
-    models, prompts, config = world.models, world.prompts, world.config
+    models, prompts = world.models, world.prompts
     merit = models.quality[model] + models.by_topic[model, prompts.topic] + prompts.match[:, model]
-    spread = np.full(len(merit), models.clip_spread[model])
-    luck, chosen = creator_tries(config, random, merit, spread)
-    mirrored = luck
-    if config.selective_publishing:
-        mirrored, chosen_mirrored = creator_tries(config, random, merit, spread)
-    else:
-        mirrored, chosen_mirrored = -luck, chosen
-    hook = models.hook[model] + random.normal(0, 0.5, len(merit)) * config.hooks
-    log_duration = random.normal(0, DURATION_SPREAD, len(merit)) + models.log_duration[model]
-    log_duration = log_duration + 0.15 * prompts.from_image
-    rows = np.arange(len(merit))
+    spread, rows = np.full(len(merit), models.clip_spread[model]), np.arange(len(merit))
+    hook = models.hook[model] + chance.hook * world.config.hooks
+    log_duration = chance.duration + models.log_duration[model] + 0.15 * prompts.from_image
+    (luck, chosen), (mirrored, chosen_mirrored) = (
+        creator_tries(tries, merit, spread) for tries in (chance.tries, chance.mirrored)
+    )
     first = merit + prompts.ease + luck[rows, chosen]
     second = merit + prompts.ease + mirrored[rows, chosen_mirrored]
     return (

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.simulation.config import WorldConfig
 
-__all__ = ["Clips", "Models", "Prompts", "Viewers", "World", "build_world", "creator_tries"]
+__all__ = ["Clips", "Models", "Prompts", "Tries", "Viewers", "World", "build_world", "creator_tries", "draw_tries"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -161,23 +162,34 @@ def _choose_models(config: WorldConfig, random: Random, models: Models, prompts:
     return chosen
 
 
-def creator_tries(config: WorldConfig, random: Random, expected: Floats, spread: Floats) -> tuple[Floats, Ints]:
+class Tries(NamedTuple):
+    """Chance in every try of a creator, ``(n, MAX_TRIES)`` each; nobody judges where `judgement` is None."""
+
+    luck: Floats
+    judgement: Floats | None
+
+
+def draw_tries(config: WorldConfig, random: Random, n: int) -> Tries:
+    """Standard normal luck of `n` creators' tries, and how wrong each creator is about each."""
+    luck = random.normal(size=(n, MAX_TRIES))
+    return Tries(luck, random.normal(0, 0.3, luck.shape) if config.selective_publishing else None)
+
+
+def creator_tries(tries: Tries, expected: Floats, spread: Floats) -> tuple[Floats, Ints]:
     """Luck of every try and the chosen one: creators re-roll what they dislike, at most three times.
 
     Args:
-        config: Whether creators select at all.
-        random: Source of luck.
+        tries: Chance.
         expected: Appeal of an average result, ``(n,)``.
         spread: Of the results.
 
     Returns:
         Luck ``(n, MAX_TRIES)`` and index of the published try ``(n,)``; later tries never happened.
     """
-    luck = random.normal(size=(len(expected), MAX_TRIES)) * spread[:, None]
-    if not config.selective_publishing:
+    luck = tries.luck * spread[:, None]
+    if tries.judgement is None:
         return luck, np.zeros(len(expected), np.int64)
-    judged = expected[:, None] + luck + random.normal(0, 0.3, luck.shape)
-    liked = judged > 0.0
+    liked = expected[:, None] + luck + tries.judgement > 0.0
     liked[:, -1] = True
     return luck, liked.argmax(1)
 
@@ -187,7 +199,7 @@ def _clips(config: WorldConfig, random: Random, models: Models, prompts: Prompts
     prompt = np.repeat(np.arange(config.n_prompts), per_prompt)
     model = _choose_models(config, random, models, prompts, prompt)
     merit = models.quality[model] + models.by_topic[model, prompts.topic[prompt]] + prompts.match[prompt, model]
-    luck, chosen = creator_tries(config, random, merit, models.clip_spread[model])
+    luck, chosen = creator_tries(draw_tries(config, random, len(prompt)), merit, models.clip_spread[model])
     attempt, tried = np.nonzero(np.arange(MAX_TRIES) <= chosen[:, None])
     prompt, model = prompt[attempt], model[attempt]
     n = len(attempt)

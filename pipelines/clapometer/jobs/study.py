@@ -1,28 +1,33 @@
 """The study: every estimator in every simulated world, against the truth.
 
-Every finished world is a line of ``<out>.worlds.ndjson``, so an interrupted study goes on where it stopped;
-`evidence.json` is a summary of those lines.
+Every finished world is a line of ``<out>.worlds.ndjson``, so an interrupted study goes on where it stopped, and
+after a change of code only the estimators it touched are run again (`clapometer.jobs.fingerprint`);
+`evidence.json` is a summary of those lines. Scenarios take turns: whenever it is stopped, all have as many worlds.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, norm
+from scipy.stats import norm
 
+from clapometer.jobs.fingerprint import fingerprint
 from clapometer.simulation import (
     CONTESTANTS,
     SCENARIOS,
+    Observation,
     Scenario,
     build_world,
     compute_truth,
@@ -35,8 +40,10 @@ __all__ = ["StudyReport", "StudyRow", "run_study", "summarise"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
+Line = dict[str, Any]
 
 Z = float(norm.ppf(0.975))
+SAVE_EVERY = 250
 LOG_SEED = 1_000_003
 """Worlds and their logs must not share a stream of random numbers."""
 
@@ -50,12 +57,16 @@ class StudyRow:
         estimator: Name of the contestant.
         tier: Evidence that the scenario's log allows.
         worlds: Number of worlds.
+        prompts: In each world.
+        impressions: In each world, about.
         tau: Mean Kendall rank correlation with the truth.
         tau_utility: The same with true satisfaction, which the label only stands for.
         top1: Share of worlds in which the best model version came first.
         regret: Mean loss by taking the winner, in standard deviations of the truth.
         bias: Mean over model versions of the absolute mean error, in standard deviations of the truth.
+        worst: The largest error of any model version in any world, in standard deviations of the truth.
         coverage: Share of 95 % intervals that hold the truth.
+        coverage_error: Standard error of `coverage`; the intervals of one world count as one observation.
         width: Mean width of the intervals in standard deviations of the truth.
         seconds: Mean time of the estimate, given the sufficient statistics.
 
@@ -66,12 +77,16 @@ class StudyRow:
     estimator: str
     tier: str
     worlds: int
+    prompts: int
+    impressions: int
     tau: float | None
     tau_utility: float | None
     top1: float | None
     regret: float | None
     bias: float | None
+    worst: float | None
     coverage: float | None
+    coverage_error: float | None
     width: float | None
     seconds: float
 
@@ -110,24 +125,74 @@ def run_study(
     named = {scenario.name: scenario for scenario in SCENARIOS}
     chosen = SCENARIOS if scenarios is None else tuple(named[name] for name in scenarios)
     lines_file = out.with_name(out.name + ".worlds.ndjson")
-    _mend(lines_file)
-    wanted = {(scenario.name, seed + i) for scenario in chosen for i in range(worlds)}
-    lines = [line for line in _read(lines_file) if (line["scenario"], line["seed"]) in wanted]
-    done = {(line["scenario"], line["seed"]) for line in lines}
-    tasks = [(s, seed + i) for s in chosen for i in range(worlds) if (s.name, seed + i) not in done]
     out.parent.mkdir(parents=True, exist_ok=True)
+    _mend(lines_file)
+    tasks = [Task(scenario, seed + i) for i in range(worlds) for scenario in chosen]
+    lines = _known(lines_file, tasks)
+    missing = [replace(task, known=lines.get(task.key)) for task in tasks if not _complete(lines.get(task.key))]
+    done = len(tasks) - len(missing)
     with lines_file.open("a", encoding="utf-8") as file:
-        for n, line in enumerate(_run(tasks, processes), 1):
+        for n, line in enumerate(_run(missing, processes), 1):
             file.write(json.dumps(line) + "\n")
             file.flush()
-            lines.append(line)
+            lines[line["scenario"], line["seed"]] = line
+            if n % SAVE_EVERY == 0:
+                _save(chosen, lines, out)
             if progress is not None:
-                progress(len(done) + n, len(wanted))
-    rows = summarise(chosen, lines)
+                progress(done + n, len(tasks))
+    return StudyReport(_save(chosen, lines, out), worlds_run=len(missing), worlds_resumed=done)
+
+
+def _save(scenarios: Iterable[Scenario], lines: dict[tuple[str, int], Line], out: Path) -> tuple[StudyRow, ...]:
+    rows = summarise(scenarios, [line for line in lines.values() if _complete(line)])
     partial = out.with_name(out.name + ".part")
     partial.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
     partial.replace(out)
-    return StudyReport(rows, worlds_run=len(tasks), worlds_resumed=len(done))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A world to run, and what an earlier run left of it."""
+
+    scenario: Scenario
+    seed: int
+    known: Line | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Names the world."""
+        return self.scenario.name, self.seed
+
+
+def _known(file: Path, tasks: Iterable[Task]) -> dict[tuple[str, int], Line]:
+    """The last line of each of the worlds, as far as the world would be the same today."""
+    worlds = {task.key: _world_code(task.scenario) for task in tasks}
+    lines = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+    found = {(line["scenario"], line["seed"]): line for line in lines}
+    return {key: line for key, line in found.items() if line.get("world") == worlds.get(key, "")}
+
+
+def _complete(line: Line | None) -> bool:
+    return line is not None and not _stale(line)
+
+
+def _stale(line: Line | None) -> list[str]:
+    """Contestants that `line` lacks, or has from other code."""
+    old = {} if line is None else line["estimates"]
+    return [name for name, code in contestant_codes().items() if name not in old or old[name].get("code") != code]
+
+
+@cache
+def contestant_codes() -> dict[str, str]:
+    """Fingerprint of the code of every contestant."""
+    return {name: fingerprint(contestant.estimate) for name, contestant in CONTESTANTS.items()}
+
+
+@cache
+def _world_code(scenario: Scenario) -> str:
+    makers = (build_world, simulate_log, fit_label, compute_truth, observe)
+    return fingerprint(*(sys.modules[maker.__module__] for maker in makers), salt=repr(scenario.config))
 
 
 def _mend(file: Path) -> None:
@@ -138,43 +203,44 @@ def _mend(file: Path) -> None:
             file.write_text(whole + "\n" * bool(whole), encoding="utf-8")
 
 
-def _read(file: Path) -> list[dict[str, Any]]:
-    if not file.exists():
-        return []
-    return [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
-
-
-def _run(tasks: list[tuple[Scenario, int]], processes: int) -> Iterator[dict[str, Any]]:
+def _run(tasks: list[Task], processes: int) -> Iterator[Line]:
     if processes <= 1:
-        yield from (run_world(*task) for task in tasks)
+        yield from (run_world(task) for task in tasks)
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(run_world, *task) for task in tasks]
+        futures = [pool.submit(run_world, task) for task in tasks]
         for future in as_completed(futures):
             yield future.result()
 
 
-def run_world(scenario: Scenario, seed: int) -> dict[str, Any]:
+def run_world(task: Task) -> Line:
     """One world: its truth and what every contestant says, ready for JSON."""
+    scenario, seed = task.scenario, task.seed
     world = build_world(scenario.config, seed)
     label = fit_label(world)
-    truth = compute_truth(world, label)
     seen = observe(world, simulate_log(world, seed + LOG_SEED), label)
-    estimates = {}
-    for name, contestant in CONTESTANTS.items():
-        began = time.perf_counter()
-        estimate = contestant.estimate(seen, scenario.config.n_models)
-        estimates[name] = {
-            "effects": _jsonable(estimate.effects),
-            "errors": _jsonable(estimate.standard_errors),
-            "seconds": time.perf_counter() - began,
+    line = task.known
+    if line is None:
+        truth = compute_truth(world, label)
+        line = {
+            "scenario": scenario.name,
+            "seed": seed,
+            "world": _world_code(scenario),
+            "truth": _jsonable(truth.models),
+            "utility": _jsonable(truth.utility),
+            "estimates": {},
         }
+    return line | {"estimates": line["estimates"] | {name: _estimate(name, seen, scenario) for name in _stale(line)}}
+
+
+def _estimate(name: str, seen: Observation, scenario: Scenario) -> Line:
+    began = time.perf_counter()
+    estimate = CONTESTANTS[name].estimate(seen, scenario.config.n_models)
     return {
-        "scenario": scenario.name,
-        "seed": seed,
-        "truth": _jsonable(truth.models),
-        "utility": _jsonable(truth.utility),
-        "estimates": estimates,
+        "effects": _jsonable(estimate.effects),
+        "errors": _jsonable(estimate.standard_errors),
+        "seconds": round(time.perf_counter() - began, 6),
+        "code": contestant_codes()[name],
     }
 
 
@@ -205,20 +271,32 @@ def _row(scenario: Scenario, name: str, lines: list[dict[str, Any]]) -> StudyRow
         effects, errors = effects * stretch[:, None], errors * np.abs(stretch[:, None])
     spread = np.sqrt(_nanmean(truth**2, axis=1))
     error = effects - truth
+    held = np.where(np.isnan(error + errors), np.nan, np.abs(error) <= Z * errors)
     numbers = {
-        "tau": _mean([_tau(t, e) for t, e in zip(truth, effects, strict=True)]),
-        "tau_utility": _mean([_tau(t, e) for t, e in zip(utility, effects, strict=True)]),
+        "tau": _mean(kendall_tau(truth, effects)),
+        "tau_utility": _mean(kendall_tau(utility, effects)),
         "top1": _mean(
             [np.nan if np.isnan(e).all() else _regret(t, e) == 0 for t, e in zip(truth, effects, strict=True)]
         ),
         "regret": _mean([_regret(t, e) for t, e in zip(truth, effects, strict=True)] / spread),
         "bias": _mean(np.abs(_nanmean(error, axis=0))) / _mean(spread),
-        "coverage": _mean(np.where(np.isnan(error + errors), np.nan, np.abs(error) <= Z * errors)),
+        "worst": _largest(np.abs(error) / spread[:, None]),
+        "coverage": _mean(held),
+        "coverage_error": float(np.std(_nanmean(held, axis=1))) / np.sqrt(len(held)),
         "width": 2 * Z * _mean(errors) / _mean(spread),
     }
     seconds = round(_mean([line["estimates"][name]["seconds"] for line in lines]), 4)
     known = {key: None if np.isnan(value) else round(value, 4) for key, value in numbers.items()}
-    return StudyRow(scenario.name, name, scenario.tier, len(lines), **known, seconds=seconds)
+    return StudyRow(
+        scenario.name,
+        name,
+        scenario.tier,
+        len(lines),
+        prompts=scenario.config.n_prompts,
+        impressions=scenario.config.n_sessions * scenario.config.slots_per_session,
+        **known,
+        seconds=seconds,
+    )
 
 
 def _nanmean(values: Any, axis: int | None = None) -> Any:
@@ -236,9 +314,20 @@ def _centred(values: Floats) -> Floats:
     return centred
 
 
-def _tau(truth: Floats, effects: Floats) -> float:
-    known = ~np.isnan(effects)
-    return float(kendalltau(truth[known], effects[known])[0]) if known.sum() > 1 else np.nan
+def _largest(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.max()) if len(known) else np.nan
+
+
+def kendall_tau(truth: Floats, effects: Floats) -> Floats:
+    """Kendall's tau-b of each row, NaN left out, ``(n_rows,)``: all rows at once, else it were half of a summary."""
+    first, second = np.triu_indices(truth.shape[1], 1)
+    one, other = (np.sign(values[:, first] - values[:, second]) for values in (truth, effects))
+    both = ~np.isnan(one + other)
+    one, other = np.where(both, one, 0), np.where(both, other, 0)
+    untied = np.sqrt((one != 0).sum(1) * (other != 0).sum(1))
+    tau: Floats = np.divide((one * other).sum(1), untied, out=np.full(len(truth), np.nan), where=untied > 0)
+    return tau
 
 
 def _regret(truth: Floats, effects: Floats) -> float:
