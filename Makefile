@@ -43,6 +43,13 @@ unit: $(STAMP) browser kafka ## The tests alone
 study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --out docs/explanation/evidence.json $(STUDY)
 
+faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: nothing acknowledged is lost (half an hour; root)
+	@scripts/need gcc gcc libc6-dev
+	@scripts/need ip iproute2
+	@scripts/need faketime faketime
+	@scripts/need mkfs.ext4 e2fsprogs
+	PYTHONPATH=. $(BIN)/python -m tests.faults $(if $(KILLS),--kills $(KILLS)) $(FAULTS)
+
 bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints what docs/benchmarks.md quotes)
 	@scripts/need wrk wrk
 	PYTHONPATH=. $(BIN)/python bench/collector.py

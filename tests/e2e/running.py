@@ -19,6 +19,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def service_environment(folder: Path, **settings: object) -> dict[str, str]:
+    """Returns this process's environment for a service that keeps everything in ``folder``; ``settings`` win."""
+    chosen = {
+        "lake": folder / "lake",
+        "log_folder": folder / "log",
+        "keys_file": folder / "keys.json",
+        "tokens_file": folder / "tokens.json",
+        "log_max_bytes": 2**30,
+        **settings,
+    }
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CLAPOMETER_")}
+    return {**clean, **{f"CLAPOMETER_{name.upper()}": str(value) for name, value in chosen.items()}}
+
+
 class RunningService:
     """The service in ``folder``; start, kill and start again on the same addresses."""
 
@@ -27,18 +41,7 @@ class RunningService:
         self.lake = folder / "lake"
         self.collector = f"http://127.0.0.1:{(collector := free_port())}"
         self.serving = f"http://127.0.0.1:{(serving := free_port())}"
-        chosen = {
-            "lake": self.lake,
-            "log_folder": folder / "log",
-            "keys_file": folder / "keys.json",
-            "tokens_file": folder / "tokens.json",
-            "collector_port": collector,
-            "serving_port": serving,
-            "log_max_bytes": 2**30,
-            **settings,
-        }
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("CLAPOMETER_")}
-        self.environment = {**clean, **{f"CLAPOMETER_{name.upper()}": str(value) for name, value in chosen.items()}}
+        self.environment = service_environment(folder, collector_port=collector, serving_port=serving, **settings)
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
 

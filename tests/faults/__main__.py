@@ -1,0 +1,65 @@
+"""``python -m tests.faults``: every fault, and whether what was acknowledged is lost, doubled or unaccounted for."""
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tests.faults.bench import FULL_KILLS, Bench
+from tests.faults.kills import kills
+from tests.faults.results import last_line, line, save
+from tests.faults.system import root_needed
+from tests.faults.trial import Outcome
+
+Fault = Callable[[Bench], Iterator[Outcome]]
+
+LANES: dict[str, dict[str, Fault]] = {
+    "embedded": {"kills": partial(kills, log="embedded")},
+    "kafka": {"kills": partial(kills, log="kafka")},
+}
+"""What is done with each log; the lanes run beside each other."""
+
+
+def main() -> int:
+    """Runs what the command line asks for; returns 1 where something is not as it has to be."""
+    options = _options()
+    root_needed()
+    bench = Bench(options.kills)
+    started = time.monotonic()
+    told = threading.Lock()
+
+    def lane(log: str) -> list[Outcome]:
+        outcomes = []
+        for name, fault in LANES[log].items():
+            if options.only and name not in options.only:
+                continue
+            for outcome in fault(bench):
+                outcomes.append(outcome)
+                with told:
+                    print(f"{time.monotonic() - started:6.0f} s  {line(outcome)}", flush=True)
+        return outcomes
+
+    with ThreadPoolExecutor(len(LANES)) as lanes:
+        outcomes = [outcome for found in lanes.map(lane, options.logs) for outcome in found]
+    if options.record is not None:
+        save(options.record, outcomes, seconds=time.monotonic() - started)
+    print(last_line(outcomes))
+    return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    names = sorted({name for faults in LANES.values() for name in faults})
+    parser.add_argument("--kills", type=int, default=FULL_KILLS, help="kill -9, over all kinds of them")
+    parser.add_argument("--only", nargs="*", choices=names, help="these faults")
+    parser.add_argument("--logs", nargs="*", choices=list(LANES), default=list(LANES), help="these logs")
+    parser.add_argument("--record", type=Path, help="file for the results, which docs/reliability.md is made from")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
