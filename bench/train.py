@@ -21,7 +21,7 @@ import duckdb
 
 from clapometer.jobs.clips import load_clips
 from clapometer.jobs.outcomes import FOLDED
-from clapometer.jobs.rankings import Parameters, rank_models, score_clips, slices
+from clapometer.jobs.rankings import Parameters, fit_models, rank_models, score_clips, slices
 from clapometer.jobs.statistics import score_outcomes, screen
 from clapometer.jobs.train import Resources, train_once
 from clapometer.labels import DEFAULT_RULE
@@ -121,7 +121,9 @@ def measure(what: str, folder: Path, threads: int) -> None:
             scored = score_outcomes(con, "default", DEFAULT_RULE, NOW, automated=automated)
             (part,) = slices(con, clips, scored, Parameters(segments=()))
         began = _cpu()
-        rank_models(part, score_clips(part, Parameters()), clips, scored, parameters=Parameters(), seed=0)
+        scores = score_clips(part, Parameters())
+        fit = fit_models(part, scores, clips, Parameters(), 0)
+        rank_models(part, scores, clips, scored, parameters=Parameters(), fit=fit)
         fit = _cpu() - began
     seconds = time.perf_counter() - started
     print(seconds, _cpu() - busy, fit, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)

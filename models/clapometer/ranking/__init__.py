@@ -30,6 +30,7 @@ from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
+from clapometer.ranking.robustness import fewest, fewest_in_buckets, invented_reactions
 from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
 
 __all__ = [
@@ -57,8 +58,11 @@ __all__ = [
     "days_until_visible",
     "effective_sample_size",
     "fake_reactions_to_flip",
+    "fewest",
+    "fewest_in_buckets",
     "fewest_to_flip",
     "fit_time_offsets",
+    "invented_reactions",
     "naive_bradley_terry",
     "online_elo",
     "opportunities",

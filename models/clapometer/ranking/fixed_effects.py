@@ -95,6 +95,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.items_, self.unranked_ = comparable(X[used, 0], X[used, 1], size, self.min_prompts)
         used &= np.isin(X[:, 0], self.items_)
         key, y, weight = self._keys(X[used]), y[used], weight[used]
+        self._used = used
         n = len(self.items_)
         self.n_clips_: Ints = np.bincount(key[:, 0], minlength=n)
         self.n_prompts_: Ints = shared_prompts(key[:, 0], key[:, 1], n)
@@ -107,10 +108,28 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         if opportunity is not None:
             weight = weight * _precision(fitted.residual, np.asarray(opportunity, float)[used])
             fitted = _least_squares(key, y, weight, self.interaction_ridge)
+        self._fitted = fitted
         self.effects_, self.level_ = fitted.effects, fitted.level
         self.prompt_scores_ = fitted.prompt_scores()
         self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_
         return self
+
+    def score_influence(self, left: int, right: int) -> Floats:
+        """What one unit more of each clip's score adds to the effect of `left` minus that of `right`.
+
+        Args:
+            left: Place in `items_`.
+            right: Another one.
+
+        Returns:
+            ``(n_clips,)`` in the order of `fit`; 0 for clips that do not count. The estimate is linear in the
+            scores but for the precision weights, which are taken as they are.
+        """
+        check_is_fitted(self)
+        influence = np.zeros(len(self._used))
+        if len(self.items_):
+            influence[self._used] = self._fitted.score_influence(left, right)
+        return influence
 
     def _keys(self, X: Ints) -> Ints:
         """Columns item, prompt, stratum renumbered from 0 without gaps, ``(n_clips, 3)``."""
@@ -200,6 +219,12 @@ class _Fit:
         self.effects: Floats = self.contrast @ coefficient
         base = sum_by(prompt, weight * (score - design @ coefficient)) / total
         self.level = float(base.mean() + (contrast @ coefficient).mean())
+
+    def score_influence(self, left: int, right: int) -> Floats:
+        """Derivative of the difference of two effects by each score, ``(n,)``."""
+        moved = self.inverse @ (self.contrast[left] - self.contrast[right])
+        influence: Floats = self.weight * (self.within @ moved)
+        return influence
 
     def prompt_scores(self) -> Floats:
         """CR3 contributions of the prompts to the error of the effects, ``(n_prompts, n_items)``."""

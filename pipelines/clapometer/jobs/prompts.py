@@ -13,8 +13,10 @@ from scipy.stats import norm
 from clapometer.domain import InputError
 from clapometer.jobs.clips import Clips, Codes, strata
 from clapometer.jobs.rankings import Parameters, Scores
+from clapometer.jobs.robustness import prompt_robustness
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts, verdict
 from clapometer.jobs.statistics import Scored
+from clapometer.labels import LabelRule
 from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Unranked, clip_rates
 
 Ints = NDArray[np.int64]
@@ -64,8 +66,9 @@ def _of_prompt(clips: Clips, column: Ints) -> Ints:
 
 
 def rank_prompts(
-    part: Slice, fitted: Fitted | str, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int
-) -> tuple[list[Row], list[Row]]:
+    part: Slice, fitted: Fitted | str, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int,
+    rule: LabelRule,
+) -> tuple[list[Row], list[Row]]:  # fmt: skip
     """Returns the rankings of prompts and templates, and the contrasts of the best templates."""
     rows: list[Row] = []
     contrasts: list[Row] = []
@@ -80,7 +83,8 @@ def rank_prompts(
             continue
         places = fitted.bayes.ranking() if subject == "prompts" else fitted.bayes.factor_ranking(0)
         ranked = [place for place in places if isinstance(place, Estimate) and place.item in listed]
-        rows += _rows(sheet, ranked, seed)
+        sturdy = prompt_robustness(ranked, sheet.facts.liked, rule)
+        rows += [row | more for row, more in zip(_rows(sheet, ranked, seed), sturdy, strict=True)]
         rows += [
             sheet.unranked(place.item, str(place.reason))
             for place in places

@@ -151,11 +151,21 @@ def _opportunity(published: Ints, withdrawn: Ints, cells: ClipCells, scored: Sco
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Clip scores of a slice; rows count in the slice."""
+    """Clip scores of a slice; rows count in the slice.
+
+    Attributes:
+        units: Rows that have a score.
+        values: The scores.
+        opportunities: For precision weights; None where they are not known.
+        chances: What the weights of an impression's label were divided by.
+        reason: Why there is no score at all.
+        offsets: What day and age do to a label.
+    """
 
     units: Ints
     values: Floats
     opportunities: Floats | None
+    chances: Floats
     reason: str = ""
     offsets: TimeOffsets | None = None
 
@@ -164,29 +174,36 @@ def score_clips(part: Slice, parameters: Parameters) -> Scores:
     """Returns the scores of the clips of a slice, or why there are none."""
     estimator = ClipAIPW(parameters.ceiling_ratio, parameters.prior_strength, parameters.knots)
     if not len(part.cells.cells):
-        return Scores(np.zeros(0, np.int64), np.zeros(0), None, "no impression of any clip counts")
+        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), "no impression of any clip counts")
     try:
         fitted = estimator.fit(part.cells.cells, part.table)
     except InputError as error:
-        return Scores(np.zeros(0, np.int64), np.zeros(0), None, str(error))
+        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), str(error))
     known = None if fitted.normalised_.any() else fitted.opportunities_
-    return Scores(fitted.units_, fitted.scores_, known, offsets=fitted.offsets_)
+    return Scores(fitted.units_, fitted.scores_, known, fitted.opportunities_, offsets=fitted.offsets_)
 
 
-def rank_models(
-    part: Slice, scores: Scores, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int
-) -> tuple[list[Row], list[Row]]:
-    """Returns the ranking of model versions and the contrasts of every pair of the ranked ones."""
-    names = clips.model
-    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
-    present = np.unique(part.table.model)
-    if scores.reason:
-        return [sheet.unranked(item, scores.reason) for item in present.tolist()], []
+def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters, seed: int) -> PromptFixedEffects:
+    """Returns the fit of model versions to the clip scores of a slice, which has some."""
     units = scores.units
     X = np.column_stack([part.table.model[units], part.table.prompt[units], part.table.strata[units]])
     fit = PromptFixedEffects(parameters.interaction_ridge, parameters.min_prompts, parameters.level, seed)
-    fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(names.names))
-    level_error = _level_error(X[:, 1], scores.values)
+    return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(clips.model.names))
+
+
+def rank_models(
+    part: Slice, scores: Scores, clips: Clips, scored: Scored, *, parameters: Parameters, fit: PromptFixedEffects | None
+) -> tuple[list[Row], list[Row]]:
+    """Returns the ranking of model versions and the contrasts of every pair of the ranked ones.
+
+    ``fit`` is that of `fit_models`, None where there is no score.
+    """
+    names = clips.model
+    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
+    present = np.unique(part.table.model)
+    if fit is None:
+        return [sheet.unranked(item, scores.reason) for item in present.tolist()], []
+    level_error = _level_error(part.table.prompt[scores.units], scores.values)
     reach = float(student.ppf(0.5 + parameters.level / 2, max(fit.degrees_of_freedom_, 1)))
     rows = []
     for place in fit.ranking():

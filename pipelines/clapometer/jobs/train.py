@@ -17,7 +17,8 @@ from clapometer.jobs.clips import load_clips
 from clapometer.jobs.comparisons import compare_clips
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
 from clapometer.jobs.prompts import fit_prompts, rank_prompts
-from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, rank_models, score_clips, slices
+from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, fit_models, rank_models, score_clips, slices
+from clapometer.jobs.robustness import model_robustness
 from clapometer.jobs.runs import (
     RESULTS,
     Run,
@@ -264,17 +265,22 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
             fitted = fit_prompts(part, scores, clips, parameters)
+            fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
             for found, pairs in (
-                rank_models(part, scores, clips, scored, parameters=parameters, seed=run.seed),
-                rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed),
+                rank_models(part, scores, clips, scored, parameters=parameters, fit=fit),
+                rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed, rule=run.rule),
             ):
                 rankings += found
                 contrasts += pairs
             if part.segment == "all":
                 viewers = viewers_by_model(con, clips.model.index[clips.unit])
+                uniform = scored.tier == "C"
+                sturdy = {} if fit is None else model_robustness(con, part, scores, fit, rule=run.rule, uniform=uniform)
                 for row in rankings:
                     if row["subject"] == "model_versions":
-                        row["viewers"] = int(viewers[clips.model.names.index(row["item"])])
+                        item = clips.model.names.index(row["item"])
+                        row["viewers"] = int(viewers[item])
+                        row.update(sturdy.get(item, {}))
                 comparisons = compare_clips(
                     con, part, fitted, clips, tenant=run.tenant, rule=run.rule.id, tier=scored.tier,
                     max_pairs=parameters.max_pairs,

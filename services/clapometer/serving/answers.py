@@ -46,8 +46,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
         tier: A (votes, choices of creators), B (randomised exposure) or C (no logged exposure).
         completion_rate: Raw, and ``completion_rank`` the place that it would give: beside ours, to be compared.
         cost_per_clip: In ``currency``; so is ``revenue_per_1000`` (impressions).
-        fake_reactions_to_top: Invented reactions that would make it first.
-        impressions_to_drop: Impressions whose removal would cost it its place.
+        fake_reactions_to_top: Invented reactions that it takes at least to make it first; 0 for the first, null where
+            none are enough.
+        impressions_to_drop: Impressions whose loss puts the next item before it; null for the last, or where no loss
+            does. Model versions have both over all impressions only, not by segment.
     """
 
     item: str

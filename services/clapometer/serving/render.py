@@ -22,6 +22,10 @@ def ranking_table(rows: Sequence[Standing], title: str | None = None) -> Table:
     for name in ("rank", "places", "item", "effect", "95 % interval", "value", "P(best)", "completion", "its place"):
         table.add_column(name, justify="left" if name == "item" else "right", overflow="fold")
     table.add_column("impressions", justify="right")
+    sturdy = any(row.impressions_to_drop is not None or row.fake_reactions_to_top is not None for row in rows)
+    if sturdy:
+        table.add_column("drop to fall", justify="right")
+        table.add_column("fakes to top", justify="right")
     table.add_column("tier")
     table.add_column("verdict")
     for row in rows:
@@ -36,6 +40,7 @@ def ranking_table(rows: Sequence[Standing], title: str | None = None) -> Table:
             percent(row.completion_rate),
             "–" if row.completion_rank is None else str(row.completion_rank),
             count(row.impressions),
+            *((count(row.impressions_to_drop), count(row.fake_reactions_to_top)) if sturdy else ()),
             row.tier or "–",
             printable(row.verdict or "–"),
         )

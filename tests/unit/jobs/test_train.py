@@ -235,3 +235,15 @@ def test_tenants_are_ranked_apart(tmp_path: Path) -> None:
     assert [report.run.tenant for report in reports] == ["a", "b"]
     assert len(rankings(lake, "tenant = 'a' AND segment = 'all' AND subject = 'model_versions'")) == 3
     assert len(rankings(lake, "tenant = 'b' AND segment = 'all' AND subject = 'model_versions'")) == 2
+
+
+def test_every_place_says_how_little_would_change_it(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, traffic())
+    train_once(lake, clock=clock, parameters=SMALL)
+    first, second, last = rankings(lake)
+    assert (first["fake_reactions_to_top"], last["impressions_to_drop"]) == (0, None)
+    assert 0 < second["fake_reactions_to_top"] < last["fake_reactions_to_top"]
+    assert 0 < first["impressions_to_drop"] < 120
+    prompts = [line for line in rankings(lake, "subject = 'prompts' AND segment = 'all'") if line["rank"]]
+    assert prompts[0]["fake_reactions_to_top"] == 0
+    assert all(line["fake_reactions_to_top"] > 0 for line in prompts[1:])

@@ -1,0 +1,221 @@
+"""How little would change a ranking: impressions whose loss costs an item its place, reactions that buy the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clapometer.jobs.clips import numbers
+from clapometer.jobs.rankings import Scores
+from clapometer.jobs.sheets import Row, Slice
+from clapometer.labels import LabelRule
+from clapometer.lake import sql
+from clapometer.ranking import Estimate, PromptFixedEffects, fewest, fewest_in_buckets, invented_reactions, sum_by
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+MOST_IMPRESSIONS = 2_000_000
+"""Of more than these, those of every n-th viewer are looked at, and counted n times."""
+_NEGLIGIBLE = 0.01
+_PRIOR_IMPRESSIONS = 6.0
+_PRAISE = ("like", "save", "share", "comment", "follow")
+_BLAME = ("dislike", "hide", "not_interested", "report")
+
+
+def model_robustness(
+    con: duckdb.DuckDBPyConnection,
+    part: Slice,
+    scores: Scores,
+    fit: PromptFixedEffects,
+    *,
+    rule: LabelRule,
+    uniform: bool,
+) -> dict[int, Row]:
+    """Returns ``fake_reactions_to_top`` and ``impressions_to_drop`` by model version, for those that are ranked.
+
+    Args:
+        con: Where ``labelled`` and ``curve`` are.
+        part: The slice of everything.
+        scores: Its scores.
+        fit: Of them.
+        rule: What a reaction is worth.
+        uniform: Whether every impression counted alike (tier C).
+    """
+    order = np.argsort(-fit.effects_, kind="stable")
+    drops = _impressions_to_drop(con, part, scores, fit, order, uniform=uniform)
+    return {
+        int(fit.items_[item]): {
+            "fake_reactions_to_top": fake_reactions(part, scores, fit, int(item), rule) if place else 0,
+            "impressions_to_drop": drops.get(place),
+        }
+        for place, item in enumerate(order.tolist())
+    }
+
+
+def fake_reactions(part: Slice, scores: Scores, fit: PromptFixedEffects, item: int, rule: LabelRule) -> int | None:
+    """Returns how many invented reactions it takes at least to make an item first; None where no number of them does.
+
+    To first order, and by somebody who knows everything: the fit trusts clips less on which many are put, so that
+    more are needed in truth.
+
+    Fake viewers react to impressions that they are really given, so no clip gets more reactions of a kind than it has
+    impressions: praise for clips that help the item, blame for those that help the leader.
+
+    Args:
+        part: The slice.
+        scores: Its scores.
+        fit: Of them.
+        item: Place in ``fit.items_``, not the leader's.
+        rule: What a reaction is worth.
+    """
+    leader = int(np.argmax(fit.effects_))
+    push, capacity, _ = attack(part, scores, fit, item, rule)
+    return fewest(float(fit.effects_[leader] - fit.effects_[item]), push, capacity)
+
+
+def attack(
+    part: Slice, scores: Scores, fit: PromptFixedEffects, item: int, rule: LabelRule
+) -> tuple[Floats, Floats, Floats]:
+    """Returns by clip what an invented reaction closes of the leader's lead, how many there can be, and its worth.
+
+    The same arguments as `fake_reactions`; every column is ``(n_units,)``, in label units where it is a size.
+    """
+    leader = int(np.argmax(fit.effects_))
+    shown = sum_by(part.table.unit[part.cells.cells.clip], part.cells.cells.impressions, len(part.table))[scores.units]
+    weight = sum_by(part.table.unit[part.cells.cells.clip], part.cells.weight, len(part.table))[scores.units]
+    usual = np.divide(weight, shown, out=np.zeros(len(shown)), where=shown > 0)
+    gain, base = _label_influence(part, scores)
+    helps = -fit.score_influence(leader, item) * (gain * usual + base)
+    (praise, praises), (blame, blames) = _strongest(rule, _PRAISE, 1), _strongest(rule, _BLAME, -1)
+    worth = np.where(helps > 0, praise, -blame)
+    return helps * worth, shown * np.where(helps > 0, praises, blames), worth
+
+
+def _strongest(rule: LabelRule, names: Sequence[str], sign: int) -> tuple[float, int]:
+    """Returns what the strongest of some reactions is worth, and how many are worth as much."""
+    worth = [sign * float(getattr(rule.weights, name)) * rule.scale for name in names]
+    most = max(worth)
+    return max(most, 0.0), worth.count(most)
+
+
+def _label_influence(part: Slice, scores: Scores) -> tuple[Floats, Floats]:
+    """Returns what a unit of label adds to a clip's score, per unit of its weight and beside that, ``(n_units,)`` each.
+
+    Beside its own correction, a label of one viewer fold moves the prior of the other fold, which the correction
+    takes back as far as the weights add up to the clip's chances.
+    """
+    cells, n = part.cells.cells, len(part.table)
+    key = part.table.unit[cells.clip] * 2 + cells.fold % 2
+    exposure, weighted, shown = (
+        sum_by(key, column, 2 * n).reshape(n, 2)[scores.units]
+        for column in (cells.sum_exposure, cells.sum_weighted_exposure, cells.impressions)
+    )
+    chances = np.maximum(scores.chances, 1e-9)
+    share = cells.impressions @ np.column_stack([cells.fold % 2 == 0, cells.fold % 2 == 1]) / cells.impressions.sum()
+    left_over = share[::-1] - weighted[:, ::-1] / chances[:, None]
+    of_fold = shown / np.maximum(shown.sum(1, keepdims=True), 1)
+    base: Floats = (of_fold * left_over / (exposure + _PRIOR_IMPRESSIONS)).sum(1)
+    return 1 / chances, base
+
+
+def pushes(part: Slice, scores: Scores, fit: PromptFixedEffects, pairs: Sequence[tuple[int, int]]) -> pa.Table:
+    """Returns the rows of ``pushed``: what a unit of weighted label on a clip adds to the lead of each pair.
+
+    Args:
+        part: The slice.
+        scores: Its scores.
+        fit: Of them.
+        pairs: Leader and follower, places in ``fit.items_``.
+
+    Returns:
+        Columns ``pair`` (index in ``pairs``), ``clip`` (row in all clips), ``gain`` and ``base`` (see
+        `_label_influence`) and ``expected`` (label of an impression that is fully examined).
+    """
+    expected = _expected(part)
+    per_weight, beside = _label_influence(part, scores)
+    # A repost counts for its original.
+    place = np.full(len(part.table), -1)
+    place[scores.units] = np.arange(len(scores.units))
+    of_row = place[part.table.unit]
+    columns: dict[str, list[NDArray[np.generic]]] = {"pair": [], "clip": [], "gain": [], "base": [], "expected": []}
+    for pair, (left, right) in enumerate(pairs):
+        moved = fit.score_influence(left, right)
+        gain, base = moved * per_weight, moved * beside
+        rows = np.flatnonzero(of_row >= 0)
+        rows = rows[np.abs(gain[of_row[rows]]) > _NEGLIGIBLE * np.abs(gain).max(initial=0.0)]
+        columns["pair"].append(np.full(len(rows), pair))
+        columns["clip"].append(part.rows[rows])
+        columns["gain"].append(gain[of_row[rows]])
+        columns["base"].append(base[of_row[rows]])
+        columns["expected"].append(expected[part.table.unit[rows]])
+    empty = [np.zeros(0)]
+    return pa.table({name: np.concatenate(values or empty) for name, values in columns.items()})
+
+
+def _expected(part: Slice) -> Floats:
+    """Returns the label of a fully examined impression of each row's clip, shrunken to the mean, ``(n,)``."""
+    unit, cells = part.table.unit[part.cells.cells.clip], part.cells.cells
+    label, exposure = (sum_by(unit, column, len(part.table)) for column in (cells.sum_label, cells.sum_exposure))
+    mean = label.sum() / max(exposure.sum(), 1e-9)
+    shrunk: Floats = (label + _PRIOR_IMPRESSIONS * mean) / (exposure + _PRIOR_IMPRESSIONS)
+    return shrunk
+
+
+def _impressions_to_drop(
+    con: duckdb.DuckDBPyConnection,
+    part: Slice,
+    scores: Scores,
+    fit: PromptFixedEffects,
+    order: Ints,
+    *,
+    uniform: bool,
+) -> dict[int, int | None]:
+    """Returns by place (from 0) the fewest impressions without which the next item comes before."""
+    pairs = list(zip(order[:-1].tolist(), order[1:].tolist(), strict=True))
+    if not pairs:
+        return {}
+    con.register("pushed", pushes(part, scores, fit, pairs))
+    every = max(1, int(part.cells.cells.impressions.sum()) // MOST_IMPRESSIONS)
+    found = con.sql(sql("train_pushes"), params={"uniform": uniform, "every": every}).to_arrow_table()
+    con.unregister("pushed")
+    pair, bucket, count = (numbers(found[name]) for name in ("pair", "bucket", "impressions"))
+    return {
+        k: fewest_in_buckets(
+            float(fit.effects_[left] - fit.effects_[right]), bucket[pair == k], count[pair == k] * float(every)
+        )
+        for k, (left, right) in enumerate(pairs)
+    }
+
+
+def prompt_robustness(ranked: Sequence[Estimate], liked: Floats, rule: LabelRule) -> list[Row]:
+    """Returns the same columns for prompts or templates, best first, from how far each value is shrunken.
+
+    Invented reactions are counted one on each impression of a fake viewer; those that are dropped are liked ones.
+
+    Args:
+        ranked: Estimates, best first.
+        liked: Likes of each item, ``(n_items,)``.
+        rule: What a reaction is worth.
+    """
+    praise, _ = _strongest(rule, _PRAISE, 1)
+    like = rule.scale * rule.weights.like
+    rows: list[Row] = []
+    for place, one in enumerate(ranked):
+        lead = ranked[0].value - one.value
+        fakes = invented_reactions(lead, praise - one.value, one.impressions, one.evidence) if place else 0
+        behind = one.value - ranked[place + 1].value if place + 1 < len(ranked) else None
+        drops = None if behind is None else _likes_to_drop(behind, like - one.value, one)
+        there = drops is not None and drops <= liked[one.item]
+        rows.append({"fake_reactions_to_top": fakes, "impressions_to_drop": drops if there else None})
+    return rows
+
+
+def _likes_to_drop(lead: float, worth: float, one: Estimate) -> int | None:
+    if worth <= 0 or one.evidence <= 0:
+        return None
+    return max(1, int(np.ceil(lead * one.impressions / one.evidence / (worth + lead))))
