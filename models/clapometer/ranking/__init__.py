@@ -25,6 +25,7 @@ from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
 from clapometer.ranking.empirical_bayes import Estimate, HierarchicalBayes
 from clapometer.ranking.examination import TimeOffsets, fit_time_offsets, position_curve
+from clapometer.ranking.exposure import Exposure, Mismatch, balance, mean_weight
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
@@ -41,9 +42,11 @@ __all__ = [
     "ClipRates",
     "ClipTable",
     "Estimate",
+    "Exposure",
     "Flip",
     "HierarchicalBayes",
     "Interval",
+    "Mismatch",
     "Placebo",
     "PromptFixedEffects",
     "Ranked",
@@ -52,6 +55,7 @@ __all__ = [
     "Unranked",
     "always_valid_intervals",
     "always_valid_multiplier",
+    "balance",
     "bayesian_average",
     "clip_rates",
     "confidence_intervals",
@@ -63,6 +67,7 @@ __all__ = [
     "fewest_to_flip",
     "fit_time_offsets",
     "invented_reactions",
+    "mean_weight",
     "naive_bradley_terry",
     "online_elo",
     "opportunities",

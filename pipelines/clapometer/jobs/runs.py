@@ -41,6 +41,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         snapshot: Version of each table that was read.
         excluded: Outcomes that did not count, by reason.
         outcomes: All outcomes.
+        tier: Of what viewers did: B or C.
+        tier_reason: Why it is C.
         result_hash: Of the results, without the run's own id and time.
         error: Why it failed.
     """
@@ -59,6 +61,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: dict[str, int]
     excluded: dict[str, int] = {}
     outcomes: int = 0
+    tier: str = ""
+    tier_reason: str = ""
     result_hash: str = ""
     error: str | None = None
 
@@ -68,6 +72,8 @@ class _Recorded(msgspec.Struct, frozen=True):
 
     as_of: dt.datetime
     parameters: Parameters
+    tier: str = ""
+    tier_reason: str = ""
 
 
 def new_run_id(now: dt.datetime) -> str:
@@ -107,7 +113,7 @@ def record_run(lake: Lake, run: Run) -> None:
         "code_version": run.code_version,
         "rule": encode_rule(run.rule),
         "estimator": ESTIMATOR,
-        "parameters": msgspec.json.encode(_Recorded(run.as_of, run.parameters)).decode(),
+        "parameters": msgspec.json.encode(_Recorded(run.as_of, run.parameters, run.tier, run.tier_reason)).decode(),
         "seed": run.seed,
         "snapshot": msgspec.json.encode(run.snapshot, order="sorted").decode(),
         "excluded": msgspec.json.encode(run.excluded, order="sorted").decode(),
@@ -147,6 +153,8 @@ def _run(row: dict[str, object]) -> Run:
         "rule": decode_rule(msgspec.json.decode(str(row["rule"]))),
         "parameters": recorded.parameters,
         "as_of": recorded.as_of,
+        "tier": recorded.tier,
+        "tier_reason": recorded.tier_reason,
         "snapshot": msgspec.json.decode(str(row["snapshot"]), type=dict[str, int]),
         "excluded": msgspec.json.decode(str(row["excluded"]), type=dict[str, int]),
     }

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clapometer.jobs.clips import encode, numbers
+from clapometer.jobs.tiers import MIN_EXPLORED, contradiction, read_exposure, why_not_b
 from clapometer.labels import (
     LabelRule,
     ScreeningLimits,
@@ -51,8 +52,6 @@ REASONS = (
 EPOCH = dt.date(1970, 1, 1)
 ORPHANS = "engagement without impression"
 """The reason of `count_orphans`: these are no outcomes, and not counted among them."""
-MIN_EXPLORED = 100
-"""Fewest logged impressions by chance for tier B."""
 PEOPLE = ScreeningLimits()
 _VALUES = {"surfaces": "surface", "audiences": "audience", "locales": "locale"}
 _MAX_VALUES = 1_000
@@ -116,6 +115,7 @@ class Scored:
         explored: Those of them that were shown by chance.
         slots: Sum of ``1 / candidates`` over the logged ones by day, ``(n_days,)``.
         currency: The currency in which revenue is counted: the most frequent.
+        contradicted: In what the data contradict the logged propensities; empty where they do not.
     """
 
     first_day: int
@@ -125,6 +125,7 @@ class Scored:
     explored: int
     slots: Floats
     currency: str | None
+    contradicted: str = ""
 
     @property
     def counted(self) -> int:
@@ -133,8 +134,13 @@ class Scored:
 
     @property
     def tier(self) -> str:
-        """B where exposure was partly left to logged chance, else C."""
-        return "B" if self.explored >= MIN_EXPLORED else "C"
+        """B where exposure was partly left to logged chance, and the data do not contradict it; else C."""
+        return "C" if self.tier_reason else "B"
+
+    @property
+    def tier_reason(self) -> str:
+        """Why the tier is C; empty where it is B."""
+        return why_not_b(self.logged, self.explored, self.contradicted)
 
 
 def screen(con: duckdb.DuckDBPyConnection, tenant: str, limits: ScreeningLimits = PEOPLE) -> pa.Table:
@@ -284,6 +290,7 @@ def _summary(con: duckdb.DuckDBPyConnection, first_day: int, currency: str | Non
         explored=explored,
         slots=_slots_by_day(con),
         currency=currency,
+        contradicted=contradiction(read_exposure(con)) if explored >= MIN_EXPLORED else "",
     )
 
 

@@ -98,6 +98,8 @@ class _Results:
     comparisons: list[Row]
     excluded: dict[str, int]
     outcomes: int
+    tier: str
+    tier_reason: str
 
     def tables(self, run: Run) -> dict[str, pa.Table]:
         """Returns the results as tables of the lake."""
@@ -187,6 +189,8 @@ def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
         status="succeeded",
         excluded=results.excluded,
         outcomes=results.outcomes,
+        tier=results.tier,
+        tier_reason=results.tier_reason,
         result_hash=result_hash(tables),
     )
     return succeeded, results
@@ -220,12 +224,17 @@ def reproduce(
     if run.status != "succeeded":
         msg = f"run {run_id} {run.status} and has no result: {run.error}"
         raise InputError(msg, "run")
-    _check_kept(lake, run)
+    check_kept(lake, run)
     found = result_hash(_compute(lake, run, resources, progress).tables(run))
     return Reproduction(run_id, run.result_hash, found)
 
 
-def _check_kept(lake: Lake, run: Run) -> None:
+def check_kept(lake: Lake, run: Run) -> None:
+    """Raises where the files that a run read are no longer all there.
+
+    Raises:
+        TerminalError: A snapshot that it read is no longer kept.
+    """
     try:
         missing = [path for name in READ for path in lake.files(name, run.snapshot[name]) if not path.exists()]
     except Exception as error:
@@ -287,7 +296,7 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                 )  # fmt: skip
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {})
-        return _Results(rankings, contrasts, comparisons, excluded, scored.outcomes)
+        return _Results(rankings, contrasts, comparisons, excluded, scored.outcomes, scored.tier, scored.tier_reason)
 
 
 def _explain(failure: Exception) -> str:

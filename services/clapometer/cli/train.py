@@ -105,5 +105,7 @@ def _print(report: "TrainReport", json: bool) -> None:
         return
     ranked = ", ".join(f"{report.ranked[subject]:,} of {total:,} {subject}" for subject, total in report.items.items())
     console.print(f"run {run.run_id} ({run.tenant}): {run.outcomes:,} outcomes, ranked {ranked}, in {seconds:.1f} s")
+    if run.tier_reason:
+        console.print(f"  tier C, intervals not calibrated: {run.tier_reason}", markup=False)
     for reason, count in run.excluded.items():
         console.print(f"  left out: {count:,} {reason}", markup=False)

@@ -162,7 +162,7 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
         stale_reason=failure,
         tier=chosen["tier"],
         calibrated=calibrated,
-        notes=tier_notes(chosen["tier"], calibrated=calibrated) if chosen["ranked"] else [],
+        notes=tier_notes(chosen["tier"], calibrated=calibrated, parameters=run.parameters) if chosen["ranked"] else [],
         segments=_available(segments),
         total_ranked=chosen["ranked"],
         total_unranked=chosen["items"] - chosen["ranked"],

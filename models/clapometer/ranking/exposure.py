@@ -1,0 +1,142 @@
+r"""Do logged propensities fit what was shown? Two things must hold if they do, whatever the feed does.
+
+With the weight :math:`w = 1 / (p K)` of a slot that was filled from :math:`K` candidates with the logged chance
+:math:`p` of what it shows, (1) the weights of all slots average to 1, because :math:`\sum_c p_c \cdot 1 / (p_c K) = 1`:
+the sum of ``1 / propensity`` over slots is the number of candidates. (2) The weights of any group of clips add up to
+what pure chance would have shown of it: to the group's share among explored slots, or to its number of chances where
+that is known. Constants that are logged although the feed favours the popular satisfy (1) and fail (2).
+
+References:
+    Austin (2009), Balance diagnostics for comparing the distribution of baseline covariates, Statistics in Medicine
+    28. Li, Kim, Munos, Szepesvari (2015), Toward minimax off-policy value estimation, AISTATS (sanity of logs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2, norm
+
+from clapometer.domain import InputError
+from clapometer.ranking.grouping import sum_by
+
+__all__ = ["Exposure", "Mismatch", "balance", "mean_weight"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_BANDS = 10
+_MIN_EXPLORED = 20
+"""Fewest explored slots per band."""
+_CLUSTERING = 1.5
+"""Standard errors are taken as this much larger: slots of one viewer are not independent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exposure:
+    """Sums over the slots with a propensity, by clip and viewer fold, each column ``(n,)``.
+
+    Attributes:
+        clip: Index of the clip.
+        fold: Viewer fold, 0 or 1.
+        shown: Slots.
+        weight: Sum of ``1 / (propensity * candidates)``.
+        squares: Sum of its squares.
+        explored: Slots that were filled uniformly at random, as the log says.
+    """
+
+    clip: Ints
+    fold: Ints
+    shown: Floats
+    weight: Floats
+    squares: Floats
+    explored: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("fold", "shown", "weight", "squares", "explored"):
+            column = getattr(self, name)
+            if np.shape(column) != np.shape(self.clip) or not np.isfinite(column).all():
+                msg = f"must be finite numbers of shape {np.shape(self.clip)}"
+                raise InputError(msg, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """How far logged chances and what was shown are apart.
+
+    Attributes:
+        size: Of (1) the mean weight minus 1; of (2) the share of slots that is in the wrong band.
+        p_value: Chance of as much, were the propensities right; 1 where nothing can be tested.
+    """
+
+    size: float
+    p_value: float
+
+    def __bool__(self) -> bool:
+        """Whether anything was tested."""
+        return self.p_value < 1.0
+
+
+def mean_weight(exposure: Exposure, tolerance: float = 0.1) -> Mismatch:
+    """Tests that the weights average to 1, within `tolerance`: heavy tails make small gaps likely."""
+    n = float(exposure.shown.sum())
+    if n < 2:
+        return Mismatch(0.0, 1.0)
+    mean = float(exposure.weight.sum()) / n
+    spread = max(float(exposure.squares.sum()) / n - mean**2, 0.0)
+    gap = abs(mean - 1) - tolerance
+    if gap <= 0:
+        return Mismatch(mean - 1, 1.0)
+    error = _CLUSTERING * np.sqrt(spread / n)
+    return Mismatch(mean - 1, float(2 * norm.sf(gap / error)) if error > 0 else 0.0)
+
+
+def balance(exposure: Exposure, chances: Floats | None = None) -> Mismatch:
+    """Tests that weights make popular and unpopular clips alike, as they are among explored slots.
+
+    Popularity is that in one viewer fold, the test is on the other one, and then the other way round.
+
+    Args:
+        exposure: The sums.
+        chances: What each clip would have been shown by pure chance, ``(n_clips,)``, in any unit; explored slots
+            stand for it where None.
+    """
+    size, statistic, freedom = 0.0, 0.0, 0
+    n_clips = int(exposure.clip.max(initial=-1)) + 1 if chances is None else len(chances)
+    columns = (exposure.shown, exposure.weight, exposure.squares, exposure.explored)
+    by_fold = [
+        [sum_by(exposure.clip[f], c[f], n_clips) for c in columns] for f in (exposure.fold == 0, exposure.fold == 1)
+    ]
+    for (shown, *_), (_, weight, squares, explored) in (by_fold, by_fold[::-1]):
+        expected = explored if chances is None else chances
+        n = float(explored.sum()) if chances is None else float(squares.sum()) and weight.sum() ** 2 / squares.sum()
+        n_bands = int(min(_BANDS, n // _MIN_EXPLORED))
+        if n_bands < 2 or weight.sum() <= 0 or expected.sum() <= 0:
+            continue
+        band = _bands(shown if chances is None else shown / np.maximum(chances, 1e-9), expected, n_bands)
+        w, square, due = (sum_by(band, column, n_bands) for column in (weight, squares, expected))
+        share, wanted = w / w.sum(), due / due.sum()
+        variance = _share_variance(w, square) + (wanted * (1 - wanted) / n if chances is None else 0.0)
+        statistic += float(((share - wanted) ** 2 / (_CLUSTERING**2 * np.maximum(variance, 1e-12))).sum())
+        freedom += n_bands - 1
+        size += float(np.abs(share - wanted).sum()) / 4  # half the total variation of either direction
+    return Mismatch(size, float(chi2.sf(statistic, freedom)) if freedom else 1.0)
+
+
+def _share_variance(weight: Floats, squares: Floats) -> Floats:
+    """Variance of each band's share of the weight, by the delta method."""
+    total = weight.sum()
+    share = weight / total
+    variance: Floats = (squares * (1 - share) ** 2 + share**2 * (squares.sum() - squares)) / total**2
+    return variance
+
+
+def _bands(popularity: Floats, mass: Floats, n_bands: int) -> Ints:
+    """Bands of about equal mass, from the least to the most popular clip, ``(n_clips,)``."""
+    order = np.lexsort((np.arange(len(popularity)), popularity))
+    before = np.cumsum(mass[order]) - mass[order]
+    band = np.zeros(len(popularity), np.int64)
+    band[order] = np.minimum((before / mass.sum() * n_bands).astype(np.int64), n_bands - 1)
+    return band
