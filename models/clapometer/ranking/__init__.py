@@ -33,6 +33,7 @@ from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 from clapometer.ranking.robustness import fewest, fewest_in_buckets, invented_reactions
 from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
+from clapometer.ranking.trends import ShareChange, ViewerSumsOfHalf, change_of_counts, change_of_shares
 
 __all__ = [
     "Baseline",
@@ -51,12 +52,16 @@ __all__ = [
     "PromptFixedEffects",
     "Ranked",
     "Reason",
+    "ShareChange",
     "TimeOffsets",
     "Unranked",
+    "ViewerSumsOfHalf",
     "always_valid_intervals",
     "always_valid_multiplier",
     "balance",
     "bayesian_average",
+    "change_of_counts",
+    "change_of_shares",
     "clip_rates",
     "confidence_intervals",
     "days_until_visible",

@@ -1,0 +1,15 @@
+-- What each policy showed with which chance, by clip and viewer fold, as in train_exposure.
+-- Reads  outcomes, registered, automated.
+SELECT
+    o.policy_id, r.clip, CAST(hash(o.viewer_id) % 2 AS INTEGER) AS fold,
+    count(*) AS shown,
+    sum(least(1 / (o.propensity * o.candidates), 1e6)) AS weight,
+    sum(least(1 / (o.propensity * o.candidates), 1e6) ^ 2) AS squares,
+    count(*) FILTER (o.explored) AS explored
+FROM outcomes o
+    JOIN registered r USING (clip_id)
+    ANTI JOIN automated a ON a.viewer_id = o.viewer_id
+WHERE o.tenant = $tenant AND o.trust IN ('key', 'token') AND o.policy_id IS NOT NULL
+    AND o.propensity > 0 AND o.candidates > 0
+GROUP BY ALL
+ORDER BY ALL

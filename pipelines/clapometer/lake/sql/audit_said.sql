@@ -1,0 +1,20 @@
+-- What creators and voters thought of the clips in the first and the second half of the days.
+-- Reads  events. One row per question and half: how often it was answered, and how often badly.
+WITH said AS (
+    SELECT 'votes that both clips are bad' AS signal, time, result = 'both_bad' AS bad
+    FROM events
+    WHERE tenant = $tenant AND type = 'voted'
+    UNION ALL
+    SELECT 're-rolls by creators', time, action = 'rerolled'
+    FROM events
+    WHERE tenant = $tenant AND type = 'creator_acted' AND action IN ('accepted', 'published', 'downloaded', 'rerolled')
+),
+middle AS (
+    SELECT min(shown_date) + CAST((max(shown_date) - min(shown_date) + 1) // 2 AS INTEGER) AS day
+    FROM outcomes
+    WHERE tenant = $tenant AND trust IN ('key', 'token')
+)
+SELECT signal, CAST(time AS DATE) >= middle.day AS late, count(*) AS answers, count(*) FILTER (bad) AS bad
+FROM said, middle
+GROUP BY ALL
+ORDER BY ALL

@@ -1,0 +1,69 @@
+"""Logged propensities that do not fit what was shown are found, those that do are left in peace."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from clapometer.domain import InputError
+from clapometer.ranking import Exposure, balance, mean_weight
+from clapometer.simulation import EngagementLog, WorldConfig, build_world, screened, simulate_log
+
+Floats = NDArray[np.float64]
+SMALL = WorldConfig(n_models=6, n_prompts=500, n_sessions=5_000, n_viewers=1_500, missing_propensities=0.0)
+
+
+def world_log(seed: int) -> EngagementLog:
+    return screened(simulate_log(build_world(SMALL, seed), seed))
+
+
+def exposure_of(log: EngagementLog, propensity: Floats) -> Exposure:
+    """Sums as the SQL makes them."""
+    weight = 1 / (propensity * log.candidates)
+    key, row = np.unique(log.clip * 2 + log.viewer % 2, return_inverse=True)
+    shown, total, squares, explored = (
+        np.bincount(row, column) for column in (np.ones(len(weight)), weight, weight**2, log.explored.astype(float))
+    )
+    return Exposure(key // 2, key % 2, shown, total, squares, explored)
+
+
+def test_a_feed_that_logs_what_it_does_is_rarely_accused() -> None:
+    sound = [exposure_of(log, log.propensity) for log in map(world_log, range(12))]
+    assert sum(mean_weight(one, tolerance=0.0).p_value < 0.05 for one in sound) <= 2
+    assert sum(balance(one).p_value < 0.05 for one in sound) <= 2
+
+
+@pytest.mark.parametrize(
+    ("logs", "caught_by"),
+    [
+        (lambda log: 1 / log.candidates, balance),  # says that it shows all alike, and favours the popular
+        (lambda log: np.maximum(log.propensity, 0.5 / log.candidates), mean_weight),  # clipped from below
+        (lambda log: np.minimum(2 * log.propensity, 1.0), mean_weight),
+        (lambda log: np.sqrt(log.propensity / log.candidates), balance),  # half as sure of itself as it is
+    ],
+)
+def test_a_feed_that_logs_something_else_is_caught(
+    logs: Callable[[EngagementLog], Floats], caught_by: Callable[[Exposure], object]
+) -> None:
+    log = world_log(3)
+    found = caught_by(exposure_of(log, logs(log)))
+    assert found.p_value < 1e-6  # type: ignore[attr-defined]
+    assert abs(found.size) > 0.1  # type: ignore[attr-defined]
+
+
+def test_explored_slots_that_are_not_by_chance_are_caught_where_every_clips_chances_are_known() -> None:
+    log = world_log(4)
+    popular = exposure_of(log, 1 / log.candidates)
+    chances = np.full(int(log.clip.max()) + 1, 1.0)
+    blind = Exposure(popular.clip, popular.fold, popular.shown, popular.weight, popular.squares, popular.shown)
+    assert balance(blind).p_value == 1.0
+    assert balance(blind, chances).p_value < 1e-6
+
+
+def test_nothing_is_said_where_nothing_was_shown() -> None:
+    nothing = np.zeros(0)
+    empty = Exposure(np.zeros(0, np.int64), np.zeros(0, np.int64), nothing, nothing, nothing, nothing)
+    assert (mean_weight(empty).p_value, balance(empty).p_value) == (1.0, 1.0)
+    with pytest.raises(InputError, match="weight"):
+        Exposure(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1), np.array([np.nan]), np.ones(1), np.ones(1))
