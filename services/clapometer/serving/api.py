@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from clapometer.serving.access import Access
 from clapometer.serving.answers import Ranking
+from clapometer.serving.bodies import read_body
 from clapometer.serving.compare import compare
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
 from clapometer.serving.metrics import ServingMetrics
 from clapometer.serving.parameters import compare_query, ranking_query
-from clapometer.serving.problems import RefusedError
 from clapometer.serving.queries import Connection, RankingQuery, chosen_run, ranking_of
 from clapometer.serving.slates import SlateMaker, decode_request
 
@@ -45,7 +45,7 @@ def api_routes(
     @router.post("/slates", tags=["slates"], summary="Clips to show, in order, with propensities and tokens")
     async def slate(request: Request) -> Response:
         key = access.secret(request)
-        asked = decode_request(await _body(request, config.max_body_bytes), config)
+        asked = decode_request(await read_body(request, config.max_body_bytes), config)
         book = await desk.book(key.tenant, asked.candidates)
         shown, left_out = book.rate(asked.candidates)
         made = slates.slate(asked, key.tenant, shown=shown, left_out=left_out, run_id=book.run_id, now=desk.clock())
@@ -74,24 +74,6 @@ def _matches(quoted: str, tag: str) -> bool:
     """Compares weakly, as RFC 9110 13.1.2 says for If-None-Match."""
     tags = [candidate.strip().removeprefix("W/") for candidate in quoted.split(",")]
     return quoted.strip() == "*" or tag in tags
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """Returns the body of a request.
-
-    Raises:
-        RefusedError: 413 where it is longer than ``limit``, before it is read; 415 where it is compressed.
-    """
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise RefusedError(415, "send the body as it is, without content encoding")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            msg = f"the body is longer than {limit} bytes"
-            raise RefusedError(413, msg)
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _json(answer: Any, headers: dict[str, str]) -> Response:

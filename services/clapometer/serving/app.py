@@ -27,6 +27,7 @@ from clapometer.serving.page import page_routes
 from clapometer.serving.problems import add_handlers, problem
 from clapometer.serving.published import Published
 from clapometer.serving.slates import SlateMaker
+from clapometer.serving.sql_api import sql_routes
 
 STATIC = Path(__file__).parent / "static"
 
@@ -73,6 +74,7 @@ def create_app(
     )  # fmt: skip
     slates = SlateMaker(config, token_key, random or SystemRandom())
     app.include_router(api_routes(config, desk, access, slates=slates, metrics=metrics, version=version))
+    app.include_router(sql_routes(config, access, published))
     app.include_router(page_routes(config, desk, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_operations(app, desk, registry)

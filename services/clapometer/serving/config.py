@@ -29,6 +29,13 @@ class ServingConfig:
         default_limit: Items of a ranking where the request names no number.
         max_limit: Most items of one answer.
         page_items: Rows of each table on the page.
+        sql_seconds: Time after which a statement of ``/v1/sql`` is stopped.
+        sql_memory: Its memory in DuckDB.
+        sql_max_rows: Rows after which its answer ends.
+        sql_max_bytes: Size after which its answer ends.
+        sql_min_viewers: Viewers that each cell of its answer must have; below 2, single rows may be read.
+        sql_per_key: Statements of one key under way at once.
+        sql_in_all: Statements under way at once.
     """
 
     public_tenant: str | None = "default"
@@ -47,6 +54,13 @@ class ServingConfig:
     default_limit: int = 100
     max_limit: int = 1_000
     page_items: int = 25
+    sql_seconds: float = 30.0
+    sql_memory: int = 512 << 20
+    sql_max_rows: int = 100_000
+    sql_max_bytes: int = 64 << 20
+    sql_min_viewers: int = 0
+    sql_per_key: int = 2
+    sql_in_all: int = 4
 
     def share_for(self, surface: str | None) -> float:
         """Returns the share of slots that are explored on a surface."""

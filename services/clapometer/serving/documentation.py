@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from clapometer.serving.answers import SEGMENTS, SUBJECTS, Comparison, Ranking, Slate
 from clapometer.serving.problems import PROBLEM, Problem
 from clapometer.serving.slates import SlateRequest
+from clapometer.serving.sql_api import SqlRequest
 
 DOCS_PAGE = """<!doctype html>
 <html lang="en">
@@ -42,6 +43,23 @@ _SLATE_EXAMPLE = {
     "surface": "feed",
     "slots": 2,
 }
+_SQL_EXAMPLE = {"sql": "SELECT surface, count(*) AS impressions FROM outcomes GROUP BY ALL", "format": "json"}
+_SQL_ANSWER = {
+    "type": "object",
+    "required": ["columns", "rows", "truncated"],
+    "properties": {
+        "columns": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "type"],
+                "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+            },
+        },
+        "rows": {"type": "array", "items": {"type": "array"}},
+        "truncated": {"type": "boolean", "description": "Whether rows were left out at the limit"},
+    },
+}
 _REFUSALS = {
     "400": "Malformed",
     "401": "No key, or one that is unknown or expired",
@@ -58,9 +76,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Returns the OpenAPI 3.1 document: FastAPI's routes with our parameters, bodies, answers and examples."""
     document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     schemas, components = msgspec.json.schema_components(
-        [Ranking, Comparison, SlateRequest, Slate, Problem], ref_template="#/components/schemas/{name}"
+        [Ranking, Comparison, SlateRequest, Slate, SqlRequest, Problem], ref_template="#/components/schemas/{name}"
     )
-    ranking, comparison, request, slate, problem = schemas
+    ranking, comparison, request, slate, statement, problem = schemas
     document["components"] = {
         "schemas": components,
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A secret API key"}},
@@ -84,9 +102,12 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         "required": True,
         "content": {"application/json": {"schema": request, "example": _SLATE_EXAMPLE}},
     }
+    _describe(paths["/v1/sql"]["post"], _SQL_ANSWER, problem, [])
+    _describe_sql(paths["/v1/sql"]["post"], statement, problem)
     for path in ("/v1/rankings/{subject}", "/v1/compare"):
         paths[path]["get"]["security"] = [{"key": []}, {}]
-    paths["/v1/slates"]["post"]["security"] = [{"key": []}]
+    for path in ("/v1/slates", "/v1/sql"):
+        paths[path]["post"]["security"] = [{"key": []}]
     return document
 
 
@@ -98,6 +119,20 @@ def _describe(
     operation["responses"] = {
         "200": {"description": "As asked", "content": {"application/json": {"schema": answer}}},
         **{status: {"description": text, "content": refused} for status, text in _REFUSALS.items()},
+    }
+
+
+def _describe_sql(operation: dict[str, Any], statement: dict[str, Any], problem: dict[str, Any]) -> None:
+    content = operation["responses"]["200"]["content"]
+    content["text/csv"] = {"schema": {"type": "string"}}
+    content["application/vnd.apache.arrow.stream"] = {"schema": {"type": "string", "format": "binary"}}
+    operation["responses"]["429"] = {
+        "description": "The key has as many statements under way as it may",
+        "content": {PROBLEM: {"schema": problem}},
+    }
+    operation["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": statement, "example": _SQL_EXAMPLE}},
     }
 
 

@@ -12,6 +12,11 @@ class NoRunError(ClapometerError):
 class NotPublishedError(NoRunError):
     """There is no published lake yet, so no ranking either."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no published lake yet: send events and run `clapometer load`, or run `clapometer up`"
+        )
+
 
 class UnknownItemError(ClapometerError):
     """The ranking does not know an item."""

@@ -85,8 +85,7 @@ class Published:
 
     def _open(self, stamp: Stamp | None) -> _Snapshot:
         if stamp is None:
-            msg = "there is no published lake yet: send events and run `clapometer load`, or run `clapometer up`"
-            raise NotPublishedError(msg)
+            raise NotPublishedError
         connection = duckdb.connect(config=self._config)
         try:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")

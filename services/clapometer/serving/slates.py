@@ -13,6 +13,7 @@ from msgspec import Meta
 from clapometer.domain import InputError, sign_impression
 from clapometer.domain.events import Identifier, ImpressionData, Label
 from clapometer.serving.answers import LeftOut, Slate, Slot
+from clapometer.serving.bodies import decode_body
 from clapometer.serving.config import Policy, ServingConfig
 from clapometer.serving.policies import Choice, RankedPolicy, uniform_slate
 from clapometer.serving.scores import Scored
@@ -48,10 +49,7 @@ def decode_request(body: bytes, config: ServingConfig) -> SlateRequest:
     Raises:
         InputError: It is none, or asks for more than is allowed; names the field.
     """
-    try:
-        request = _REQUEST.decode(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise _explain(error) from error
+    request = decode_body(_REQUEST, body)
     if len(request.candidates) > config.max_candidates:
         msg = f"{len(request.candidates)} candidates; at most {config.max_candidates}"
         raise InputError(msg, "candidates")
@@ -182,11 +180,3 @@ def _notes(policy: Policy, run_id: str | None, share: float) -> list[str]:
     if run_id is None:
         return [NO_RANKING]
     return [NO_EXPLORATION] if share == 0 else []
-
-
-def _explain(error: Exception) -> InputError:
-    if isinstance(error, RecursionError):
-        return InputError("nested too deeply")
-    text = str(error)
-    reason, found, path = text.rpartition(" - at `$.")
-    return InputError(reason, path.rstrip("`")) if found else InputError(text)

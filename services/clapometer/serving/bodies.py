@@ -1,0 +1,46 @@
+"""Bodies of requests: read with a limit, decoded with an error that names the field."""
+
+from typing import TypeVar
+
+import msgspec
+from fastapi import Request
+
+from clapometer.domain import InputError
+from clapometer.serving.problems import RefusedError
+
+T = TypeVar("T")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Returns the body of a request.
+
+    Raises:
+        RefusedError: 413 where it is longer than ``limit``, before it is read; 415 where it is compressed.
+    """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise RefusedError(415, "send the body as it is, without content encoding")
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            msg = f"the body is longer than {limit} bytes"
+            raise RefusedError(413, msg)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def decode_body(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+    """Returns what a JSON body spells.
+
+    Raises:
+        InputError: It is not of the decoder's type; names the field.
+    """
+    try:
+        return decoder.decode(body)
+    except RecursionError as error:
+        msg = "nested too deeply"
+        raise InputError(msg) from error
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        text = str(error)
+        reason, found, path = text.rpartition(" - at `$.")
+        raise (InputError(reason, path.rstrip("`")) if found else InputError(text)) from error

@@ -1,0 +1,105 @@
+"""Starts a sandbox process for a job and passes its answer on."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
+
+import msgspec
+
+from clapometer.serving.sandbox.job import HEADER_BYTES, Frame, Job
+from clapometer.serving.sandbox.statement import StatementError
+
+GRACE_SECONDS = 20.0
+"""What a process may take beyond a statement's time, to start and to stop on a busy machine, before it is killed."""
+Frames = AsyncGenerator[tuple[Frame, bytes], None]
+_ARGUMENTS = ("-m", "clapometer.serving.sandbox.worker")
+
+
+class Answer:
+    """An answer under way: pieces of it, as they come.
+
+    Whoever has one must close it.
+    """
+
+    def __init__(self, job: Job, first: bytes, frames: Frames) -> None:
+        self.job = job
+        self._first = first
+        self._frames = frames
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yields the pieces.
+
+        Raises:
+            StatementError: A limit stopped it after it began; what was yielded is not the whole answer.
+        """
+        yield self._first
+        async for kind, content in self._frames:
+            if kind is Frame.REFUSED:
+                raise StatementError(content.decode())
+            yield content
+
+    async def close(self) -> None:
+        """Ends the process, if it still runs."""
+        await self._frames.aclose()
+
+
+async def run_job(job: Job) -> Answer:
+    """Returns the answer to a job, once its first piece is there.
+
+    Raises:
+        StatementError: The statement may not be run, failed, or was stopped by a limit.
+    """
+    frames = _frames(job)
+    kind, content = await anext(frames)
+    if kind is Frame.REFUSED:
+        await frames.aclose()
+        raise StatementError(content.decode())
+    return Answer(job, content, frames)
+
+
+async def _frames(job: Job) -> Frames:
+    """Yields what the process says; kills it where it takes too long or nobody listens any more."""
+    spill = await asyncio.to_thread(tempfile.mkdtemp, prefix="clapometer-sql-")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *_ARGUMENTS,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        env={"MALLOC_ARENA_MAX": "2"}, cwd=spill, limit=1 << 20,
+    )  # fmt: skip
+    try:
+        await _send(process, msgspec.json.encode(msgspec.structs.replace(job, spill=spill)))
+        while True:
+            kind, content = await asyncio.wait_for(_frame(process), job.seconds + GRACE_SECONDS)
+            if kind is Frame.END:
+                return
+            yield kind, content
+    except (asyncio.IncompleteReadError, BrokenPipeError):
+        yield Frame.REFUSED, b"stopped: it needed more memory or time than a statement may have; ask for less"
+    except TimeoutError:
+        yield Frame.REFUSED, f"stopped after {job.seconds:g} seconds; ask for less".encode()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        await asyncio.to_thread(shutil.rmtree, spill, ignore_errors=True)
+
+
+async def _send(process: asyncio.subprocess.Process, job: bytes) -> None:
+    if process.stdin is not None:  # it is a pipe
+        process.stdin.write(job)
+        await process.stdin.drain()
+        process.stdin.close()
+
+
+async def _frame(process: asyncio.subprocess.Process) -> tuple[Frame, bytes]:
+    """Reads a frame.
+
+    Raises:
+        asyncio.IncompleteReadError: The process is gone.
+    """
+    if process.stdout is None:  # it is a pipe
+        raise asyncio.IncompleteReadError(b"", HEADER_BYTES)
+    header = await process.stdout.readexactly(HEADER_BYTES)
+    return Frame(header[0]), await process.stdout.readexactly(int.from_bytes(header[1:], "big"))

@@ -1,0 +1,110 @@
+"""A DuckDB that holds nothing but one tenant's rows of the published lake, and cannot reach anything else."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from clapometer.serving.sandbox.job import Job
+
+CATALOGUE = "catalogue"
+"""Our own table that lists what may be read."""
+
+
+@dataclass(frozen=True)
+class TenantView:
+    """An open database.
+
+    Attributes:
+        connection: With a view of the tenant's rows for every published table and view.
+        columns: Columns by view.
+        table_functions: Names of the published table macros.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    columns: Mapping[str, frozenset[str]]
+    table_functions: frozenset[str]
+
+
+@contextmanager
+def open_tenant(job: Job) -> Iterator[TenantView]:
+    """Opens the published file for one tenant, with all of the job's limits.
+
+    Raises:
+        duckdb.Error: The file cannot be read.
+    """
+    connection = duckdb.connect(
+        config={
+            "threads": job.threads,
+            "memory_limit": f"{job.memory >> 20}MiB",
+            "temp_directory": job.spill,
+            "max_temp_directory_size": f"{job.spill_bytes >> 20}MiB",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "preserve_insertion_order": False,
+        }
+    )
+    try:
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        connection.execute(f"ATTACH {_text(job.published)} AS published (READ_ONLY)")
+        columns = _create_views(connection, job)
+        functions = _create_macros(connection, scalar_only=job.min_viewers > 1)
+        folder = str(Path(job.published).parent.resolve())
+        connection.execute(f"SET allowed_directories = [{_text(folder + '/')}]")
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        yield TenantView(connection, columns, functions)
+    finally:
+        connection.close()
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, frozenset[str]]:
+    """Creates a view of the tenant's rows of each published view that has a tenant; returns their columns."""
+    listed = connection.execute(
+        "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE database_name = 'published' "
+        "AND NOT internal ORDER BY table_name, column_index"
+    ).fetchall()
+    columns: dict[str, list[str]] = {}
+    for table, column, _, _ in listed:
+        columns.setdefault(table, []).append(column)
+    readable = {table: names for table, names in columns.items() if "tenant" in names}
+    for table, names in readable.items():
+        condition = f"tenant = {_text(job.tenant)}"
+        if job.min_viewers > 1 and "viewers" in names:
+            condition += f" AND coalesce(viewers >= {job.min_viewers}, true)"
+        connection.execute(f"CREATE VIEW {_name(table)} AS SELECT * FROM published.{_name(table)} WHERE {condition}")  # noqa: S608
+    connection.execute(f"CREATE TABLE {CATALOGUE} (table_name TEXT, column_name TEXT, data_type TEXT, comment TEXT)")
+    connection.executemany(
+        f"INSERT INTO {CATALOGUE} VALUES (?, ?, ?, ?)",  # noqa: S608 - our own name
+        [row for row in listed if row[0] in readable] or [(None,) * 4],
+    )
+    found = {table: frozenset(names) for table, names in readable.items()}
+    return found | {CATALOGUE: frozenset({"table_name", "column_name", "data_type", "comment"})}
+
+
+def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) -> frozenset[str]:
+    """Creates the published macros anew, so that the tables in them are the tenant's; returns the table macros."""
+    listed = connection.execute(
+        "SELECT function_name, function_type, parameters, macro_definition FROM duckdb_functions() "
+        "WHERE database_name = 'published' AND NOT internal"
+    ).fetchall()
+    tables = set()
+    for name, kind, parameters, definition in listed:
+        if kind == "table_macro" and scalar_only:
+            continue
+        table = "TABLE " if kind == "table_macro" else ""
+        arguments = ", ".join(_name(parameter) for parameter in parameters)
+        connection.execute(f"CREATE MACRO {_name(name)}({arguments}) AS {table}{definition}")
+        if kind == "table_macro":
+            tables.add(name)
+    return frozenset(tables)
+
+
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,124 @@
+"""What POST /v1/sql answers to honest statements, and whom."""
+
+import csv
+import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import duckdb
+import pyarrow as pa
+import pytest
+from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, Serving
+from tests.unit.serving.sandbox.conftest import CONFIG, Ask, asker
+
+from clapometer.lake import Lake
+
+COUNT = "SELECT surface, count(*) AS impressions FROM outcomes GROUP BY ALL ORDER BY surface"
+
+
+def test_the_answer_is_that_of_the_published_file(ask: Ask, viewed: Lake) -> None:
+    with duckdb.connect(str(viewed.storage.published), read_only=True) as file:
+        expected = file.execute(COUNT.replace("FROM outcomes", "FROM outcomes WHERE tenant = 'default'")).fetchall()
+    answer = ask(COUNT).json()
+    assert [tuple(row) for row in answer["rows"]] == expected
+    assert [column["name"] for column in answer["columns"]] == ["surface", "impressions"]
+    assert answer["truncated"] is False
+
+
+def test_csv_and_arrow_have_the_rows_of_json(ask: Ask) -> None:
+    rows = ask(COUNT).json()["rows"]
+    as_csv = ask(COUNT, format="csv")
+    assert as_csv.headers["content-type"].startswith("text/csv")
+    assert list(csv.reader(io.StringIO(as_csv.text)))[1:] == [[row[0], str(row[1])] for row in rows]
+    with pa.ipc.open_stream(ask(COUNT, format="arrow").content) as stream:
+        assert [list(row.values()) for row in stream.read_all().to_pylist()] == rows
+
+
+def test_awkward_values_arrive_whole(ask: Ask) -> None:
+    sql = (
+        "SELECT 1 AS a, 2 AS a, 170141183460469231731687303715884105727::HUGEINT AS h, 1.50::DECIMAL(9, 2) AS d, "
+        "'nan'::DOUBLE AS n, NULL AS nothing, {'x': [1, 2]} AS s, '\\xAA'::BLOB AS b, INTERVAL 3 DAY AS i, "
+        "TIMESTAMPTZ '2026-01-01 00:00:00Z' AS t, 'é\"\n' AS q"
+    )
+    answer = ask(sql)
+    assert answer.status_code == 200, answer.text
+    (row,) = answer.json()["rows"]
+    assert row[:6] == [1, 2, "170141183460469231731687303715884105727", "1.50", None, None]
+    assert row[6] == {"x": [1, 2]}
+    assert row[9] == "2026-01-01T00:00:00Z"
+    assert row[10] == 'é"\n'
+    assert ask(sql, format="csv").status_code == 200
+    assert ask(sql, format="arrow").status_code == 200
+
+
+@pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE outcomes", "SUMMARIZE clips", "EXPLAIN SELECT * FROM clips"])
+def test_a_reader_can_look_around(ask: Ask, sql: str) -> None:
+    assert ask(sql).json()["rows"]
+
+
+def test_the_catalogue_lists_every_readable_column(ask: Ask) -> None:
+    rows = ask("SELECT DISTINCT table_name FROM catalogue").json()["rows"]
+    assert {"outcomes", "rankings_current", "clips", "events"} <= {name for (name,) in rows}
+
+
+def test_a_key_reads_only_its_own_tenant(ask: Ask) -> None:
+    assert ask("SELECT impression_id FROM outcomes", OTHER_SECRET).json()["rows"] == [["theirs"]]
+    assert ask("SELECT count(*) FROM rankings", OTHER_SECRET).json()["rows"] == [[0]]
+    assert ask("SELECT count(*) FROM events WHERE tenant != 'default'").json()["rows"] == [[0]]
+
+
+def test_only_a_secret_key_may_ask(ask: Ask) -> None:
+    assert ask("SELECT 1", None).status_code == 401
+    assert ask("SELECT 1", "csk_wrong").status_code == 401
+    assert ask("SELECT 1", PUBLISHABLE).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [(b"", ""), (b"[]", ""), (b'{"sql": 1}', "sql"), (b'{"sql": "SELECT 1", "rows": 2}', ""), (b"{}", "")],
+)
+def test_a_body_that_is_no_statement_is_refused(server: Serving, body: bytes, field: str) -> None:
+    answer = server.http.post("/v1/sql", content=body, headers={"authorization": "Bearer csk_default"})
+    assert answer.status_code == 422
+    assert answer.json().get("field", "") == field
+
+
+def test_an_unknown_column_is_named_with_what_is_near(ask: Ask) -> None:
+    answer = ask("SELECT impresion_id FROM outcomes")
+    assert answer.status_code == 422
+    assert "impression_id" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "arrow"])
+def test_an_answer_that_is_too_long_says_that_it_was_cut(ask: Ask, form: str) -> None:
+    answer = ask("SELECT i FROM range(100000) t(i)", format=form)
+    if form == "json":
+        assert answer.json()["truncated"] is True
+        assert len(answer.json()["rows"]) == CONFIG.sql_max_rows
+    elif form == "csv":
+        assert answer.text.splitlines()[-1] == "# truncated"
+    else:
+        with pa.ipc.open_stream(answer.content) as stream:
+            batches = list(stream.iter_batches_with_custom_metadata())
+        assert batches[-1].custom_metadata == {b"clapometer:truncated": b"1"}
+        assert sum(batch.batch.num_rows for batch in batches) == CONFIG.sql_max_rows
+
+
+def test_a_key_has_only_so_many_statements_under_way(viewed: Lake) -> None:
+    serving = Serving(viewed.storage.published, replace(CONFIG, sql_per_key=1, sql_seconds=2))
+    try:
+        started = threading.Barrier(3)
+
+        def slow(_: int) -> int:
+            started.wait()
+            return asker(serving)("SELECT count(*) FROM range(100000000000) a").status_code
+
+        with ThreadPoolExecutor(3) as pool:
+            statuses = sorted(pool.map(slow, range(3)))
+        assert statuses.count(422) >= 1  # ran, and was stopped by its time
+        assert statuses.count(429) >= 1  # refused at once
+        assert set(statuses) <= {422, 429}
+        assert asker(serving)("SELECT 1").status_code == 200  # turns are given back
+    finally:
+        serving.stop()
