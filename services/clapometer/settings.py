@@ -63,6 +63,13 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="share of slots that /v1/slates fills uniformly at random"
     )
     token_seconds: int = Field(86_400, ge=60, description="how long an impression token is valid, in seconds")
+    sql_seconds: float = Field(30.0, gt=0, le=3600, description="time after which a statement of /v1/sql is stopped")
+    sql_memory_bytes: int = Field(512 * 2**20, ge=2**26, description="memory of a statement of /v1/sql, in bytes")
+    sql_max_rows: int = Field(100_000, ge=1, description="rows after which an answer of /v1/sql ends")
+    sql_min_viewers: int = Field(
+        0, ge=0, description="viewers that each cell of an answer of /v1/sql must have; below 2, rows may be read"
+    )
+    sql_per_key: int = Field(2, ge=1, description="statements of one key under way at once")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="form of log lines")
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from clapometer.domain import InputError
 from clapometer.jobs.rankings import Parameters
 from clapometer.labels import LabelRule, decode_rule, encode_rule
-from clapometer.lake import TABLES, Lake
+from clapometer.lake import RUN_ID, TABLES, Lake
 
 ESTIMATOR = "ClipAIPW + PromptFixedEffects; HierarchicalBayes"
 RESULTS = ("rankings", "contrasts", "comparisons")
@@ -121,7 +121,7 @@ def record_run(lake: Lake, run: Run) -> None:
         "result_hash": run.result_hash,
         "error": run.error,
     }
-    lake.append("runs", pa.Table.from_pylist([row], schema=schema))
+    lake.append("runs", pa.Table.from_pylist([row], schema=schema), metadata={RUN_ID: run.run_id})
 
 
 def read_runs(lake: Lake, tenant: str | None = None) -> list[Run]:

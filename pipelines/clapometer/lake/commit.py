@@ -25,7 +25,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from clapometer.domain import TransientError
+from clapometer.domain import InputError, TransientError
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
@@ -187,6 +187,32 @@ class Table:
         if behind > 0:
             for entry in reversed(self._delta.history(behind)):
                 yield Commit(int(entry["version"]), entry)
+
+    def version_at(self, moment: dt.datetime) -> int:
+        """Returns the version that the table had at a time.
+
+        Raises:
+            InputError: The table is younger, or its log does not reach back that far.
+        """
+        delta = DeltaTable(self.folder)
+        try:
+            delta.load_as_version(moment)
+        except (DeltaError, OSError) as error:
+            msg = f"{self.folder.name} as of {moment.isoformat()} is no longer kept: {error}"
+            raise InputError(msg, "as_of") from error
+        version = delta.version()
+        committed = self._committed_at(version)
+        if committed is None or committed > moment:
+            since = "" if committed is None else f" from {committed.isoformat()} on"
+            msg = f"{self.folder.name} is not kept as of {moment.isoformat()}, only{since or ' later'}"
+            raise InputError(msg, "as_of")
+        return version
+
+    def _committed_at(self, version: int) -> dt.datetime | None:
+        for line in (self.log_entry(version) or b"").splitlines():
+            if info := json.loads(line).get("commitInfo"):
+                return dt.datetime.fromtimestamp(info["timestamp"] / 1000, dt.UTC)
+        return None
 
     def log_entry(self, version: int) -> bytes | None:
         """Returns the bytes of a commit; ``None`` where the log no longer has it."""

@@ -91,6 +91,15 @@ class Lake:
         """Returns the latest version of every table: a snapshot to read, or to name in a run record."""
         return {name: self.version(name) for name in TABLES}
 
+    def version_at(self, name: str, moment: dt.datetime) -> int:
+        """Returns the version that a table had at a time.
+
+        Raises:
+            InputError: The table is younger, or its log does not reach back that far.
+        """
+        with self._lock:
+            return self.table(name).version_at(moment)
+
     def files(self, name: str, version: int | None = None) -> list[Path]:
         """Returns the Parquet files of a version of a table, the latest where none is given."""
         with self._lock:

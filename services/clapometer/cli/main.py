@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from clapometer.cli import config, demo, keys, log, rank, replay, services, simulate, study, train
+from clapometer.cli import config, demo, keys, log, rank, replay, services, simulate, sql, study, train
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -25,6 +25,8 @@ app.command(rich_help_panel="Run")(services.serve)
 app.command(rich_help_panel="Rank")(train.train)
 app.command(rich_help_panel="Rank")(rank.rank)
 app.command(rich_help_panel="Rank")(rank.compare)
+app.command(name="sql", rich_help_panel="Ask")(sql.sql)
+app.command(name="open", rich_help_panel="Ask")(sql.open_lake)
 app.command(rich_help_panel="Try")(demo.demo)
 app.command(rich_help_panel="Try")(simulate.simulate)
 app.command(rich_help_panel="Try")(replay.replay)

@@ -89,11 +89,7 @@ def _published() -> "Iterator[duckdb.DuckDBPyConnection]":
     """
     from clapometer.serving import Published
 
-    path = wiring.published_file(load_settings())
-    if not path.exists():
-        msg = f"there is no {path} yet: `clapometer up` or `clapometer load` makes it"
-        raise InputError(msg, "lake")
-    published = Published(path)
+    published = Published(wiring.existing_published_file(load_settings()))
     try:
         with published.read() as connection:
             yield connection

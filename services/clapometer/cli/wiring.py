@@ -3,6 +3,7 @@
 import datetime as dt
 import importlib.metadata
 import os
+import shutil
 import signal
 import threading
 import time
@@ -90,6 +91,19 @@ def published_file(settings: Settings) -> Path:
     return settings.lake / "clapometer.duckdb"
 
 
+def existing_published_file(settings: Settings) -> Path:
+    """Returns the published file.
+
+    Raises:
+        InputError: There is none yet.
+    """
+    path = published_file(settings)
+    if not path.exists():
+        msg = f"there is no {path} yet: `clapometer up` or `clapometer load` makes it"
+        raise InputError(msg, "lake")
+    return path
+
+
 @dataclass(frozen=True)
 class KnownKey:
     """What serving needs to know of an API key."""
@@ -125,6 +139,23 @@ def label_rule(path: Path | None) -> "LabelRule":
         return decode_rule(path.read_text())
     except OSError as error:
         raise InputError(str(error), "label_rule") from error
+
+
+def state_folder() -> Path:
+    """Returns where a user's own traces are kept, such as the history of the SQL shell (XDG base directories)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "clapometer"
+
+
+def replace_process(arguments: list[str], missing: str) -> None:
+    """Becomes another program.
+
+    Raises:
+        InputError: It is not installed; ``missing`` says what to do.
+    """
+    if shutil.which(arguments[0]) is None:
+        msg = f"there is no program {arguments[0]!r} here; {missing}"
+        raise InputError(msg, "with")
+    os.execvp(arguments[0], arguments)  # noqa: S606 - what the user asked for
 
 
 def docs_assets() -> Path:

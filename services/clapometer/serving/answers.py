@@ -5,6 +5,8 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from clapometer.serving.reproduction import Reproduction
+
 Subject = Literal["model_versions", "prompts", "templates"]
 Segment = Literal["task", "scenario", "audience", "locale", "duration_band"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
@@ -112,6 +114,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
         segments: What the run computed for this subject: values by segment.
         total_ranked: Items with a place, on all pages; so ``total_unranked``.
         next_offset: Where the next page starts; absent on the last.
+        reproduction: How to get these numbers without this server.
     """
 
     subject: Subject
@@ -131,6 +134,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     next_offset: int | None
     rows: list[Standing]
     unranked: list[NotRanked]
+    reproduction: Reproduction
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):

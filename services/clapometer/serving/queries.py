@@ -24,6 +24,7 @@ from clapometer.serving.answers import (
     Subject,
 )
 from clapometer.serving.errors import NoRunError, UnknownSegmentError
+from clapometer.serving.reproduction import reproduction
 from clapometer.serving.words import tier_notes
 
 T = TypeVar("T")
@@ -171,7 +172,11 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
         next_offset=end if end < chosen["items"] else None,
         rows=ranked,
         unranked=unranked,
-    )
+        reproduction=reproduction(
+            tenant=tenant, run_id=run.run_id, subject=query.subject, segment=query.segment,
+            segment_value=query.segment_value, limit=query.limit, offset=query.offset,
+        ),
+    )  # fmt: skip
 
 
 def read_items(

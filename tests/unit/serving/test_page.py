@@ -112,7 +112,7 @@ def test_the_state_of_the_pipeline_is_shown(serving: Serving) -> None:
 
 def test_a_ranking_tells_how_to_ask_the_lake_for_it(serving: Serving, lake: Lake) -> None:
     html = serving.get("/?task=t2v").text
-    (query,) = re.findall(r"<code>(from rankings .*?)</code>", html)
+    (query,) = re.findall(r"<code>(SELECT item, .*?)</code>", html)
     with lake.connect() as connection:
         found = connection.sql(query.replace("&#39;", "'")).to_arrow_table()
     assert found.num_rows == 7

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, SECRET, Serving
 from tests.unit.serving.sample_lake import EVIL, HOUR, MODELS, NOW, add_failed_run, add_run
@@ -234,3 +235,15 @@ def test_the_state_of_the_process_can_be_asked(serving: Serving, tmp_path: Path,
     assert serving.get("/healthz").json() == {"status": "ok"}
     assert serving.get("/readyz").json() == {"status": "ready", "lake": "open"}
     assert start(tmp_path / "none.duckdb").get("/readyz").json() == {"status": "ready", "lake": "not published yet"}
+
+
+@pytest.mark.parametrize("path", ["model_versions", "prompts?limit=7&offset=3", "model_versions?locale=de"])
+def test_the_sql_in_the_answer_gives_its_numbers_in_any_duckdb(serving: Serving, lake: Lake, path: str) -> None:
+    ranking = serving.get(f"/v1/rankings/{path}").json()
+    with duckdb.connect(str(lake.storage.published), read_only=True) as file:
+        found = file.sql(ranking["reproduction"]["sql"]).to_arrow_table().to_pylist()
+    said = {**{row["item"]: row for row in ranking["rows"]}, **{row["item"]: row for row in ranking["unranked"]}}
+    assert [row["item"] for row in found] == list(said)
+    for row in found:
+        for column in ("rank", "effect", "effect_low", "effect_high", "value", "impressions", "completion_rate"):
+            assert said[row["item"]].get(column, row[column]) == row[column]

@@ -1,8 +1,8 @@
 """Runs other people's SQL over the published lake: one statement, one process, nothing but their own tenant's rows."""
 
-from clapometer.serving.sandbox.formats import MEDIA_TYPES
+from clapometer.serving.sandbox.formats import MEDIA_TYPES, as_csv
 from clapometer.serving.sandbox.job import Format, Job
 from clapometer.serving.sandbox.process import Answer, run_job
 from clapometer.serving.sandbox.statement import StatementError
 
-__all__ = ["MEDIA_TYPES", "Answer", "Format", "Job", "StatementError", "run_job"]
+__all__ = ["MEDIA_TYPES", "Answer", "Format", "Job", "StatementError", "as_csv", "run_job"]

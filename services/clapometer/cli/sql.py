@@ -1,0 +1,88 @@
+"""``clapometer sql`` and ``clapometer open``: the published lake in DuckDB, here or in another program."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from clapometer.cli import wiring
+from clapometer.domain import InputError
+from clapometer.settings import Settings, load_settings
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    import duckdb
+
+Form = Literal["table", "csv", "json", "parquet", "arrow"]
+Tool = Literal["path", "duckdb", "harlequin"]
+
+
+def sql(
+    statement: Annotated[str | None, typer.Argument(help="SQL to run; `-` reads it; a shell if left out.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="The lake as it was: a time (RFC 3339), or the id of a run.")
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="Form of the answer.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write the answer to.")] = None,
+) -> None:
+    """Ask the lake in SQL: once, or in a shell with history and completion."""
+    from clapometer.cli import sql_output, sql_shell
+
+    settings = load_settings()
+    with lake_connection(settings, as_of) as connection:
+        if statement is None and sys.stdin.isatty():
+            sql_shell.run(connection, wiring.state_folder())
+            return
+        text = sys.stdin.read() if statement in {None, "-"} else statement
+        sql_output.write(connection, str(text), form, output)
+
+
+def open_lake(
+    tool: Annotated[Tool, typer.Option("--with", help="What to start; `path` prints the file's name.")] = "path",
+) -> None:
+    """Print the name of the file that any DuckDB opens, or start a program on it."""
+    path = wiring.existing_published_file(load_settings()).absolute()
+    if tool == "path":
+        typer.echo(path)
+        return
+    arguments = {"duckdb": ["duckdb", "-readonly", str(path)], "harlequin": ["harlequin", "-r", str(path)]}[tool]
+    wiring.replace_process(arguments, "install it first, or open the file with another DuckDB")
+
+
+@contextmanager
+def lake_connection(settings: Settings, as_of: str | None) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Yields a DuckDB over the lake, as it is or as it was.
+
+    Raises:
+        InputError: There is no lake yet, or it does not keep that time or run.
+    """
+    path = wiring.existing_published_file(settings)
+    connection = _now(path, settings) if as_of is None else _then(settings, as_of)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _now(path: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
+    import duckdb
+
+    connection = duckdb.connect(str(path), read_only=True, config={"threads": settings.threads})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":
+    from clapometer.lake import Lake, versions_at, versions_of_run
+    from clapometer.serving import parse_as_of
+
+    moment = parse_as_of(as_of)
+    lake = Lake(settings.lake)
+    versions = versions_of_run(lake, as_of) if moment is None else versions_at(lake, moment)
+    missing = [path for name in versions for path in lake.files(name, versions[name]) if not path.exists()]
+    if missing:
+        msg = f"{len(missing)} files of that time were deleted since; the lake keeps what is replaced for a week"
+        raise InputError(msg, "as_of")
+    return lake.connect(versions, threads=settings.threads, memory_limit=settings.memory_limit)
