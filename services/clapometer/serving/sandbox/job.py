@@ -52,5 +52,5 @@ class Frame(IntEnum):
 
 
 HEADER_BYTES = 5
-OVERHEAD = 3 << 30
+OVERHEAD = 1 << 30
 """Address space, in bytes, that a process needs beside DuckDB's memory: libraries, stacks of threads, one batch."""

@@ -129,7 +129,7 @@ EXHAUSTING = [
     "WITH RECURSIVE t AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM t) SELECT count(*) FROM t",
     "WITH RECURSIVE t AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM t) SELECT max(length(s)) FROM t",
     "SELECT range(1000000000)",
-    "SELECT regexp_matches(repeat('a', 100000), '(a+)+$') FROM range(100000000) t(i)",
+    "SELECT count(*) FROM range(10000000000) t(i) WHERE regexp_matches(repeat('a', 1000) || i, '(a+)+$')",
     "SELECT count(DISTINCT hash(i, random())) FROM range(10000000000) t(i)",
     "SELECT * FROM unnest(range(2000000000)) u(i) ORDER BY i DESC",
 ]
