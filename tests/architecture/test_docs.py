@@ -16,6 +16,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
         ("event_reference", "event_reference", "events"),
         ("command_reference", "command_reference", "commands"),
         ("command_reference", "settings_reference", "settings"),
+        ("metric_reference", "metric_reference", "metrics"),
+        ("metric_reference", "lake_reference", "lake"),
     ],
 )
 def test_generated_pages_are_up_to_date(script: str, function: str, page: str) -> None:

@@ -6,17 +6,24 @@ and the next reader sees the next one. Storage version 1.2 is read by every Duck
 """
 
 import fcntl
+import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import duckdb
+
+from clapometer.lake.catalogue import comment_statements, statements
 from clapometer.lake.schema import TABLES
 from clapometer.lake.storage import fsync
 from clapometer.lake.tables import Lake
-from clapometer.lake.views import create_views, quote
+from clapometer.lake.views import quote, scan
 
 STORAGE_VERSION = "v1.2.0"
+_BLOCK_SIZE = 16_384
+"""The smallest: most of the file is a few kilobytes of SQL, and all of it is synced at every publication."""
 
 
 def publish(lake: Lake) -> dict[str, int]:
@@ -29,8 +36,7 @@ def publish(lake: Lake) -> dict[str, int]:
         versions = lake.versions()
         path = storage.temporary(".duckdb")
         try:
-            _write(lake, versions, path)
-            _check(lake, path)
+            write_catalogue(lake, versions, path)
             path.chmod(0o444)
             fsync(path)
             path.rename(storage.published)
@@ -40,29 +46,83 @@ def publish(lake: Lake) -> dict[str, int]:
     return versions
 
 
-def _write(lake: Lake, versions: dict[str, int], path: Path) -> None:
-    """Writes a catalogue of the given versions."""
+def write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path) -> None:
+    """Writes a file to ``path`` that shows the given version of every table, as analysts open it."""
     with lake.catalogues() as connection:
-        connection.execute(f"ATTACH {quote(str(path))} AS published (STORAGE_VERSION '{STORAGE_VERSION}')")
-        try:
-            connection.execute("USE published; BEGIN")
-            create_views(connection, {name: lake.files(name, versions[name]) for name in TABLES})
-            connection.execute("CREATE TABLE snapshot (table_name VARCHAR, version BIGINT, published_at TIMESTAMPTZ)")
+        shutil.copyfile(_template(lake, connection), path)
+        with _attached(connection, path):
+            connection.execute("BEGIN")
+            for name in TABLES:
+                connection.execute(_view(name, lake.files(name, versions[name]), replace=True))
             connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
-            connection.execute("COMMENT ON TABLE snapshot IS 'The version of each table that this file shows.'")
-            connection.execute("COMMIT; CHECKPOINT published")
-        finally:
-            connection.execute("USE memory; DETACH published")
+            connection.execute("COMMIT; CHECKPOINT written")
+        _check(connection, path)
 
 
-def _check(lake: Lake, path: Path) -> None:
-    """Opens the file as a reader will, before it gets its name: what cannot be read is never published."""
-    with lake.catalogues() as connection:
-        connection.execute(f"ATTACH {quote(str(path))} AS checked (READ_ONLY)")
+def _template(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Path:
+    """Returns a catalogue without files, which is made once for each release of Clapometer and of DuckDB."""
+    made_of = "\n".join([*statements(), duckdb.__version__, STORAGE_VERSION])
+    folder = lake.storage.cache / "catalogues"
+    path = folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.duckdb"
+    if not path.exists():
+        folder.mkdir(exist_ok=True)
+        half = lake.storage.temporary(".duckdb")
         try:
-            connection.execute("SELECT count(*) FROM checked.snapshot").fetchone()
+            _write_template(connection, half)
+            fsync(half)
+            half.rename(path)
         finally:
-            connection.execute("DETACH checked")
+            half.unlink(missing_ok=True)
+    return path
+
+
+def _write_template(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    with _attached(connection, path):
+        connection.execute("BEGIN; CREATE SCHEMA files")
+        for name in TABLES:
+            connection.execute(_view(name, [], replace=False))
+        for statement in statements():
+            connection.execute(statement)
+        connection.execute("CREATE TABLE snapshot (table_name VARCHAR, version BIGINT, published_at TIMESTAMPTZ)")
+        connection.execute("COMMENT ON TABLE snapshot IS 'The version of each table that this file shows.'")
+        columns: dict[str, list[str]] = {}
+        for view, column in connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() "
+            "WHERE database_name = 'written' AND schema_name = 'main' ORDER BY table_name, column_index"
+        ).fetchall():
+            columns.setdefault(view, []).append(column)
+        for statement in comment_statements(columns):
+            connection.execute(statement)
+        connection.execute("COMMIT; CHECKPOINT written")
+
+
+def _view(name: str, paths: list[Path], *, replace: bool) -> str:
+    return f'CREATE {"OR REPLACE " if replace else ""}VIEW files."{name}" AS {scan(name, paths)}'
+
+
+@contextmanager
+def _attached(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
+    """Makes the file at ``path`` the current catalogue, and closes it afterwards."""
+    options = f"STORAGE_VERSION '{STORAGE_VERSION}', BLOCK_SIZE {_BLOCK_SIZE}"
+    connection.execute(f"ATTACH {quote(str(path))} AS written ({options})")
+    try:
+        connection.execute("USE written")
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # where no transaction had begun
+            connection.execute("ROLLBACK")
+        raise
+    finally:
+        connection.execute("USE memory; DETACH written")
+
+
+def _check(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Opens the file as a reader will, before it gets its name: what cannot be read is never published."""
+    connection.execute(f"ATTACH {quote(str(path))} AS checked (READ_ONLY)")
+    try:
+        connection.execute("SELECT count(*) FROM checked.snapshot").fetchone()
+    finally:
+        connection.execute("DETACH checked")
 
 
 @contextmanager

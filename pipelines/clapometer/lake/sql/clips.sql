@@ -55,7 +55,10 @@ SELECT
     provenance_manifest_id,
     coalesce(training_allowed, false) AS training_allowed,
     withdrawn.clip_id IS NOT NULL AS withdrawn,
-    withdrawn_at
+    withdrawn_at,
+    -- named as the rankings name them
+    model_name || '@' || model_version AS model,
+    template_id || coalesce('@' || template_version, '') AS template
 FROM registered
 LEFT JOIN withdrawn ON withdrawn.tenant = registered.tenant AND withdrawn.clip_id = registered.clip_id
 WHERE newest = 1;

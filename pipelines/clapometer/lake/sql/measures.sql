@@ -1,0 +1,32 @@
+-- One row per outcome with what its clip is, whether it counts, and the per-impression metrics of the catalogue.
+-- {impression}: those metrics.
+CREATE VIEW measures AS
+SELECT
+    outcomes.*,
+    clips.prompt_id,
+    clips.model,
+    clips.model_name,
+    clips.model_version,
+    clips.template,
+    clips.task,
+    clips.lineage_scenario AS scenario,
+    clips.lineage_product_id AS product_id,
+    clips.lineage_campaign_id AS campaign_id,
+    clips.lineage_creator_id AS creator_id,
+    clips.duration_ms,
+    clips.cost_amount,
+    clips.cost_currency,
+    -- as the rankings count; only they know which viewers are no people
+    outcomes.trust IN ('key', 'token')
+    AND clips.clip_id IS NOT NULL
+    AND NOT clips.withdrawn
+    AND NOT clips.ad
+    AND NOT clips.watermark
+    AND outcomes.viewer_id IS DISTINCT FROM clips.lineage_creator_id AS counted,
+    {impression},
+    CAST(FLOOR(LN(GREATEST(duration_ms, 1)) * 12.5) AS BIGINT) AS duration_bin,
+    CAST(FLOOR(LN(1.0 + 200.0 * (played_ms / CAST(GREATEST(duration_ms, 1) AS DOUBLE))) * 50.0) AS BIGINT) AS ratio_bin
+FROM outcomes
+LEFT JOIN clips ON clips.tenant = outcomes.tenant AND clips.clip_id = outcomes.clip_id;
+COMMENT ON VIEW measures IS
+    'One row per outcome with its clip''s model, prompt and template, and the per-impression metrics: the view to ask most questions of.';

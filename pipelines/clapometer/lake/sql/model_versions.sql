@@ -1,0 +1,31 @@
+-- One row per model version: its clips, what they came to by the metric catalogue, and its place in the latest ranking.
+CREATE VIEW model_versions AS
+WITH
+made AS (
+    SELECT
+        clips.tenant, model, any_value(model_name) AS model_name, any_value(model_version) AS model_version,
+        count(*) AS clips, count(DISTINCT prompt_id) AS prompts, min(registered_at) AS first_clip_at,
+        any_value(main_currency) AS main_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
+    FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
+    WHERE NOT (withdrawn OR ad OR watermark)
+    GROUP BY clips.tenant, model
+),
+shown AS (
+    SELECT tenant, model, count(*) AS impressions, approx_count_distinct(viewer_id) AS viewers, {ratios}
+    FROM counted_measures
+    GROUP BY tenant, model
+)
+SELECT
+    made.*,
+    coalesce(shown.impressions, 0) AS impressions,
+    coalesce(shown.viewers, 0) AS viewers,
+    shown.* EXCLUDE (tenant, model, impressions, viewers),
+    ranked."rank", ranked.rank_low, ranked.rank_high, ranked.effect, ranked.effect_low, ranked.effect_high,
+    ranked.verdict, ranked.tier, ranked.unranked_reason
+FROM made
+LEFT JOIN shown ON shown.tenant = made.tenant AND shown.model = made.model
+LEFT JOIN rankings_current AS ranked
+    ON ranked.tenant = made.tenant AND ranked.item = made.model
+    AND ranked.subject = 'model_versions' AND ranked.segment = 'all';
+COMMENT ON VIEW model_versions IS
+    'One row per model version: its clips, every group metric over the impressions that count, and its place in the latest ranking.';
