@@ -203,15 +203,21 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.clips_: Floats = self._fitted * (1 + own + self._trust * (residual - own))
         self.factors_ = self._effects[self._first :]
         self.factor_variances_ = self._variances[self._first :]
+        own_error = (self.clip_variance_ + self._relative) * self._fitted**2
+        precision, common = np.where(self._shown, 1 / own_error, 0.0), self.prompt_variance_ * self._fitted**2
         self.factor_errors_ = [
-            np.sqrt(1 / (_information(level, self._prompt, self._weight, len(effect)) + 1 / max(variance, _TINY)))
+            np.sqrt(1 / (_information(level, self._prompt, precision, common, len(effect)) + 1 / max(variance, _TINY)))
             for level, effect, variance in zip(
                 levels[self._first :], self.factors_, self.factor_variances_, strict=True
             )
         ]
         expected = self._expected(partitions, strata)
         self.prompts_: Floats = expected * (1 + self._luck)
-        self.prompt_errors_: Floats = expected * np.sqrt(self._prompt_spread)
+        # An error of its template's effect is an error of the prompt as far as its own data have not replaced it.
+        borrowed = self._prompt_spread / max(self.prompt_variance_, _TINY)
+        self.prompt_errors_: Floats = np.sqrt(
+            expected**2 * self._prompt_spread + borrowed**2 * self._factor_spread(partitions)
+        )
         self.prompt_evidence_: Floats = 1 - self._prompt_spread / max(self.prompt_variance_, _TINY)
         self._clips_of = sum_by(self._prompt, self._shown.astype(float), self._n_prompts)
         self._impressions_of = sum_by(self._prompt, y.impressions, self._n_prompts)
@@ -231,6 +237,14 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             padded = np.append(effect, 0.0)
             value += padded[np.where(column < 0, -1, np.minimum(column, len(effect)))]
         return np.clip(value, 0.2 * self.level_, None)
+
+    def _factor_spread(self, partitions: Ints) -> Floats:
+        """Variance of what the factors of each prompt add, ``(n_prompts,)``."""
+        spread = np.zeros(self._n_prompts)
+        for column, error in zip(partitions.T, self.factor_errors_, strict=True):
+            known = (column[: self._n_prompts] >= 0) & (column[: self._n_prompts] < len(error))
+            spread += np.where(known, np.append(error, 0.0)[np.where(known, column[: self._n_prompts], -1)] ** 2, 0.0)
+        return spread
 
     def _calibrate(self, y: ClipRates) -> None:
         """Slope of unbiased rates in one viewer fold on estimates from the other, within prompts."""
@@ -325,10 +339,19 @@ def _across(level: Ints, prompt: Ints, weight: Floats, residual: Floats) -> floa
     return max(float((sum_by(of, total) ** 2 - sum_by(of, total**2)).sum() / pairs), _TINY) if pairs > 0 else _TINY
 
 
-def _information(level: Ints, prompt: Ints, weight: Floats, size: int) -> Floats:
-    """Precision of each level's effect, its prompts being the independent pieces."""
-    of, (mass, square) = _by_prompt(level, prompt, weight, weight**2)
-    return sum_by(of, np.where(mass > 0, square / np.maximum(mass, _TINY), 0.0), size)
+def _information(level: Ints, prompt: Ints, precision: Floats, common: Floats, size: int) -> Floats:
+    """Precision of each level's effect, its prompts being the independent pieces.
+
+    Args:
+        level: Of each clip.
+        prompt: Of each clip.
+        precision: Of each clip's rate, given its prompt's luck.
+        common: Variance of that luck, in the units of the rate.
+        size: Number of levels.
+    """
+    of, (mass, luck) = _by_prompt(level, prompt, precision, precision * common)
+    pieces = np.where(mass > 0, mass / np.maximum(1 + luck, 1.0), 0.0)
+    return sum_by(of, pieces, size)
 
 
 def _by_prompt(level: Ints, prompt: Ints, *columns: Floats) -> tuple[Ints, list[Floats]]:
