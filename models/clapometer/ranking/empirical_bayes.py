@@ -57,8 +57,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     where the factors *k* are the model version, model version x stratum, and any partition of the prompts
     (template, topic, task). Effects multiply, because good clips differ by more than bad ones. Every variance
     is a moment: that of clips from the two viewer folds of the same clip, that of prompts from different clips
-    of a prompt, that of a factor from different prompts of a level; noise enters none of them. Factors are
-    fitted by backfitting, so cost and memory are linear in the clips.
+    of a prompt, that of a factor from different prompts of a level; noise enters none of them. Factors and
+    luck are fitted together by backfitting, so cost and memory are linear in the clips, and a model version
+    that was given hard prompts does not answer for them.
 
     Exposure follows quality in any feed that knows something, and then observed over expected exaggerates.
     Where propensities are logged, the slope of the inverse-propensity-weighted rate on the estimate, taken
@@ -84,7 +85,8 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         tier_: B with propensities, C without.
 
     References:
-        Efron, Morris (1975), JASA 70. Robinson (1991), That BLUP is a good thing, Statistical Science 6.
+        Efron, Morris (1975), JASA 70. Morris (1983), Parametric empirical Bayes inference, JASA 78.
+        Robinson (1991), That BLUP is a good thing, Statistical Science 6.
         Buja, Hastie, Tibshirani (1989), Linear smoothers and additive models, Annals of Statistics 17.
         Clayton, Kaldor (1987), Empirical Bayes estimates of age-standardized relative risks, Biometrics 43.
     """
@@ -155,13 +157,14 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         mean = self.level_
         self._variances = [0.02 * mean**2] * len(levels)
         self._effects = [np.zeros(int(level.max(initial=0)) + 1) for level in levels]
-        self._luck = np.zeros(self._n_prompts)
+        self._base, self._luck = mean, np.zeros(self._n_prompts)
         fitted, between, within = np.full(len(self._rate), mean), 0.1, 0.1
         for _ in range(_STEPS):
-            expected = np.clip(fitted * (1 + self._luck[self._prompt]), 0.25 * mean, None)
-            noise = self.dispersion_ * expected / self._exposure
+            # On average over prompts: to trust a clip the more the worse its prompt looks would favour bad luck.
+            noise = self.dispersion_ * fitted / self._exposure
             weight = np.where(self._shown, 1 / ((within + between) * fitted**2 + noise), 0.0)
-            total = self._backfit(levels, weight)
+            own = np.where(self._shown, 1 / (within * fitted**2 + noise), 0.0)
+            total = self._backfit(levels, own, fitted, between)
             self._variances = [
                 _across(level, self._prompt, weight, self._rate - total + effect[level])
                 for level, effect in zip(levels, self._effects, strict=True)
@@ -178,15 +181,27 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.prompt_variance_, self.clip_variance_ = between, within
         self._fitted, self._relative, self._weight = fitted, relative, weight
 
-    def _backfit(self, levels: list[Ints], weight: Floats) -> Floats:
-        """Updates the factors' effects in turn; returns their sum with the base, ``(n_clips,)``."""
+    def _backfit(self, levels: list[Ints], weight: Floats, scale: Floats, between: float) -> Floats:
+        """Updates the factors' effects in turn; returns their sum with the base, ``(n_clips,)``.
+
+        The prompts' luck takes its turn too, or model versions would answer for the prompts they were given.
+
+        Args:
+            levels: Level of each clip, per factor.
+            weight: Precision of each clip's rate, given its prompt's luck.
+            scale: What a unit of luck does to each clip's rate.
+            between: Variance of the luck.
+        """
         mass = weight.sum()
         parts = [effect[level] for level, effect in zip(levels, self._effects, strict=True)]
         total = np.sum(parts, axis=0)
+        pulled = sum_by(self._prompt, weight * scale**2, self._n_prompts) + 1 / max(between, _TINY)
         for _ in range(_SWEEPS):
-            self._base = float((weight * (self._rate - total)).sum() / mass)
+            luck = sum_by(self._prompt, weight * scale * (self._rate - self._base - total), self._n_prompts) / pulled
+            rate = self._rate - scale * luck[self._prompt]
+            self._base = float((weight * (rate - total)).sum() / mass)
             for k, level in enumerate(levels):
-                rest = self._rate - self._base - total + parts[k]
+                rest = rate - self._base - total + parts[k]
                 size = len(self._effects[k])
                 pull = sum_by(level, weight, size) + 1 / max(self._variances[k], _TINY)
                 effect = sum_by(level, weight * rest, size) / pull
@@ -321,10 +336,20 @@ def _centred(group: Ints, weight: Floats, value: Floats) -> Floats:
 
 
 def _between(group: Ints, weight: Floats, residual: Floats) -> float:
-    """Variance common to the clips of a group: the mean product of residuals of two different clips."""
+    """Variance common to the clips of a group: the mean product of residuals of two different clips.
+
+    The mean is that of the posterior under a flat prior on variances above 0, groups being independent: where
+    the data cannot tell the variance from nothing, it must not be taken for nothing (Morris 1983).
+    """
     first, square = sum_by(group, weight * residual), sum_by(group, (weight * residual) ** 2)
-    pairs = (sum_by(group, weight) ** 2 - sum_by(group, weight**2)).sum()
-    return max(float((first**2 - square).sum() / pairs), 1e-5) if pairs > 0 else 1e-5
+    products, pairs = first**2 - square, sum_by(group, weight) ** 2 - sum_by(group, weight**2)
+    total = float(pairs.sum())
+    if total <= 0:
+        return 1e-5
+    variance = float(products.sum()) / total
+    error = max(float(np.sqrt(((products - variance * pairs) ** 2).sum())) / total, 1e-9)
+    ratio = variance / error
+    return max(variance + error * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))), 1e-5)
 
 
 def _within(weight: Floats, residual: Floats, noise: Floats, between: float) -> float:

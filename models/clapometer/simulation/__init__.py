@@ -5,13 +5,17 @@ from clapometer.simulation.config import CONFOUNDERS, WorldConfig
 from clapometer.simulation.contestants import CONTESTANTS, Contestant, Estimate
 from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog, seen_by, simulate_log
 from clapometer.simulation.observation import Observation, observe, screened
+from clapometer.simulation.prompt_contestants import OURS, PROMPT_CONTESTANTS, PromptEstimate, PromptFit, fit_prompts
 from clapometer.simulation.scenarios import SCENARIOS, Scenario
 from clapometer.simulation.truth import Label, Truth, clip_truth, compute_truth, fit_label
+from clapometer.simulation.value_truth import clip_values, prompt_values
 from clapometer.simulation.world import Clips, Models, Prompts, Viewers, World, build_world
 
 __all__ = [
     "CONFOUNDERS",
     "CONTESTANTS",
+    "OURS",
+    "PROMPT_CONTESTANTS",
     "SCENARIOS",
     "SIGNALS",
     "TYPICAL_DURATION_MS",
@@ -22,6 +26,8 @@ __all__ = [
     "Label",
     "Models",
     "Observation",
+    "PromptEstimate",
+    "PromptFit",
     "Prompts",
     "Scenario",
     "Truth",
@@ -30,9 +36,12 @@ __all__ = [
     "WorldConfig",
     "build_world",
     "clip_truth",
+    "clip_values",
     "compute_truth",
     "fit_label",
+    "fit_prompts",
     "observe",
+    "prompt_values",
     "screened",
     "seen_by",
     "simulate_log",

@@ -1,7 +1,7 @@
 """``clapometer study``: every estimator in worlds whose truth is known."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -10,8 +10,22 @@ from rich.table import Table
 from clapometer.cli import sending
 from clapometer.domain import InputError
 
+if TYPE_CHECKING:  # imported when the command runs, so that help is quick
+    from collections.abc import Iterable
+
+    from clapometer.jobs.study_parts import Part
+    from clapometer.simulation import Scenario
+
+PartName = Literal["models", "prompts", "labels", "screening"]
+
 
 def study(
+    part: Annotated[
+        PartName,
+        typer.Option(
+            help="What is judged: rankings of model versions; prompts and pair labels; label rules; fake accounts."
+        ),
+    ] = "models",
     worlds: Annotated[int, typer.Option(min=1, help="Worlds of each scenario.")] = 200,
     scenario: Annotated[
         list[str] | None, typer.Option(help="Only this one; repeatable. An unknown name lists them.")
@@ -24,14 +38,13 @@ def study(
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
 ) -> None:
     """Run every estimator in simulated worlds and compare it with the truth; goes on where it was stopped."""
+    if part != "models":
+        _run_part(part, worlds, scenario, out=out, seed=seed, processes=processes, quiet=quiet)
+        return
     from clapometer.jobs.study import run_study
     from clapometer.simulation import SCENARIOS
 
-    known = [each.name for each in SCENARIOS]
-    for name in scenario or []:
-        if name not in known:
-            msg = f"{name!r} is no scenario; known are {', '.join(known)}"
-            raise InputError(msg, "scenario")
+    _check(scenario, SCENARIOS)
     out.parent.mkdir(parents=True, exist_ok=True)
     with sending.progress_bar(quiet) as bar:
         task = bar.add_task("worlds", total=None, note="")
@@ -51,3 +64,59 @@ def study(
             *("no answer" if number is None else f"{number:.3f}" for number in numbers),
         )  # fmt: skip
     Console().print(table)
+
+
+def _check(names: "list[str] | None", scenarios: "Iterable[Scenario]") -> None:
+    known = [each.name for each in scenarios]
+    for name in names or []:
+        if name not in known:
+            msg = f"{name!r} is no scenario; known are {', '.join(known)}"
+            raise InputError(msg, "scenario")
+
+
+def _run_part(
+    name: PartName, worlds: int, scenario: list[str] | None, *, out: Path, seed: int, processes: int, quiet: bool
+) -> None:
+    """Runs another part than the first and prints its rows."""
+    from clapometer.jobs.study_parts import run_part
+
+    part = _part(name)
+    _check(scenario, part.scenarios)
+    with sending.progress_bar(quiet) as bar:
+        task = bar.add_task("worlds", total=None, note="")
+        report = run_part(
+            part, scenario, worlds, seed, processes=processes, out=out,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if quiet or not report.rows:
+        return
+    table = Table(box=None, pad_edge=False)
+    titles = [title for title, value in report.rows[0].items() if not isinstance(value, dict)]
+    for title in titles:
+        table.add_column(title.replace("_", " "), justify="left" if title in _WORDS else "right")
+    for row in report.rows:
+        table.add_row(*(_cell(row.get(title)) for title in titles))
+    Console().print(table)
+
+
+_WORDS = {"scenario", "subject", "estimator", "tier", "rule"}
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return "" if value is None else str(value)
+
+
+def _part(name: PartName) -> "Part":
+    if name == "prompts":
+        from clapometer.jobs.study_prompts import PROMPTS
+
+        return PROMPTS
+    if name == "labels":
+        from clapometer.jobs.study_labels import LABELS
+
+        return LABELS
+    from clapometer.jobs.study_screening import SCREENING
+
+    return SCREENING
