@@ -3,13 +3,16 @@
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from clapometer.domain import ClapometerError, LogFullError, TerminalError, TransientError
 from clapometer.eventlog.contract import EventLog, Position
 
-_Future = asyncio.Future[Position] | concurrent.futures.Future[Position]
-_Waiting = tuple[bytes, _Future, asyncio.AbstractEventLoop | None]
+Result = Position | ClapometerError
+"""Where a durable block stands, or why it is not durable."""
+Told = Callable[[Result], object]
+_Waiting = tuple[bytes, Told, asyncio.AbstractEventLoop | None]
 _Outcome = list[Position] | ClapometerError
 
 
@@ -55,13 +58,22 @@ class GroupCommitter:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Position] = loop.create_future()
-        self._put(block, future, loop)
+        self._put(block, partial(_resolve_async, future), loop)
         return future
+
+    def append_then(self, block: bytes, told: Told, loop: asyncio.AbstractEventLoop) -> None:
+        """Does what :meth:`append` does, but calls ``told`` in ``loop`` instead of making a future: half the work.
+
+        Raises:
+            LogFullError: Too much is waiting already; the block was not taken.
+            TerminalError: The committer is closed.
+        """
+        self._put(block, told, loop)
 
     def submit(self, block: bytes) -> concurrent.futures.Future[Position]:
         """Does what :meth:`append` does, for callers in threads."""
         future: concurrent.futures.Future[Position] = concurrent.futures.Future()
-        self._put(block, future, None)
+        self._put(block, partial(_resolve_threaded, future), None)
         return future
 
     def close(self) -> None:
@@ -71,7 +83,7 @@ class GroupCommitter:
             self._changed.notify()
         self._thread.join()
 
-    def _put(self, block: bytes, future: _Future, loop: asyncio.AbstractEventLoop | None) -> None:
+    def _put(self, block: bytes, told: Told, loop: asyncio.AbstractEventLoop | None) -> None:
         size = len(block)
         with self._changed:
             if self._closed:
@@ -81,7 +93,7 @@ class GroupCommitter:
                 msg = f"{self._pending} bytes wait for the event log already"
                 raise LogFullError(msg)
             self._pending += size
-            self._waiting.append((block, future, loop))
+            self._waiting.append((block, told, loop))
             if self._idle:
                 self._idle = False
                 self._changed.notify()
@@ -123,35 +135,44 @@ class GroupCommitter:
 
 
 def _resolve(group: Sequence[_Waiting], outcome: _Outcome) -> None:
-    """Hands every waiter its position, or the error; each event loop is woken once."""
-    positions: Sequence[Position | ClapometerError]
-    positions = outcome if isinstance(outcome, list) else [outcome] * len(group)
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Future, Position | ClapometerError]]] = {}
-    for (_, future, loop), position in zip(group, positions, strict=True):
+    """Tells every waiter its position, or the error; each event loop is woken once."""
+    results: Sequence[Result] = outcome if isinstance(outcome, list) else [outcome] * len(group)
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Told, Result]]] = {}
+    for (_, told, loop), result in zip(group, results, strict=True):
         if loop is None:
-            _set(future, position)
+            told(result)
         else:
-            by_loop.setdefault(loop, []).append((future, position))
-    for loop, results in by_loop.items():
+            by_loop.setdefault(loop, []).append((told, result))
+    for loop, waiting in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_set_all, results)
+            loop.call_soon_threadsafe(_tell_all, loop, waiting)
         except RuntimeError:  # the loop is closed: nobody waits any more
             continue
 
 
-def _set_all(results: Sequence[tuple[_Future, Position | ClapometerError]]) -> None:
-    for future, position in results:
-        _set(future, position)
+def _tell_all(loop: asyncio.AbstractEventLoop, waiting: Sequence[tuple[Told, Result]]) -> None:
+    for told, result in waiting:
+        try:
+            told(result)
+        except Exception as error:  # noqa: BLE001 - one that fails must not keep the others waiting
+            loop.call_exception_handler({"message": "a waiter for the event log failed", "exception": error})
 
 
-def _set(future: _Future, position: Position | ClapometerError) -> None:
+def _resolve_async(future: asyncio.Future[Position], result: Result) -> None:
     """Resolves a future, unless its waiter gave up in the meantime."""
-    if isinstance(future, concurrent.futures.Future):
-        if not future.set_running_or_notify_cancel():
-            return
-    elif future.done():
+    if future.done():
         return
-    if isinstance(position, Position):
-        future.set_result(position)
+    if isinstance(result, Position):
+        future.set_result(result)
     else:
-        future.set_exception(position)
+        future.set_exception(result)
+
+
+def _resolve_threaded(future: concurrent.futures.Future[Position], result: Result) -> None:
+    """Resolves a future, unless its waiter gave up in the meantime."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(result, Position):
+        future.set_result(result)
+    else:
+        future.set_exception(result)

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from clapometer.collector.answers import SAFE_HEADERS, RefusedError, problem_body
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.documentation import PAGE, PAGE_POLICY, STATIC, openapi_document
-from clapometer.collector.events import EventsEndpoint
+from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
 from clapometer.collector.head import Receive, Scope, Send, read_head
 from clapometer.collector.intake import Intake
 from clapometer.collector.keys import KeyRing
@@ -22,20 +22,18 @@ from clapometer.collector.metrics import CollectorMetrics
 from clapometer.collector.resources import Resources
 from clapometer.eventlog import EventLog, GroupCommitter
 
-EVENTS_PATH = "/v1/events"
-
 
 class CollectorApp:
     """Sends the events' path to its endpoint and everything else to FastAPI."""
 
     def __init__(self, events: EventsEndpoint, api: FastAPI) -> None:
         self.api = api
-        self._events = events
+        self.events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         if scope["type"] == "http" and scope["path"] == EVENTS_PATH:
-            await self._events(scope, receive, send)
+            await self.events(scope, receive, send)
         else:
             await self.api(scope, receive, send)
 
@@ -128,7 +126,7 @@ def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
 async def _problem(request: Request, error: Exception) -> Response:
     """Answers what no route takes, in the form of all other refusals."""
     assert isinstance(error, HTTPException)
-    head = read_head(request.scope)
+    head = read_head(request.scope["headers"], request.scope["query_string"])
     detail = (
         f"{request.method} {request.url.path}: {http.HTTPStatus(error.status_code).phrase}; /docs lists what is here"
     )

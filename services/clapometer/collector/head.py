@@ -42,15 +42,14 @@ class Head(msgspec.Struct, frozen=True):
         return f"00-{self.trace_id}-{getrandbits(64):016x}-01".encode()
 
 
-def read_head(scope: Scope) -> Head:
-    """Returns the head of a request."""
-    raw = scope["headers"]
+def read_head(raw: list[tuple[bytes, bytes]], query: bytes = b"") -> Head:
+    """Returns the head of a request, from its headers (names in lower case) and its query string."""
     headers = dict(raw)
     given = headers.get(b"traceparent")
     found = None if given is None else _TRACEPARENT.fullmatch(given)
     trace_id = found[1].decode() if found else f"{getrandbits(128):032x}"
     repeated = None if len(headers) == len(raw) else _repeated(raw)
-    return Head(headers, scope["query_string"], trace_id, repeated)
+    return Head(headers, query, trace_id, repeated)
 
 
 def api_key(head: Head) -> str:

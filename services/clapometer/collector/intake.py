@@ -1,7 +1,10 @@
 """The way of every request into the event log: who sends it, its body, its events, durability."""
 
+import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+
+import msgspec
 
 from clapometer.collector.answers import Answer, RefusedError, retry_later
 from clapometer.collector.config import CollectorConfig
@@ -13,6 +16,7 @@ from clapometer.collector.limiter import Limiter
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.domain import (
     Batch,
+    ClapometerError,
     InputError,
     LogFullError,
     TerminalError,
@@ -22,11 +26,33 @@ from clapometer.domain import (
     decode_batch,
     decode_lines,
 )
-from clapometer.eventlog import GroupCommitter
+from clapometer.eventlog import GroupCommitter, Position
 
 
 class GoneError(Exception):
     """The client left before it had sent all; nobody waits for an answer."""
+
+
+class Weighed(msgspec.Struct, frozen=True, gc=False):
+    """A batch that can be written: its events are in the block and need no memory of their own any more.
+
+    Attributes:
+        block: For the event log.
+        verdict: For the sender, once the block is durable.
+        key_id: Who sent it.
+        seconds: When, Unix time.
+        accepted: Number of events.
+        rejected: Number of dead letters.
+        weightless: Impressions whose token does not hold, by what is wrong with it.
+    """
+
+    block: bytes
+    verdict: Answer | RefusedError
+    key_id: str
+    seconds: float
+    accepted: int
+    rejected: int
+    weightless: Mapping[Trust, int]
 
 
 class Intake:
@@ -87,7 +113,16 @@ class Intake:
         declared = head.headers.get(b"content-length")
         if declared is not None and declared.isdigit() and int(declared) > limit:
             raise _too_large(limit)
-        body = await self._read(receive, limit)
+        return self.unpack(head, await self._read(receive, limit), limit)
+
+    def unpack(self, head: Head, body: bytes, limit: int) -> bytes:
+        """Returns a whole body, decompressed.
+
+        Raises:
+            RefusedError: 413, 415 or 422: too large, or not readable.
+        """
+        if len(body) > limit:
+            raise _too_large(limit)
         self.metrics.body_bytes += len(body)
         encoding = head.headers.get(b"content-encoding")
         return body if encoding is None else self._decompressor.decode(body, encoding)
@@ -121,36 +156,63 @@ class Intake:
         except InputError as error:
             raise RefusedError(422, str(error)) from error
 
-    async def accept(self, batch: Batch, key: ApiKey, now: dt.datetime, trace_id: str) -> Answer:
+    def weigh(self, batch: Batch, key: ApiKey, now: dt.datetime, trace_id: str) -> Weighed:
+        """Returns what a batch leaves in the event log and what its sender is told once it is there."""
+        seconds = now.timestamp()
+        judged = judge(batch, key, self._tokens, seconds)
+        return Weighed(
+            block=block_of(judged, key, now, trace_id),
+            verdict=verdict_of(judged),
+            key_id=key.id,
+            seconds=seconds,
+            accepted=len(judged.events),
+            rejected=len(judged.rejected),
+            weightless=judged.weightless,
+        )
+
+    async def accept(self, weighed: Weighed) -> Answer:
         """Makes a batch durable, dead letters included, and returns what its sender is told.
 
         Raises:
             RefusedError: 403 or 422 where every event was refused, 503 where the log could not take them.
         """
-        seconds = now.timestamp()
-        judged = judge(batch, key, self._tokens, seconds)
-        accepted, rejected = len(judged.events), len(judged.rejected)
-        verdict = verdict_of(judged)
-        weightless = judged.weightless
-        block = block_of(judged, key, now, trace_id)
-        del batch, judged  # hundreds of requests wait for the disk at a time; their events need not
-        if accepted or rejected:
-            await self._append(block)
-            self._limiter.charge(key.id, accepted + rejected, seconds)
-            self._count(accepted, rejected, weightless)
+        if weighed.accepted or weighed.rejected:
+            try:
+                await self._committer.append(weighed.block)
+            except (TransientError, TerminalError) as error:
+                raise self._failed(error) from error
+        verdict = self._settled(weighed)
         if isinstance(verdict, RefusedError):
             raise verdict
         return verdict
 
-    async def _append(self, block: bytes) -> None:
+    def accept_then(self, weighed: Weighed, told: Callable[[Answer | RefusedError], object]) -> None:
+        """Does what `accept` does, and calls ``told`` with what it would return or raise."""
+        if not weighed.accepted and not weighed.rejected:
+            told(weighed.verdict)
+            return
+
+        def written(result: Position | ClapometerError) -> None:
+            told(self._settled(weighed) if isinstance(result, Position) else self._failed(result))
+
         try:
-            await self._committer.append(block)
+            self._committer.append_then(weighed.block, written, asyncio.get_running_loop())
         except (TransientError, TerminalError) as error:
-            self.failure = str(error)
-            what = "the event log is full or busy" if isinstance(error, LogFullError) else "the event log is away"
-            detail = f"{what}; send the same events again later: repeats are recognised by source and id"
-            raise retry_later(503, detail, self.config.retry_after_seconds) from error
+            told(self._failed(error))
+
+    def _settled(self, weighed: Weighed) -> Answer | RefusedError:
+        """Counts a batch that is durable, and returns what its sender is told."""
         self.failure = None
+        if weighed.accepted or weighed.rejected:
+            self._limiter.charge(weighed.key_id, weighed.accepted + weighed.rejected, weighed.seconds)
+            self._count(weighed.accepted, weighed.rejected, weighed.weightless)
+        return weighed.verdict
+
+    def _failed(self, error: ClapometerError) -> RefusedError:
+        self.failure = str(error)
+        what = "the event log is full or busy" if isinstance(error, LogFullError) else "the event log is away"
+        detail = f"{what}; send the same events again later: repeats are recognised by source and id"
+        return retry_later(503, detail, self.config.retry_after_seconds)
 
     def _count(self, accepted: int, rejected: int, weightless: Mapping[Trust, int]) -> None:
         counts = self.metrics.events
@@ -164,8 +226,6 @@ class Intake:
         message = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             body: bytes = message.get("body", b"")
-            if len(body) > limit:
-                raise _too_large(limit)
             return body
         return await self._read_on(message, receive, limit)
 

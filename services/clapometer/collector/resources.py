@@ -59,7 +59,7 @@ class Resources:
         return router
 
     async def _respond(self, request: Request, work: Callable[[Head, ApiKey], Awaitable[Answer]]) -> Response:
-        head = read_head(request.scope)
+        head = read_head(request.scope["headers"], request.scope["query_string"])
         headers: Headers = [*SAFE_HEADERS, (b"traceparent", head.traceparent())]
         try:
             answer = await work(head, self._secret_key(head))
@@ -131,7 +131,7 @@ class Resources:
             batch = Batch([], [reject(raw, inner, 0)])
         else:
             batch = Batch([decoded], [])
-        return await self._intake.accept(batch, key, now, head.trace_id)
+        return await self._intake.accept(self._intake.weigh(batch, key, now, head.trace_id))
 
 
 def _unique(head: Head) -> str:
