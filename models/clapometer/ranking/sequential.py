@@ -33,13 +33,16 @@ __all__ = ["always_valid_intervals", "always_valid_multiplier"]
 Floats = NDArray[np.float64]
 
 
-def always_valid_multiplier(standard_error: Floats, planned_error: float, level: float = 0.95) -> Floats:
+def always_valid_multiplier(
+    standard_error: Floats, planned_error: float, level: float = 0.95, degrees_of_freedom: float = np.inf
+) -> Floats:
     """Number of standard errors that an interval must reach at a look, ``(n,)``.
 
     Args:
         standard_error: At this look, ``(n,)``, positive.
         planned_error: Standard error at which the interval should be tightest. Choose it before looking.
         level: Probability of holding the truth at all looks.
+        degrees_of_freedom: Clusters minus 1; widens the multiplier to the Student quantile of its tail.
 
     Raises:
         InputError: `planned_error` is not positive or `level` not between 0 and 1.
@@ -52,8 +55,10 @@ def always_valid_multiplier(standard_error: Floats, planned_error: float, level:
         raise InputError(msg, "level")
     alpha = 1.0 - level
     kappa = -2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))
-    rho = kappa * (planned_error / np.asarray(standard_error)) ** 2
+    rho = kappa * (planned_error / np.maximum(standard_error, 1e-300)) ** 2
     multiplier: Floats = np.sqrt((rho + 1) / rho * np.log((rho + 1) / alpha**2))
+    if np.isfinite(degrees_of_freedom):
+        multiplier = student.isf(norm.sf(np.minimum(multiplier, 8.0)), degrees_of_freedom)
     return multiplier
 
 
@@ -75,6 +80,5 @@ def always_valid_intervals(
         degrees_of_freedom: Clusters minus 1; widens the multiplier to the Student quantile of its tail.
     """
     error = np.sqrt(np.diag(covariance))
-    reach = always_valid_multiplier(np.maximum(error, 1e-300), planned_error, level)
-    reach = student.isf(norm.sf(np.minimum(reach, 8.0)), degrees_of_freedom) if degrees_of_freedom < np.inf else reach
+    reach = always_valid_multiplier(error, planned_error, level, degrees_of_freedom)
     return effects - reach * error, effects + reach * error

@@ -8,6 +8,7 @@ from clapometer.simulation.observation import Observation, observe, screened
 from clapometer.simulation.prompt_contestants import OURS, PROMPT_CONTESTANTS, PromptEstimate, PromptFit, fit_prompts
 from clapometer.simulation.scenarios import SCENARIOS, Scenario
 from clapometer.simulation.truth import Label, Truth, clip_truth, compute_truth, fit_label
+from clapometer.simulation.twins import build_twins
 from clapometer.simulation.value_truth import clip_values, prompt_values
 from clapometer.simulation.world import Clips, Models, Prompts, Viewers, World, build_world
 
@@ -34,6 +35,7 @@ __all__ = [
     "Viewers",
     "World",
     "WorldConfig",
+    "build_twins",
     "build_world",
     "clip_truth",
     "clip_values",

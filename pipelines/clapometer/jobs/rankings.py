@@ -23,6 +23,7 @@ from clapometer.ranking import (
     PromptFixedEffects,
     Ranked,
     TimeOffsets,
+    always_valid_multiplier,
     opportunities,
     sum_by,
 )
@@ -53,6 +54,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         interaction_ridge: Of the fixed effects.
         min_prompts: Of the fixed effects.
         level: Of all intervals.
+        planned_error: Standard error of a difference, as a share of the mean label, at which the intervals for daily
+            looks are tightest. To be chosen before looking.
     """
 
     segments: tuple[str, ...] = ("task", "scenario", "audience", "locale", "duration_band")
@@ -72,6 +75,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     interaction_ridge: float = 15.0
     min_prompts: int = 20
     level: float = 0.95
+    planned_error: float = 0.05
 
 
 DEFAULT_PARAMETERS = Parameters()
@@ -212,7 +216,7 @@ def rank_models(
             rows.append(sheet.ranked(place, fit.level_, half))
         elif place.item in present:
             rows.append(sheet.unranked(place.item, str(place.reason)))
-    return rows, list(_contrasts(sheet, fit, reach))
+    return rows, list(_contrasts(sheet, fit, reach, parameters))
 
 
 def _level_error(prompt: Ints, values: Floats) -> float:
@@ -222,7 +226,7 @@ def _level_error(prompt: Ints, values: Floats) -> float:
     return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else 0.0
 
 
-def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float) -> Iterator[Row]:
+def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float, parameters: Parameters) -> Iterator[Row]:
     """Yields the difference of every pair of ranked items, the better one on the left."""
     order = np.argsort(-fit.effects_, kind="stable")
     for i, left in enumerate(order):
@@ -230,12 +234,24 @@ def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float) -> Iterator[
             difference = float(fit.effects_[left] - fit.effects_[right])
             spread = fit.covariance_[left, left] + fit.covariance_[right, right] - 2 * fit.covariance_[left, right]
             error = float(np.sqrt(max(spread, 0.0)))
+            always = _always_reach(fit, error, parameters)
             yield sheet.place() | {
                 "left_item": sheet.names[fit.items_[left]],
                 "right_item": sheet.names[fit.items_[right]],
                 "difference": difference,
                 "low": difference - reach * error,
                 "high": difference + reach * error,
+                "always_low": None if always is None else difference - always,
+                "always_high": None if always is None else difference + always,
                 "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
                 "tier": sheet.tier,
             }
+
+
+def _always_reach(fit: PromptFixedEffects, error: float, parameters: Parameters) -> float | None:
+    """Half the width of the interval that holds at all looks; None where the mean label is no scale to plan with."""
+    planned = parameters.planned_error * fit.level_
+    if not planned > 0:
+        return None
+    clusters = max(fit.degrees_of_freedom_, 1)
+    return float(always_valid_multiplier(np.array(error), planned, parameters.level, clusters)) * error

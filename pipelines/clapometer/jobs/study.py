@@ -7,15 +7,12 @@ after a change of code only the estimators it touched are run again (`clapometer
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from clapometer.jobs.fingerprint import fingerprint
+from clapometer.jobs.journal import Line, read_lines, run_tasks, write_rows
 from clapometer.simulation import (
     CONTESTANTS,
     SCENARIOS,
@@ -40,7 +38,6 @@ __all__ = ["StudyReport", "StudyRow", "run_study", "summarise"]
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int], None]
-Line = dict[str, Any]
 
 Z = float(norm.ppf(0.975))
 SAVE_EVERY = 250
@@ -126,28 +123,22 @@ def run_study(
     chosen = SCENARIOS if scenarios is None else tuple(named[name] for name in scenarios)
     lines_file = out.with_name(out.name + ".worlds.ndjson")
     out.parent.mkdir(parents=True, exist_ok=True)
-    _mend(lines_file)
     tasks = [Task(scenario, seed + i) for i in range(worlds) for scenario in chosen]
     lines = _known(lines_file, tasks)
     missing = [replace(task, known=lines.get(task.key)) for task in tasks if not _complete(lines.get(task.key))]
     done = len(tasks) - len(missing)
-    with lines_file.open("a", encoding="utf-8") as file:
-        for n, line in enumerate(_run(missing, processes), 1):
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            lines[line["scenario"], line["seed"]] = line
-            if n % SAVE_EVERY == 0:
-                _save(chosen, lines, out)
-            if progress is not None:
-                progress(done + n, len(tasks))
+    for n, line in enumerate(run_tasks(run_world, missing, processes, lines_file), 1):
+        lines[line["scenario"], line["seed"]] = line
+        if n % SAVE_EVERY == 0:
+            _save(chosen, lines, out)
+        if progress is not None:
+            progress(done + n, len(tasks))
     return StudyReport(_save(chosen, lines, out), worlds_run=len(missing), worlds_resumed=done)
 
 
 def _save(scenarios: Iterable[Scenario], lines: dict[tuple[str, int], Line], out: Path) -> tuple[StudyRow, ...]:
     rows = summarise(scenarios, [line for line in lines.values() if _complete(line)])
-    partial = out.with_name(out.name + ".part")
-    partial.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-    partial.replace(out)
+    write_rows([asdict(row) for row in rows], out)
     return rows
 
 
@@ -168,8 +159,7 @@ class Task:
 def _known(file: Path, tasks: Iterable[Task]) -> dict[tuple[str, int], Line]:
     """The last line of each of the worlds, as far as the world would be the same today."""
     worlds = {task.key: _world_code(task.scenario) for task in tasks}
-    lines = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
-    found = {(line["scenario"], line["seed"]): line for line in lines}
+    found = {(line["scenario"], line["seed"]): line for line in read_lines(file)}
     return {key: line for key, line in found.items() if line.get("world") == worlds.get(key, "")}
 
 
@@ -193,24 +183,6 @@ def contestant_codes() -> dict[str, str]:
 def _world_code(scenario: Scenario) -> str:
     makers = (build_world, simulate_log, fit_label, compute_truth, observe)
     return fingerprint(*(sys.modules[maker.__module__] for maker in makers), salt=repr(scenario.config))
-
-
-def _mend(file: Path) -> None:
-    """Drops the half line that a crash can leave at the end; that world is run again."""
-    if file.exists():
-        whole, _, half = file.read_text(encoding="utf-8").rpartition("\n")
-        if half:
-            file.write_text(whole + "\n" * bool(whole), encoding="utf-8")
-
-
-def _run(tasks: list[Task], processes: int) -> Iterator[Line]:
-    if processes <= 1:
-        yield from (run_world(task) for task in tasks)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(run_world, task) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
 
 
 def run_world(task: Task) -> Line:

@@ -6,11 +6,8 @@ A part runs worlds of its scenarios and summarises their lines. Every finished w
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.jobs.fingerprint import fingerprint
+from clapometer.jobs.journal import Line, read_lines, run_tasks, write_rows
 from clapometer.simulation import Scenario
 
-__all__ = ["Part", "PartReport", "mean_and_error", "run_part"]
+__all__ = ["LOG_SEED", "Line", "Part", "PartReport", "Row", "mean_and_error", "run_part"]
 
-Line = dict[str, Any]
 Row = dict[str, Any]
 Progress = Callable[[int, int], None]
 LOG_SEED = 1_000_003
@@ -85,14 +82,11 @@ def run_part(
     lines = _known(file, part, chosen)
     missing = [task for task in tasks if (task[0].name, task[1]) not in lines]
     done = len(tasks) - len(missing)
-    with file.open("a", encoding="utf-8") as kept:
-        for n, line in enumerate(_run(part, missing, processes), 1):
-            kept.write(json.dumps(line) + "\n")
-            kept.flush()
-            lines[line["scenario"], line["seed"]] = line
-            _save(part, chosen, lines, out)
-            if progress is not None:
-                progress(done + n, len(tasks))
+    for n, line in enumerate(run_tasks(run_world, [(part, *task) for task in missing], processes, file), 1):
+        lines[line["scenario"], line["seed"]] = line
+        _save(part, chosen, lines, out)
+        if progress is not None:
+            progress(done + n, len(tasks))
     return PartReport(_save(part, chosen, lines, out), len(missing), done)
 
 
@@ -110,29 +104,18 @@ def _code(part: Part, scenario: Scenario) -> str:
 
 
 def _known(file: Path, part: Part, scenarios: Sequence[Scenario]) -> dict[tuple[str, int], Line]:
-    """Lines that would come out the same today; drops the half line that a crash can leave."""
-    if not file.exists():
-        return {}
-    whole, _, half = file.read_text(encoding="utf-8").rpartition("\n")
-    if half:
-        file.write_text(whole + "\n" * bool(whole), encoding="utf-8")
+    """Lines that would come out the same today."""
     codes = {scenario.name: _code(part, scenario) for scenario in scenarios}
-    found = [json.loads(text) for text in whole.splitlines()]
-    return {(line["scenario"], line["seed"]): line for line in found if codes.get(line["scenario"]) == line["code"]}
+    return {
+        (line["scenario"], line["seed"]): line
+        for line in read_lines(file)
+        if codes.get(line["scenario"]) == line["code"]
+    }
 
 
-def _run(part: Part, tasks: list[tuple[Scenario, int]], processes: int) -> Iterator[Line]:
-    if processes <= 1:
-        yield from (run_world(part, *task) for task in tasks)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(run_world, part, *task) for task in tasks]
-        for future in as_completed(futures):
-            yield future.result()
-
-
-def run_world(part: Part, scenario: Scenario, seed: int) -> Line:
+def run_world(task: tuple[Part, Scenario, int]) -> Line:
     """One world of a part, with its name and the code that made it."""
+    part, scenario, seed = task
     named = {"scenario": scenario.name, "seed": seed, "code": _code(part, scenario)}
     return named | part.run(scenario, seed)
 
@@ -142,7 +125,5 @@ def _save(part: Part, scenarios: Sequence[Scenario], lines: dict[tuple[str, int]
     for scenario in scenarios:
         here = [lines[key] for key in sorted(lines) if key[0] == scenario.name]
         rows += part.summarise(scenario, here) if here else []
-    partial = out.with_name(out.name + ".part")
-    partial.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    partial.replace(out)
+    write_rows(rows, out)
     return tuple(rows)

@@ -175,10 +175,13 @@ CONTRASTS = pa.schema(
         ("run_id", pa.string()), ("tenant", pa.string()), ("subject", pa.string()), ("segment", pa.string()),
         ("segment_value", pa.string()), ("left_item", pa.string()), ("right_item", pa.string()),
         ("difference", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("p_left", pa.float64()),
-        ("tier", pa.string()),
+        ("always_low", pa.float64()), ("always_high", pa.float64()), ("tier", pa.string()),
     ]
 )  # fmt: skip
 """Differences of two items' effects with 95 % intervals from their joint covariance, each pair of items once.
+
+``low`` to ``high`` holds for one look, ``always_low`` to ``always_high`` for all looks together, however often one
+looks; of model versions only.
 
 Of model versions and templates, where a ranking has at most 200 of them; a row per pair suffices, as the other
 direction is its negative."""

@@ -16,14 +16,15 @@ if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.jobs.study_parts import Part
     from clapometer.simulation import Scenario
 
-PartName = Literal["models", "prompts", "labels", "screening"]
+PartName = Literal["models", "prompts", "labels", "screening", "looks"]
 
 
 def study(
     part: Annotated[
         PartName,
         typer.Option(
-            help="What is judged: rankings of model versions; prompts and pair labels; label rules; fake accounts."
+            help="What is judged: rankings of model versions; prompts and pair labels; label rules; fake accounts;"
+            " looking every day."
         ),
     ] = "models",
     worlds: Annotated[int, typer.Option(min=1, help="Worlds of each scenario.")] = 200,
@@ -99,7 +100,7 @@ def _run_part(
     Console().print(table)
 
 
-_WORDS = {"scenario", "subject", "estimator", "tier", "rule"}
+_WORDS = {"scenario", "subject", "estimator", "tier", "rule", "intervals"}
 
 
 def _cell(value: object) -> str:
@@ -117,6 +118,10 @@ def _part(name: PartName) -> "Part":
         from clapometer.jobs.study_labels import LABELS
 
         return LABELS
+    if name == "looks":
+        from clapometer.jobs.study_looks import LOOKS
+
+        return LOOKS
     from clapometer.jobs.study_screening import SCREENING
 
     return SCREENING

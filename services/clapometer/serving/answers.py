@@ -143,7 +143,9 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         comparable: Whether there is a difference to tell; where not, ``reason`` says why.
         difference: Effect of the left item less that of the right, in label units per impression.
-        low: Lower end of its 95 % interval; ``high`` the upper.
+        low: Lower end of its 95 % interval; ``high`` the upper. They hold for one look.
+        always_low: Lower end of the interval that holds at all looks together; ``always_high`` the upper. Whoever
+            looks every day goes by these; null where the run has none.
         p_left: Probability that the left item is better.
         method: ``joint``: from the joint covariance of the run. ``from_intervals``: from the two intervals as if
             the items were independent (Zou and Donner 2008), which is approximate.
@@ -158,6 +160,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     difference: float | None
     low: float | None
     high: float | None
+    always_low: float | None
+    always_high: float | None
     p_left: float | None
     method: Literal["joint", "from_intervals"] | None
     tier: str | None

@@ -54,6 +54,8 @@ def compare(connection: Connection, tenant: str, query: RankingQuery, left: str,
         difference=difference.get("difference"),
         low=difference.get("low"),
         high=difference.get("high"),
+        always_low=difference.get("always_low"),
+        always_high=difference.get("always_high"),
         p_left=difference.get("p_left"),
         method=difference.get("method"),
         tier=tier,
@@ -107,8 +109,14 @@ def _joint(
         return {}
     (row,) = found
     if row["left_item"] != left:
-        p_left = None if row["p_left"] is None else 1 - row["p_left"]
-        row |= {"difference": -row["difference"], "low": -row["high"], "high": -row["low"], "p_left": p_left}
+        row |= {
+            "difference": -row["difference"],
+            "low": -row["high"],
+            "high": -row["low"],
+            "always_low": None if row["always_high"] is None else -row["always_high"],
+            "always_high": None if row["always_low"] is None else -row["always_low"],
+            "p_left": None if row["p_left"] is None else 1 - row["p_left"],
+        }
     return {**row, "method": "joint"}
 
 

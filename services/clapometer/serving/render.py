@@ -62,6 +62,9 @@ def comparison_lines(comparison: Comparison) -> list[Text]:
         Text.assemble(left, " less ", right, f": {number(comparison.difference, sign=True)} ({interval})"),
         Text.assemble("P(", left, f" is better): {percent(comparison.p_left)}"),
     ]
+    if comparison.always_low is not None:
+        always = f"{number(comparison.always_low, sign=True)} to {number(comparison.always_high, sign=True)}"
+        lines.append(Text(f"looking every day: {always} (holds at all looks together)"))
     return [*lines, *(Text(note) for note in comparison.notes)]
 
 

@@ -37,6 +37,20 @@ def test_better_liked_model_versions_rank_higher_with_intervals(tmp_path: Path) 
     assert all(100 <= line["viewers"] <= 140 for line in rows)
 
 
+def test_a_difference_has_an_interval_for_one_look_and_a_wider_one_for_all_looks(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, traffic())
+    train_once(lake, clock=clock, parameters=SMALL)
+    with lake.connect() as con:
+        rows = con.sql("FROM contrasts WHERE segment = 'all'").to_arrow_table().to_pylist()
+    models = [line for line in rows if line["subject"] == "model_versions"]
+    assert len(models) == 3
+    for line in models:
+        assert line["always_low"] < line["low"] < line["difference"] < line["high"] < line["always_high"]
+        wider = (line["always_high"] - line["always_low"]) / (line["high"] - line["low"])
+        assert 1.4 < wider < 3
+    assert all(line["always_low"] is None for line in rows if line["subject"] != "model_versions")
+
+
 def test_without_propensities_the_ranking_says_so_and_claims_nothing(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, traffic(logged=False))
     train_once(lake, clock=clock, parameters=SMALL)

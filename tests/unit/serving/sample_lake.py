@@ -111,6 +111,7 @@ def contrast_row(run_id: str, left: str, right: str, *, difference: float, half:
         "run_id": run_id, "tenant": "default", "subject": "model_versions", "segment": "all", "segment_value": "",
         "left_item": left, "right_item": right, "difference": difference, "low": difference - half,
         "high": difference + half, "p_left": p_left, "tier": "B",
+        "always_low": difference - 1.6 * half, "always_high": difference + 1.6 * half,
     }  # fmt: skip
 
 

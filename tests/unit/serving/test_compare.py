@@ -39,6 +39,7 @@ def test_a_pair_of_the_run_has_the_joint_interval(serving: Serving) -> None:
     found = serving.get(f"/v1/compare?left={LEFT}&right={RIGHT}").json()
     assert (found["difference"], found["p_left"], found["method"]) == (0.039, 0.999, "joint")
     assert (found["low"], found["high"]) == (pytest.approx(0.028), pytest.approx(0.05))
+    assert (found["always_low"], found["always_high"]) == (pytest.approx(0.0214), pytest.approx(0.0566))
     assert (found["left"]["item"], found["right"]["item"], found["comparable"]) == (LEFT, RIGHT, True)
 
 
@@ -46,6 +47,7 @@ def test_the_other_way_round_everything_is_its_negative(serving: Serving) -> Non
     found = serving.get(f"/v1/compare?left={RIGHT}&right={LEFT}").json()
     assert found["difference"] == -0.039
     assert (found["low"], found["high"]) == (pytest.approx(-0.05), pytest.approx(-0.028))
+    assert (found["always_low"], found["always_high"]) == (pytest.approx(-0.0566), pytest.approx(-0.0214))
     assert found["p_left"] == pytest.approx(0.001)
 
 

@@ -94,6 +94,7 @@ def test_a_comparison_reads_as_a_sentence(lake: Lake) -> None:
         refused = printed(*comparison_lines(compare(connection, "default", query, "kite@3.1", "pixel@2")))
     assert "kite@3.1 less aurora@2: +0.039 (+0.028 to +0.050)" in told
     assert "P(kite@3.1 is better): 99.9 %" in told
+    assert "looking every day: +0.021 to +0.057" in told
     assert "cannot be compared: pixel@2 is not ranked" in refused
 
 
