@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,11 +20,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{plain},SSL://127.0.0.1:{ssl},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://{host}:{plain},SSL://{host}:{ssl},SASL://{host}:{sasl},CONTROLLER://127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL:SASL_SSL
 inter.broker.listener.name=PLAINTEXT
-log.dirs={folder}/data
+log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -63,6 +64,7 @@ class Broker:
     """One broker with its folder; it keeps its ports over restarts.
 
     Attributes:
+        data: Folder of the partitions' segments.
         server: ``host:port`` without security.
         ssl_server: ``host:port`` with TLS.
         sasl_server: ``host:port`` with TLS and SASL.
@@ -74,20 +76,39 @@ class Broker:
     user = "collector"
     password = "applause-is-secret"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        host: str = "127.0.0.1",
+        data: Path | None = None,
+        within: Sequence[str] = (),
+        preload: Mapping[str, str] | None = None,
+        properties: str = "",
+    ) -> None:
+        """Prepares a broker.
+
+        Args:
+            folder: Its settings and what it writes.
+            host: Address it listens on.
+            data: Where the partitions' segments lie, if not in ``folder``.
+            within: Command that runs it, such as ``ip netns exec …``.
+            preload: Variables of its environment.
+            properties: Further lines of its settings.
+        """
         self._folder = folder
+        self._host = host
+        self._within = within
+        self._preload = preload or {}
+        self._properties = properties
+        self.data = data or folder / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._plain, self._ssl, self._sasl, self._controller = free_ports(4)
         self.server, self.ssl_server, self.sasl_server = (
-            f"127.0.0.1:{port}" for port in (self._plain, self._ssl, self._sasl)
+            f"{host}:{port}" for port in (self._plain, self._ssl, self._sasl)
         )
         self.ca_file = folder / "ca.pem"
         self._prepare()
-
-    @property
-    def data(self) -> Path:
-        """Folder of the partitions' segments."""
-        return self._folder / "data"
 
     def start(self) -> None:
         """Returns once the broker takes connections; the first start writes its storage."""
@@ -99,10 +120,10 @@ class Broker:
         ends_with_us = [setpriv, "--pdeathsig", "KILL"] if (setpriv := shutil.which("setpriv")) else []
         with self._log_file.open("ab") as output:
             self._process = subprocess.Popen(
-                [*ends_with_us, SCRIPT, self._folder],
+                [*self._within, *ends_with_us, SCRIPT, self._folder],
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "KAFKA_FORMAT": scram},
+                env={**os.environ, **self._preload, "KAFKA_FORMAT": scram},
             )
         until(self._is_up, START_SECONDS, every=0.1)
 
@@ -143,7 +164,7 @@ class Broker:
     def _is_up(self) -> bool:
         assert self._running.poll() is None, self._log_file.read_text()[-3000:]
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self._plain)) == 0
+            return probe.connect_ex((self._host, self._plain)) == 0
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is None:
@@ -159,7 +180,7 @@ class Broker:
         assert keytool is not None, "keytool is part of Java; make kafka"
         common = ["-alias", "broker", "-keystore", store, "-storepass", store_password]
         kind = ["-keyalg", "EC", "-groupname", "secp256r1", "-storetype", "PKCS12", "-validity", "30"]
-        names = ["-dname", "CN=127.0.0.1", "-ext", "san=ip:127.0.0.1"]
+        names = ["-dname", f"CN={self._host}", "-ext", f"san=ip:{self._host}"]
         subprocess.run([keytool, "-genkeypair", *kind, *names, *common], check=True, capture_output=True)
         subprocess.run(
             [keytool, "-exportcert", "-rfc", "-file", str(self.ca_file), *common], check=True, capture_output=True
@@ -167,6 +188,8 @@ class Broker:
         (self._folder / "server.properties").write_text(
             PROPERTIES.format(
                 folder=self._folder,
+                host=self._host,
+                data=self.data,
                 plain=self._plain,
                 ssl=self._ssl,
                 sasl=self._sasl,
@@ -175,4 +198,5 @@ class Broker:
                 user=self.user,
                 password=self.password,
             )
+            + self._properties
         )

@@ -1,5 +1,6 @@
 """The Kafka log while its broker crashes, stalls and comes back: acknowledged blocks are there, and only once."""
 
+import datetime as dt
 import threading
 import time
 
@@ -7,10 +8,16 @@ import psutil
 import pytest
 from tests.waiting import until
 
-from clapometer.domain import TransientError
+from clapometer.domain import TransientError, decode_event, encode_block, encode_events
 from clapometer.eventlog.kafka import KafkaLog
+from clapometer.jobs.load import Loader
+from clapometer.lake import Lake
 
 FAST = {"timeout_ms": 2000, "connect_ms": 500}
+EVENT = (
+    b'{"specversion":"1.0","id":"a","source":"/app","type":"clapometer.watched.v1","time":"2026-11-01T00:00:00Z",'
+    b'"data":{"impression_id":"i","watched_ms":1}}'
+)
 
 
 @pytest.fixture
@@ -155,4 +162,28 @@ def test_failed_connections_leave_no_sockets_and_no_threads_behind(kafka_broker,
     assert threading.active_count() <= threads
     kafka_broker.start()
     until(lambda: appends(log, [b"c"]), 30)
+    log.close()
+
+
+def test_a_loader_that_starts_while_the_broker_is_away_loads_once_it_is_there(kafka_broker, kafka_topic, tmp_path):
+    settings = kafka_topic(**FAST)
+    before = KafkaLog(settings)
+    lines = encode_events([decode_event(EVENT)])
+    before.append_many([encode_block(lines, 1, tenant="acme", received_at=dt.datetime.now(dt.UTC))])
+    before.close()
+    kafka_broker.kill()
+    log = KafkaLog(settings)
+    loader = Loader(log, Lake(tmp_path / "lake"))
+    with pytest.raises(TransientError):
+        loader.load_once()
+    kafka_broker.start()
+
+    def loads() -> int:
+        try:
+            return loader.load_once().stored
+        except TransientError:
+            return 0
+
+    until(loads, 60)
+    loader.close()
     log.close()

@@ -6,20 +6,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from tests.faults.bench import FULL_KILLS, Bench
+from tests.faults.clocks import jumps
+from tests.faults.damage import damages
+from tests.faults.disks import full_disks
 from tests.faults.kills import kills
+from tests.faults.network import partitions
+from tests.faults.pauses import pauses, restarts
+from tests.faults.power import power_cuts
 from tests.faults.results import last_line, line, save
+from tests.faults.syncs import failing_syncs
 from tests.faults.system import root_needed
 from tests.faults.trial import Outcome
 
-Fault = Callable[[Bench], Iterator[Outcome]]
-
-LANES: dict[str, dict[str, Fault]] = {
-    "embedded": {"kills": partial(kills, log="embedded")},
-    "kafka": {"kills": partial(kills, log="kafka")},
+COMMON: dict[str, Callable[..., Iterator[Outcome]]] = {
+    "kills": kills,
+    "pauses": pauses,
+    "restarts": restarts,
+    "disks": full_disks,
+    "syncs": failing_syncs,
+    "clocks": jumps,
+    "damage": damages,
+}
+LANES: dict[str, dict[str, Callable[..., Iterator[Outcome]]]] = {
+    "embedded": {**COMMON, "power": power_cuts},
+    "kafka": {**COMMON, "network": partitions},
 }
 """What is done with each log; the lanes run beside each other."""
 
@@ -37,7 +50,7 @@ def main() -> int:
         for name, fault in LANES[log].items():
             if options.only and name not in options.only:
                 continue
-            for outcome in fault(bench):
+            for outcome in fault(bench, log):
                 outcomes.append(outcome)
                 with told:
                     print(f"{time.monotonic() - started:6.0f} s  {line(outcome)}", flush=True)

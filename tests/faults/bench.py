@@ -3,10 +3,11 @@
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.brokers.broker import Broker
 from tests.faults.system import System
@@ -14,6 +15,15 @@ from tests.faults.trial import Outcome
 
 FULL_KILLS = 200
 LOADERS = {"embedded": 1, "kafka": 1}
+
+
+def started(folder: Path, log: str, *, broker: Mapping[str, Any] | None = None, **options: Any) -> System:
+    """Returns a system to be entered; ``broker`` are arguments of the broker, ``options`` those of the system."""
+    made = None
+    if log == "kafka":
+        (folder / "broker").mkdir()
+        made = Broker(folder / "broker", **(broker or {}))
+    return System(folder, broker=made, loaders=LOADERS[log], **options)
 
 
 @dataclass(frozen=True)
@@ -46,19 +56,14 @@ class Bench:
         shutil.rmtree(folder)
 
     @contextmanager
-    def system(self, log: str, **options: object) -> Iterator[System]:
+    def system(self, log: str, **options: Any) -> Iterator[System]:
         """Yields a running system in a folder of its own."""
-        with self.folder() as folder:
-            broker = None
-            if log == "kafka":
-                (folder / "broker").mkdir()
-                broker = Broker(folder / "broker")
-            with System(folder, broker=broker, loaders=LOADERS[log], **options) as system:  # type: ignore[arg-type]
-                yield system
+        with self.folder() as folder, started(folder, log, **options) as system:
+            yield system
 
     def tried(self, fault: str, log: str, attempt: Callable[[], Outcome]) -> Outcome:
         """Returns the outcome of a trial; that it could not be finished is one, too."""
         try:
             return attempt()
-        except Exception as error:  # noqa: BLE001 - the other faults are to be tried all the same
-            return Outcome(fault, log, 0, error=f"{error}\n{traceback.format_exc()}")
+        except Exception:  # noqa: BLE001 - the other faults are to be tried all the same
+            return Outcome(fault, log, 0, error=traceback.format_exc())

@@ -1,11 +1,13 @@
 """The system that faults are done to: collector, loaders and broker as processes of their own."""
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +15,7 @@ from typing import Protocol
 import psutil
 from tests.brokers.broker import Broker
 from tests.e2e.running import free_port, service_environment
-from tests.faults.traffic import Sender, rows_stored
+from tests.faults.traffic import AGE, Sender, rows_stored
 from tests.waiting import until
 
 from clapometer.eventlog import EmbeddedLog, EventLog
@@ -107,7 +109,7 @@ class Part:
 class System:
     """Collector, loaders and, with Kafka, a broker, in ``folder``.
 
-    ``preload`` are variables of both parts' environment, such as ``LD_PRELOAD``.
+    ``preload`` are further variables of the environment of ``collector`` and ``loader``, such as ``LD_PRELOAD``.
     """
 
     def __init__(
@@ -116,7 +118,7 @@ class System:
         *,
         broker: Broker | None = None,
         loaders: int = 1,
-        preload: Mapping[str, str] | None = None,
+        preload: Mapping[str, Mapping[str, str]] | None = None,
         **settings: object,
     ) -> None:
         self.folder = folder
@@ -129,25 +131,23 @@ class System:
                 "&timeout_ms=5000&connect_ms=1000"
             )
         plain = service_environment(folder, collector_port=port, **settings)
-        self.environment = {**plain, **(preload or {})}
+        preload = preload or {}
         self.lake = Path(plain["CLAPOMETER_LAKE"])
         self.log_url = plain.get("CLAPOMETER_LOG", "embedded")
         self.log_folder = Path(plain["CLAPOMETER_LOG_FOLDER"])
         self._plain = plain
         self._sent = 0
-        self.collector = Part("collector", ["collect"], folder, self.environment)
-        self.loaders = [Part(f"loader-{number}", ["load"], folder, self.environment) for number in range(loaders)]
+        self.collector = Part("collector", ["collect"], folder, {**plain, **preload.get("collector", {})})
+        loading = {**plain, **preload.get("loader", {})}
+        self.loaders = [Part(f"loader-{number}", ["load"], folder, loading) for number in range(loaders)]
         self.key = ""
 
     def __enter__(self) -> "System":
-        if self.broker is not None:
-            self.broker.start()
-        self.key = self._command("keys", "new", "--kind", "secret").strip()
-        if self.broker is not None:
-            self._command("log", "init")
-        for part in (self.collector, *self.loaders):
-            part.start()
-        self.wait_until_ready()
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -167,14 +167,18 @@ class System:
         brokers: list[Victim] = [] if self.broker is None else [self.broker]
         return {"collector": [self.collector], "loader": [*self.loaders], "broker": brokers}
 
+    def outputs(self) -> str:
+        """Returns the end of what each process wrote."""
+        parts = [self.collector, *self.loaders]
+        return "\n".join(f"--- {part.name}\n{part.output()}" for part in parts)
+
     def is_ready(self) -> bool:
         """Returns whether the collector says that it can take events."""
-        assert self.collector.alive(), self.collector.output()
-        try:
-            with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return self._status("readyz") == 200
+
+    def wait_until_alive(self, seconds: float = READY_SECONDS) -> None:
+        """Returns once the collector answers, be it that it cannot take events."""
+        until(lambda: self._status("healthz") == 200, seconds, every=0.05)
 
     def wait_until_ready(self, seconds: float = READY_SECONDS) -> None:
         """Returns once the collector can take events."""
@@ -191,11 +195,12 @@ class System:
         """Returns how many events of a sender are in the lake; the loaders have to be alive."""
         return rows_stored(self.lake, sender.source)
 
-    def post(self, source: str, number: str = "0") -> tuple[int, str | None]:
+    def probe(self) -> tuple[int, str | None]:
         """Sends one event that nobody counts; returns the status and what ``Retry-After`` says."""
+        time = (dt.datetime.now(dt.UTC) - AGE).isoformat()
         event = (
-            f'[{{"specversion":"1.0","id":"{number}","source":"{source}","type":"clapometer.watched.v1",'
-            '"time":"2026-01-01T00:00:00Z","data":{"impression_id":"probe","watched_ms":1}}]'
+            f'[{{"specversion":"1.0","id":"{uuid.uuid4()}","source":"/probe","type":"clapometer.watched.v1",'
+            f'"time":"{time}","data":{{"impression_id":"probe","watched_ms":1}}}}]'
         )
         headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}/v1/events", event.encode(), headers)
@@ -227,6 +232,26 @@ class System:
         from clapometer.eventlog.kafka import KafkaLog, parse_kafka_url
 
         return KafkaLog(parse_kafka_url(self.log_url))
+
+    def _start(self) -> None:
+        if self.broker is not None:
+            self.broker.start()
+        self.key = self._command("keys", "new", "--kind", "secret").strip()
+        if self.broker is not None:
+            self._command("log", "init")
+        for part in (self.collector, *self.loaders):
+            part.start()
+        self.wait_until_ready()
+
+    def _status(self, path: str) -> int | None:
+        assert self.collector.alive(), self.collector.output()
+        try:
+            with urllib.request.urlopen(f"{self.url}/{path}", timeout=2) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
+        except OSError:
+            return None
 
     def _command(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -74,6 +74,17 @@ class Trial:
         self.system.wait_until_ready()
         self.ready_s = max(self.ready_s, time.monotonic() - since)
 
+    def probe(self, seconds: float, allowed: set[int]) -> None:
+        """Lets a fault last, and sends single events meanwhile: each is answered, and a 503 says when to come back."""
+        end = time.monotonic() + seconds
+        answers = set()
+        while time.monotonic() < end:
+            status, retry_after = self.system.probe()
+            assert (status == 503) == (retry_after is not None), (status, retry_after)
+            answers.add(status)
+            time.sleep(0.1)
+        assert answers <= allowed, f"answered {answers} in the fault, not {allowed}"
+
     @contextmanager
     def fault(self, end: Callable[[], None]) -> Iterator[None]:
         """Counts a fault whose beginning and duration are the body, and ends it; all has to go on soon after."""
@@ -95,6 +106,9 @@ def trial(system: System, fault: str, rate: float = 1000) -> Iterator[Trial]:
     try:
         running.wait_for_stored()
         yield running
+    except Exception as error:
+        error.add_note(system.outputs())
+        raise
     finally:
         running.sender.halt()
 

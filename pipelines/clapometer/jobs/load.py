@@ -144,7 +144,7 @@ class Loader:
             threads=self._settings.threads,
             memory_limit=self._settings.memory_limit,
         )
-        self._refusals = RefusalWriter(lake, log.identity)
+        self._refusals = RefusalWriter(lake, log)
         self._trimmer = Trimmer(log, self._settings.retention_s, clock)
         self._unpublished = True
         self._published_at = float("-inf")
@@ -166,6 +166,7 @@ class Loader:
             if fetched.more:
                 self._ahead.prepare(fetched.following)
             report = self._load(fetched)
+        self._events.make_durable()  # a commit whose sync failed counts only once that was made good
         self._trimmer.loaded(fetched.following)
         self._publish(wait=fetched.more)
         self._trimmer.trim()
@@ -179,7 +180,7 @@ class Loader:
         on_report: Callable[[LoadReport], None] = lambda _: None,
         on_error: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        """Loads until ``stop`` is set, then what is left in the log; errors are told, and tried again."""
+        """Loads until ``stop`` is set, then what the log holds at that time; errors are told, and tried again."""
         upkeep = self._start_upkeep(stop, on_error)
         failures = 0
         while not stop.is_set():
@@ -223,9 +224,16 @@ class Loader:
         return self._settings.linger_s if report.blocks else self._settings.poll_s
 
     def _drain(self, on_report: Callable[[LoadReport], None], on_error: Callable[[Exception], None]) -> None:
+        """Loads what waits now; what others go on sending waits for the next start."""
         try:
-            while (report := self.load_once()).blocks:
+            ends = {partition: self._log.next_offset(partition) for partition in self._partitions()}
+            report = self.load_once()
+            while report.blocks:
                 on_report(report)
+                reached = self._offsets()
+                if all(reached.get(partition, end) >= end for partition, end in ends.items()):
+                    break
+                report = self.load_once()
         except Exception as error:  # noqa: BLE001 - what is left stays in the log for the next start
             on_error(error)
 

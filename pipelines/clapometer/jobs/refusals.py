@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from clapometer.eventlog import EventLog
 from clapometer.jobs.batch import Refusal, rejected_rows
 from clapometer.lake import Lake
 
@@ -11,9 +12,9 @@ CONFLICT = "conflict: an event with this source and id was stored before with ot
 class RefusalWriter:
     """Appends to ``rejected`` with, per partition, the offset up to which the refusals of a log are there."""
 
-    def __init__(self, lake: Lake, log_identity: str) -> None:
+    def __init__(self, lake: Lake, log: EventLog) -> None:
         self._lake = lake
-        self._identity = log_identity
+        self._log = log
         self._base: dict[int, int] = {}
         self._reached: dict[int, int] = {}
         self._written: dict[Refusal, None] = {}
@@ -46,4 +47,4 @@ class RefusalWriter:
         self._written.update(dict.fromkeys(missing))
 
     def _app_id(self, partition: int) -> str:
-        return f"refused-{self._identity}-p{partition}"
+        return f"refused-{self._log.identity}-p{partition}"

@@ -81,6 +81,8 @@ class Table:
             self._fsync_log(0)
             fsync(folder.parent)
         self._delta = DeltaTable(folder)
+        self._durable = max(-1, self.version - CHECKPOINT_INTERVAL)
+        self._doubtful: int | None = None
 
     def refresh(self) -> int:
         """Reads what others committed; returns the version."""
@@ -153,7 +155,6 @@ class Table:
         Raises:
             CommitConflictError: One of ``txns`` was committed by someone else since the last refresh.
         """
-        before = self.version
         properties = CommitProperties(
             custom_metadata=dict(metadata or {}),
             app_transactions=[Transaction(app_id, number) for app_id, number in txns.items()],
@@ -177,16 +178,39 @@ class Table:
             msg = f"{self.folder.name} could not be committed: {error}"
             raise TransientError(msg) from error
         after = self.refresh()
-        for version in range(before + 1, after + 1):
-            self._fsync_log(version)
+        self.make_durable()
         return after
 
+    def make_durable(self) -> None:
+        """Returns once all that this object has seen of the log is on disk, whoever wrote it.
+
+        An entry whose sync failed is written anew before it is trusted: the system says only once that bytes did
+        not get onto the disk, and a second sync of the same file succeeds without them.
+
+        Raises:
+            TransientError: The disk failed.
+        """
+        while self._durable < self.version:
+            try:
+                if self._doubtful == self._durable + 1:
+                    self._rewrite_log(self._doubtful)
+                self._fsync_log(self._durable + 1)
+            except OSError as error:
+                self._doubtful = self._durable + 1
+                msg = f"the log of {self.folder.name} could not be brought onto the disk: {error}"
+                raise TransientError(msg) from error
+            self._durable += 1
+
     def commits(self, after: int) -> Iterator[Commit]:
-        """Yields what the commits later than version ``after`` said, oldest first, as far as the log is kept."""
-        behind = self.version - after
-        if behind > 0:
-            for entry in reversed(self._delta.history(behind)):
-                yield Commit(int(entry["version"]), entry)
+        """Yields what the commits later than version ``after`` said, oldest first, as far as the log is kept.
+
+        Read from the log itself: the library's ``history`` numbers commits from this object's version down, and
+        so wrongly once somebody else has committed.
+        """
+        for version in range(after + 1, self.version + 1):
+            for line in (self.log_entry(version) or b"").splitlines():
+                if line.startswith(b'{"commitInfo"'):
+                    yield Commit(version, json.loads(line)["commitInfo"])
 
     def version_at(self, moment: dt.datetime) -> int:
         """Returns the version that the table had at a time.
@@ -249,6 +273,19 @@ class Table:
         return self._delta.vacuum(
             retention_hours=max(0, int(grace_hours)), dry_run=False, enforce_retention_duration=False, full=True
         )
+
+    def _rewrite_log(self, version: int) -> None:
+        """Replaces an entry of the log by a copy of itself that is on disk."""
+        entry = self.log_entry(version)
+        if entry is None:
+            return
+        path = self.folder / "_delta_log" / f".{version:020d}.json.{uuid.uuid4().hex}"
+        try:
+            path.write_bytes(entry)
+            fsync(path)
+            path.rename(self.folder / "_delta_log" / f"{version:020d}.json")
+        finally:
+            path.unlink(missing_ok=True)
 
     def _fsync_log(self, version: int) -> None:
         log = self.folder / "_delta_log"

@@ -445,6 +445,32 @@ def test_a_running_loader_publishes_soon_and_drains_the_log_when_it_stops(tmp_pa
     log.close()
 
 
+def test_a_loader_stops_in_time_although_events_keep_coming(log, lake):
+    one, stop, sent = loader(log, lake, linger_s=0.01, poll_s=0.01), threading.Event(), threading.Event()
+    loading = threading.Thread(target=one.run, args=(stop,), daemon=True)
+
+    def keep_sending() -> None:
+        number = 0
+        while not sent.wait(0.001):
+            log.append_many([block([watched(str(number := number + 1))])])
+
+    sending = threading.Thread(target=keep_sending, daemon=True)
+    sending.start()
+    loading.start()
+    try:
+        until(lambda: lake.rows("events") > 0, 20)
+        before = log.next_offset(0)
+        stop.set()
+        loading.join(20)
+        assert not loading.is_alive()
+        assert lake.rows("events") >= before
+        assert log.next_offset(0) > before
+    finally:
+        sent.set()
+        sending.join()
+        one.close()
+
+
 def test_a_failing_load_is_told_and_tried_again(log, lake, monkeypatch):
     log.append_many([block([watched("a")])])
     read, failures = log.read, [OSError("away"), OSError("still away")]

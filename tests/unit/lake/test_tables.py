@@ -1,13 +1,16 @@
 """Tables of the lake: durable commits, snapshots, application transactions."""
 
 import datetime as dt
+import errno
 import threading
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from clapometer.domain import TerminalError
+from clapometer.domain import TerminalError, TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake
+from clapometer.lake.storage import fsync
 
 DAY = dt.date(2026, 5, 1)
 
@@ -81,6 +84,42 @@ def test_application_transactions_and_metadata_are_part_of_the_commit(tmp_path):
     assert other.txn("rejected", "app") == 7
     assert [(each.version, each.metadata["why"]) for each in other.commits("rejected", 0)] == [(version, "because")]
     assert list(other.commits("rejected", version)) == []
+
+
+def test_commits_are_numbered_rightly_while_somebody_else_commits(tmp_path):
+    behind, ahead = Lake(tmp_path).open_table("rejected"), Lake(tmp_path)
+    for number in range(3):
+        ahead.append("rejected", letters("one"), metadata={"number": str(number)})
+    behind.refresh()
+    ahead.append("rejected", letters("later"), metadata={"number": "later"})
+    found = [(each.version, each.metadata["number"]) for each in behind.commits(1)]
+    assert found == [(2, "1"), (3, "2")]
+
+
+def test_a_commit_whose_sync_failed_is_written_anew_before_it_counts_as_durable(tmp_path, monkeypatch):
+    table = Lake(tmp_path).open_table("rejected")
+    table.make_durable()
+    failing = [True]
+    synced: list[Path] = []
+
+    def broken(path: Path) -> None:
+        if failing[0] and path.suffix == ".json":
+            raise OSError(errno.EIO, "the disk failed")
+        fsync(path)
+        synced.append(path)
+
+    monkeypatch.setattr("clapometer.lake.commit.fsync", broken)
+    added = table.write(letters("one"))
+    with pytest.raises(TransientError, match="the log of rejected could not be brought onto the disk"):
+        table.commit(added, {})
+    entry = tmp_path / "rejected" / "_delta_log" / f"{1:020d}.json"
+    before, content = entry.stat().st_ino, entry.read_bytes()
+    failing[0] = False
+    table.make_durable()
+    assert entry.stat().st_ino != before
+    assert entry.read_bytes() == content
+    assert entry in synced
+    assert reasons(Lake(tmp_path)) == ["one"]
 
 
 def test_of_two_writers_with_one_application_transaction_the_slower_one_hears_of_it(tmp_path):
