@@ -10,6 +10,8 @@ from scipy.stats import kendalltau
 
 from clapometer.jobs import study
 from clapometer.jobs.fingerprint import fingerprint
+from clapometer.jobs.rankings import DEFAULT_PARAMETERS
+from clapometer.ranking import ClipAIPW, PromptFixedEffects
 from clapometer.simulation import CONTESTANTS, Scenario, WorldConfig
 
 TINY = replace(WorldConfig(), n_models=3, n_prompts=120, n_viewers=300, n_sessions=1400, n_days=14, bots=2)
@@ -140,3 +142,10 @@ def test_a_fingerprint_changes_with_code_and_not_with_words(tmp_path):
 
 def test_every_contestant_has_a_fingerprint_of_its_own():
     assert len(set(study.contestant_codes().values())) == len(CONTESTANTS)
+
+
+def test_the_product_ranks_with_what_the_study_judges():
+    product, fixed, clip = DEFAULT_PARAMETERS, PromptFixedEffects(curvature=0.5), ClipAIPW()
+    for name, value in (clip.get_params() | fixed.get_params()).items():
+        if name != "seed":
+            assert getattr(product, name) == value, name

@@ -36,8 +36,16 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     :math:`\tau^2 + v / S_c` with the opportunity :math:`S_c`, so its weight is
     :math:`S_c / (S_c + v / \tau^2)`; the ratio is regressed from squared residuals of an equal-weight fit.
 
+    **Curvature.** A label is a mean of chances, so an advantage moves it by more where prompts do well: the logistic
+    link of `ClipAIPW`, with ceiling :math:`C`, has the slope :math:`h(b) = b (1 - b/C)`, and near the mean level
+    :math:`\bar b` its relative slope is :math:`1 + \kappa (b - \bar b)/\bar b` with
+    :math:`\kappa = (1 - 2 \bar b/C) / (1 - \bar b/C)`, which is 1/2 at :math:`C = 3 \bar b`. An item that was used
+    for hard prompts would look worse than it is. So :math:`\kappa\,\hat\beta_m (\hat b_p - \bar b)/\bar b` is taken
+    from every score before the last fit; being linear in the prompt levels, it costs some precision and no truth.
+
     Parameters:
         interaction_ridge: Clips that the prior :math:`\delta = 0` is worth per item and stratum.
+        curvature: :math:`\kappa`; 0 takes effects as the same on all prompts, 1 as proportional to the prompt's level.
         min_prompts: An item that meets others on fewer prompts is `Unranked`.
         level: Of the intervals and rank ranges.
         seed: For the draws behind rank ranges and probabilities.
@@ -61,8 +69,14 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     """
 
     def __init__(
-        self, interaction_ridge: float = 4.0, min_prompts: int = 20, level: float = 0.95, seed: int = 0
+        self,
+        interaction_ridge: float = 4.0,
+        min_prompts: int = 20,
+        level: float = 0.95,
+        seed: int = 0,
+        curvature: float = 0.0,
     ) -> None:
+        self.curvature = curvature
         self.interaction_ridge = interaction_ridge
         self.min_prompts = min_prompts
         self.level = level
@@ -108,6 +122,8 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         if opportunity is not None:
             weight = weight * _precision(fitted.residual, np.asarray(opportunity, float)[used])
             fitted = _least_squares(key, y, weight, self.interaction_ridge)
+        if self.curvature:
+            fitted = _bent(fitted, key, y, weight, self.interaction_ridge, self.curvature)
         self._fitted = fitted
         self.effects_, self.level_ = fitted.effects, fitted.level
         self.prompt_scores_ = fitted.prompt_scores()
@@ -213,12 +229,13 @@ class _Fit:
         gram = (self.within.T @ self.within.multiply(weight[:, None])).toarray() + np.diag(penalty)
         self.inverse = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
         inside = score - (sum_by(prompt, weight * score) / total)[prompt]
-        coefficient = self.inverse @ (self.within.T @ (weight * inside))
+        self.coefficient: Floats = self.inverse @ (self.within.T @ (weight * inside))
+        coefficient = self.coefficient
         self.residual: Floats = inside - self.within @ coefficient
         self.contrast = contrast - contrast.mean(0)
         self.effects: Floats = self.contrast @ coefficient
-        base = sum_by(prompt, weight * (score - design @ coefficient)) / total
-        self.level = float(base.mean() + (contrast @ coefficient).mean())
+        self.base: Floats = sum_by(prompt, weight * (score - design @ coefficient)) / total
+        self.level = float(self.base.mean() + (contrast @ coefficient).mean())
 
     def score_influence(self, left: int, right: int) -> Floats:
         """Derivative of the difference of two effects by each score, ``(n,)``."""
@@ -258,3 +275,18 @@ def _least_squares(key: Ints, score: Floats, weight: Floats, ridge: float) -> _F
         penalty=np.concatenate(penalty),
         contrast=np.hstack(contrast),
     )
+
+
+def _bent(fitted: _Fit, key: Ints, score: Floats, weight: Floats, ridge: float, curvature: float) -> _Fit:  # noqa: PLR0917
+    """The fit when effects grow with the level of the prompt; the same fit where there is no positive level."""
+    item, prompt, stratum = key.T
+    for _ in range(2):
+        if not fitted.level > 0:
+            break
+        value = fitted.coefficient[: item.max() + 1, None]
+        if stratum.any():
+            value = value + fitted.coefficient[len(value) :].reshape(len(value), -1)
+        advantage = (value - value.mean(0))[item, stratum]
+        relative = (fitted.base - fitted.base.mean()) / fitted.level
+        fitted = _least_squares(key, score - curvature * advantage * relative[prompt], weight, ridge)
+    return fitted

@@ -52,6 +52,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         prior_strength: Of the clip scores.
         knots: Of the clip scores.
         interaction_ridge: Of the fixed effects.
+        curvature: Of the fixed effects.
         min_prompts: Of the fixed effects.
         level: Of all intervals.
         planned_error: Standard error of a difference, as a share of the mean label, at which the intervals for daily
@@ -72,7 +73,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ceiling_ratio: float = 3.0
     prior_strength: float = 6.0
     knots: int = 4
-    interaction_ridge: float = 15.0
+    interaction_ridge: float = 4.0
+    curvature: float = 0.5
     min_prompts: int = 20
     level: float = 0.95
     planned_error: float = 0.05
@@ -191,7 +193,13 @@ def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters
     """Returns the fit of model versions to the clip scores of a slice, which has some."""
     units = scores.units
     X = np.column_stack([part.table.model[units], part.table.prompt[units], part.table.strata[units]])
-    fit = PromptFixedEffects(parameters.interaction_ridge, parameters.min_prompts, parameters.level, seed)
+    fit = PromptFixedEffects(
+        parameters.interaction_ridge,
+        parameters.min_prompts,
+        parameters.level,
+        seed,
+        curvature=parameters.curvature,
+    )
     return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(clips.model.names))
 
 

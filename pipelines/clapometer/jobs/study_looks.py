@@ -95,7 +95,8 @@ def _fit(seen: Observation, n_names: int) -> PromptFixedEffects:
     scores, clips = ClipAIPW().fit(seen.cells, seen.clips), seen.clips
     units = scores.units_
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
-    return PromptFixedEffects().fit(X, scores.scores_, opportunity=scores.opportunities_, n_items=n_names)
+    fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature)
+    return fit.fit(X, scores.scores_, opportunity=scores.opportunities_, n_items=n_names)
 
 
 def _twin_contrasts(ranked: NDArray[np.int64], n_names: int) -> tuple[NDArray[np.int64], Floats]:

@@ -116,4 +116,35 @@ def test_parameters_follow_the_scikit_learn_convention():
     from sklearn.base import clone
 
     fitted = clone(PromptFixedEffects(interaction_ridge=3.0))
-    assert fitted.get_params() == {"interaction_ridge": 3.0, "min_prompts": 20, "level": 0.95, "seed": 0}
+    assert fitted.get_params() == {
+        "interaction_ridge": 3.0, "min_prompts": 20, "level": 0.95, "seed": 0, "curvature": 0.0,
+    }  # fmt: skip
+
+
+def uneven_prompts(seed=0, n_prompts=4000):
+    """Effects that are proportional to the prompt's level, and model versions that got other prompts than others."""
+    random = np.random.default_rng(seed)
+    level = np.exp(random.normal(0, 0.4, n_prompts))
+    level /= level.mean()
+    gain = np.array([0.1, 0.0, -0.1])
+    prompt = np.repeat(np.arange(n_prompts), 3)
+    odds = np.exp(1.5 * np.outer(level - 1, [-1.0, 0.0, 1.0]))[prompt]
+    model = (random.random((len(prompt), 1)) > (odds / odds.sum(1, keepdims=True)).cumsum(1)).sum(1)
+    score = level[prompt] * (1 + gain[model]) + random.normal(0, 0.05, len(prompt))
+    return np.column_stack([model, prompt]), score, gain
+
+
+def test_an_item_that_got_hard_prompts_is_not_worse_for_it():
+    X, score, gain = uneven_prompts()
+    flat, bent = PromptFixedEffects().fit(X, score), PromptFixedEffects(curvature=1.0).fit(X, score)
+    error = np.sqrt(np.diag(bent.covariance_))
+    assert np.abs(flat.effects_ - gain).max() > 4 * error.max()
+    assert np.abs(bent.effects_ - gain).max() < 3 * error.max()
+
+
+def test_curvature_changes_nothing_where_every_prompt_met_all_or_there_is_no_level():
+    X, score = prompts_of_clips()
+    plain, bent = PromptFixedEffects().fit(X, score + 2), PromptFixedEffects(curvature=0.5).fit(X, score + 2)
+    np.testing.assert_allclose(bent.effects_, plain.effects_, atol=1e-9)
+    below = PromptFixedEffects(curvature=0.5).fit(X, score - 5)
+    np.testing.assert_allclose(below.covariance_, PromptFixedEffects().fit(X, score - 5).covariance_)
