@@ -42,6 +42,8 @@ unit: $(STAMP) browser kafka ## The tests alone
 
 study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --out docs/explanation/evidence.json $(STUDY)
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part looks --out docs/explanation/evidence-looks.json $(STUDY)
+	$(BIN)/clapometer study --report --out docs/explanation/evidence.json
 
 faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: nothing acknowledged is lost (half an hour; root)
 	@scripts/need gcc gcc libc6-dev

@@ -37,8 +37,14 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="World i has the seed SEED + i.")] = 1000,
     processes: Annotated[int, typer.Option(min=1, help="Worlds at a time.")] = 2,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Run nothing; write evidence.md beside OUT from the tables there.")
+    ] = False,
 ) -> None:
     """Run every estimator in simulated worlds and compare it with the truth; goes on where it was stopped."""
+    if report:
+        _report(out)
+        return
     if part != "models":
         _run_part(part, worlds, scenario, out=out, seed=seed, processes=processes, quiet=quiet)
         return
@@ -49,7 +55,7 @@ def study(
     out.parent.mkdir(parents=True, exist_ok=True)
     with sending.progress_bar(quiet) as bar:
         task = bar.add_task("worlds", total=None, note="")
-        report = run_study(
+        found = run_study(
             scenario, worlds, seed, processes=processes, out=out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
@@ -58,13 +64,22 @@ def study(
     table = Table(box=None, pad_edge=False)
     for title in ("scenario", "estimator", "tier", "worlds", "tau", "top-1", "regret", "coverage", "width"):
         table.add_column(title, justify="left" if title in {"scenario", "estimator", "tier"} else "right")
-    for row in report.rows:
+    for row in found.rows:
         numbers = (row.tau, row.top1, row.regret, row.coverage, row.width)
         table.add_row(
             row.scenario, row.estimator, row.tier, str(row.worlds),
             *("no answer" if number is None else f"{number:.3f}" for number in numbers),
         )  # fmt: skip
     Console().print(table)
+
+
+def _report(out: Path) -> None:
+    """Writes the page from all tables in the folder of `out`; figures go to ``assets`` in the folder above."""
+    from clapometer.jobs.evidence_report import write_report
+
+    folder = out.resolve().parent
+    sections = write_report(folder, folder.parent / "assets")
+    Console().print(f"{folder / 'evidence.md'}: {', '.join(sections) or 'nothing to report yet'}", soft_wrap=True)
 
 
 def _check(names: "list[str] | None", scenarios: "Iterable[Scenario]") -> None:
