@@ -35,6 +35,8 @@ def commands(group: Any, path: str) -> list[tuple[str, Any]]:
     for name in sorted(group.commands):
         command = group.commands[name]
         full = f"{path} {name}"
+        if command.hidden:
+            continue
         found += commands(command, full) if hasattr(command, "commands") else [(full, command)]
     return found
 

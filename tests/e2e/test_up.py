@@ -48,8 +48,7 @@ def test_an_event_is_seen_by_plain_duckdb_while_everything_runs(service: Running
 
 def test_what_was_acknowledged_just_before_the_end_is_in_the_lake_after_it(service: RunningService) -> None:
     key = service.secret_key()
-    service.start("serving")
-    until((service.lake / "clapometer.duckdb").exists, 60)  # the loader runs
+    service.start("collector")  # the loader may still be starting when it is told to end
     for batch in range(20):
         answer = service.post("/v1/events", key, [watched(500 * batch + number) for number in range(500)])
         assert answer["accepted"] == 500

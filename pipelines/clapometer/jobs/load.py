@@ -202,7 +202,7 @@ class Loader:
     def close(self) -> None:
         """Saves the index of keys for the next start."""
         self._ahead.close()
-        self._index.save()
+        self._index.close()
         self._parser.close()
 
     def _start_upkeep(self, stop: threading.Event, on_error: Callable[[Exception], None]) -> threading.Thread | None:

@@ -17,7 +17,8 @@ from clapometer.lake import sql
 from clapometer.lake.commit import Table
 from clapometer.lake.event_rows import FINGERPRINTS, IDENTIFY, PAYLOAD_HASH, parse
 from clapometer.lake.schema import WATCHING_SUFFIX
-from clapometer.lake.views import quote, scan
+from clapometer.lake.statements import quote
+from clapometer.lake.views import scan
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 40960"
 """Small groups keep memory low, and light compression is quick: upkeep soon rewrites these files with more of both."""

@@ -1,11 +1,18 @@
-"""The lake: Delta tables, the SQL over them, and the file that analysts open."""
+"""The lake: Delta tables, the SQL over them, and the file that analysts open.
 
-from clapometer.lake.commit import Commit, CommitConflictError
-from clapometer.lake.history import RUN_ID, versions_at, versions_of_run
-from clapometer.lake.publish import publish
-from clapometer.lake.schema import DATA_COLUMNS, TABLES
-from clapometer.lake.tables import Lake
-from clapometer.lake.views import sql
+Names are imported when first used: whoever only reads the published file needs neither Arrow nor Delta Lake.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clapometer.lake.commit import Commit, CommitConflictError
+    from clapometer.lake.history import RUN_ID, versions_at, versions_of_run
+    from clapometer.lake.publication import publish
+    from clapometer.lake.schema import DATA_COLUMNS, TABLES
+    from clapometer.lake.statements import sql
+    from clapometer.lake.tables import Lake
 
 __all__ = [
     "DATA_COLUMNS",
@@ -19,3 +26,23 @@ __all__ = [
     "versions_at",
     "versions_of_run",
 ]
+
+_MODULES = {
+    "DATA_COLUMNS": "schema",
+    "RUN_ID": "history",
+    "TABLES": "schema",
+    "Commit": "commit",
+    "CommitConflictError": "commit",
+    "Lake": "tables",
+    "publish": "publication",
+    "sql": "statements",
+    "versions_at": "history",
+    "versions_of_run": "history",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

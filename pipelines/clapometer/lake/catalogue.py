@@ -12,7 +12,8 @@ from importlib.resources import files
 
 from clapometer.lake.metrics import Metric, catalogue, named, of_level
 from clapometer.lake.schema import TABLES
-from clapometer.lake.views import TABLE_COMMENTS, VIEWS, quote, sql
+from clapometer.lake.statements import quote, sql
+from clapometer.lake.views import TABLE_COMMENTS, VIEWS
 
 MACROS = ("wilson_low", "wilson_high", "covers", "watch_quantile")
 """Names of the files in ``lake/sql`` that define a macro of expressions."""

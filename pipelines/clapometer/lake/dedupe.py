@@ -1,17 +1,19 @@
 """Which events the lake has: an exact index of their keys, as sorted runs, one set per day of receipt.
 
 The lake is the truth: the index follows the commits of ``events`` and can be deleted at any time. Runs are
-merged as they grow, so that there are few; large ones are files of a cache folder, mapped into memory.
+merged as they grow, so that there are few. From ``STORED_RUN`` keys on they are files of a cache folder, and a
+thread merges them, so that neither memory nor the time of a commit grows with the number of events.
 """
 
 import contextlib
 import datetime as dt
+import fcntl
 import hashlib
 import json
-import mmap
 import os
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,45 +21,32 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from clapometer.domain import TerminalError
 from clapometer.lake.commit import DataFile, Table
+from clapometer.lake.key_runs import Int64s, Run, join_runs, map_run, merge_runs, sort_run, store_run
 from clapometer.lake.storage import fsync
 
-Int64s = NDArray[np.int64]
-FORMAT = 1
-MAX_RUN = 1 << 24
-"""Longest run, in events: merging two runs takes twice their memory."""
-MAPPED_RUN = 1 << 18
-"""Runs from this length on are mapped from files once the index is saved."""
+FORMAT = 2
+STORED_RUN = 1 << 18
+"""Runs from this length on, in events, are files."""
 NOTHING = "9999-12-31"
 """First day of an index that holds no day."""
+MANIFEST = "manifest.json"
+CLAIM = "claim"
+"""File that is locked by the loader whose index it is; the kernel gives the lock back, however the process ends."""
+MAX_LOADERS = 256
 SAVE_INTERVAL = 64
 """Commits between two times that the index is saved."""
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """Keys in ascending order, each with the hash of its payload."""
+class _Merge:
+    """Two neighbours of a day that a thread makes one of."""
 
-    keys: Int64s
-    payloads: Int64s
-    path: Path | None = None
-    map: mmap.mmap | None = None
-
-    def at(self, keys: Int64s) -> tuple[Int64s, Int64s]:
-        """Returns, for each of the sorted ``keys``, from where to where this run has it."""
-        found = np.searchsorted(self.keys, keys, "left"), np.searchsorted(self.keys, keys, "right")
-        return found[0].astype(np.int64), found[1].astype(np.int64)
-
-    def has(self, keys: Int64s) -> NDArray[np.bool_]:
-        """Returns which of the sorted ``keys`` this run has."""
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        found: NDArray[np.bool_] = self.keys[at] == keys
-        return found
-
-    def forget_pages(self) -> None:
-        """Gives back the memory of the pages that were read."""
-        if self.map is not None and hasattr(self.map, "madvise"):
-            self.map.madvise(mmap.MADV_DONTNEED)
+    date: str
+    older: Run
+    newer: Run
+    made: Future[Run]
 
 
 class KeyIndex:
@@ -69,17 +58,19 @@ class KeyIndex:
 
     def __init__(self, table: Table, folder: Path, *, window_days: int = 7) -> None:
         self._table = table
-        self._folder = folder
+        self._folder, self._claim = _own_folder(folder)
         self._window = dt.timedelta(days=window_days + 1)
         self._runs: dict[str, list[Run]] = {}
+        self._merge: _Merge | None = None
+        self._merger = ThreadPoolExecutor(1, "clapometer-keys")
+        self._synced: set[Path] = set()
         self._version = -1
         self._saved = -1
         self._from = self._wanted = NOTHING
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._load()
 
     def __len__(self) -> int:
-        return sum(len(run.keys) for runs in self._runs.values() for run in runs)
+        return sum(len(run) for run in self._all())
 
     def refresh(self, oldest: dt.date | None) -> None:
         """Takes in what was committed up to the version that ``table`` is at.
@@ -90,6 +81,7 @@ class KeyIndex:
         wanted = NOTHING if oldest is None else str(oldest - self._window)
         self._wanted = min(self._wanted, wanted)
         added = None if self._version < 0 or wanted < self._from else self._table.added_since(self._version)
+        self._version = -1  # until all of it is taken in
         try:
             if added is not None:
                 self._take(added)
@@ -100,6 +92,7 @@ class KeyIndex:
             self._runs.clear()
             self._take(self._table.files())
         self._version = self._table.version
+        self._keep_merging()
         if self._version - self._saved >= SAVE_INTERVAL:
             self.save()
 
@@ -110,7 +103,6 @@ class KeyIndex:
         found = np.zeros(len(keys), bool)
         for run in self._all():
             found |= run.has(sorted_keys)
-            run.forget_pages()
         result = np.empty_like(found)
         result[order] = found
         return result
@@ -120,10 +112,8 @@ class KeyIndex:
         wanted = np.unique(keys)
         found: dict[int, set[int]] = {}
         for run in self._all():
-            low, high = run.at(wanted)
-            for index in np.flatnonzero(high > low).tolist():
-                found.setdefault(int(wanted[index]), set()).update(run.payloads[low[index] : high[index]].tolist())
-            run.forget_pages()
+            for key, payloads in run.payloads_of(wanted):
+                found.setdefault(key, set()).update(payloads)
         return found
 
     def save(self) -> None:
@@ -134,33 +124,86 @@ class KeyIndex:
         for date in [date for date in self._runs if date < self._from]:
             del self._runs[date]
         for runs in self._runs.values():
-            runs[:] = [run if run.path else self._write(run) for run in runs]
+            runs[:] = [run if run.path else self._store(run) for run in runs]
+        for path in (run.path for run in self._all()):
+            if path is not None and path not in self._synced:
+                fsync(path)
+                self._synced.add(path)
         listed = {date: [run.path.name for run in runs if run.path] for date, runs in self._runs.items()}
         manifest = {"format": FORMAT, "version": self._version, "entry": self._entry(self._version)}
         manifest |= {"from": self._from, "runs": listed}
         temporary = self._folder / f"{uuid.uuid4().hex}.json"
         temporary.write_text(json.dumps(manifest))
         fsync(temporary)
-        temporary.rename(self._folder / "manifest.json")
+        temporary.rename(self._folder / MANIFEST)
         self._saved = self._version
-        kept = {"manifest.json", *(name for names in listed.values() for name in names)}
+        self._tidy()
+
+    def close(self) -> None:
+        """Saves the index for the next start, and leaves it to whoever comes next."""
+        self._merger.shutdown()
+        self._keep_merging(more=False)
+        if self._version >= 0:
+            self.save()
+        os.close(self._claim)
+
+    def _tidy(self) -> None:
+        """Deletes the files that are no longer part of the index, but for one that is being written."""
+        if self._merge is not None:
+            return
+        kept = {CLAIM, MANIFEST, *(run.path.name for run in self._all() if run.path)}
         for path in self._folder.iterdir():
             if path.name not in kept:
                 path.unlink(missing_ok=True)
+                self._synced.discard(path)
 
     def _all(self) -> Iterable[Run]:
         return (run for runs in self._runs.values() for run in runs)
 
     def _take(self, files: Iterable[DataFile]) -> None:
         for file in files:
-            if (file.partition["received_date"] or "") < self._from:
+            date = str(file.partition["received_date"] or "")
+            if date < self._from:
                 continue
-            rows = pq.ParquetFile(self._table.folder / file.path).read(columns=["event_key", "payload_hash"])
-            keys = rows["event_key"].to_numpy()
-            order = np.argsort(keys)
-            run = Run(keys[order], rows["payload_hash"].to_numpy()[order])
-            if len(keys):
-                _add(self._runs.setdefault(str(file.partition["received_date"]), []), run)
+            parquet = pq.ParquetFile(self._table.folder / file.path)
+            for rows in parquet.iter_batches(STORED_RUN, columns=["event_key", "payload_hash"]):
+                if len(rows):
+                    self._add(date, sort_run(rows["event_key"].to_numpy(), rows["payload_hash"].to_numpy()))
+
+    def _add(self, date: str, run: Run) -> None:
+        """Appends a run; short ones are merged until each is at least twice as long as the next."""
+        runs = self._runs.setdefault(date, [])
+        while runs and runs[-1].path is None and len(runs[-1]) < 2 * len(run):
+            run = join_runs(runs.pop(), run)
+        runs.append(run if len(run) < STORED_RUN else self._store(run))
+
+    def _keep_merging(self, *, more: bool = True) -> None:
+        """Puts in place what the thread has merged, and gives it the next pair of files."""
+        if self._merge is not None:
+            if more and not self._merge.made.done():
+                return
+            merge, self._merge = self._merge, None
+            self._replace(merge)
+        pair = next(self._pairs(), None) if more else None
+        if pair is not None:
+            date, older, newer = pair
+            self._merge = _Merge(date, older, newer, self._merger.submit(merge_runs, older, newer, self._folder))
+
+    def _replace(self, merge: _Merge) -> None:
+        runs = self._runs.get(merge.date, [])
+        with contextlib.suppress(OSError):  # a full disk: they stay two, and are tried again
+            made = merge.made.result()
+            if merge.older in runs and merge.newer in runs:
+                at = runs.index(merge.older)
+                runs[at : at + 2] = [made]
+
+    def _pairs(self) -> Iterator[tuple[str, Run, Run]]:
+        """Yields neighbours of which the older one is not twice as long as the newer, the newest first."""
+        for date, runs in sorted(self._runs.items(), reverse=True):
+            stored = [run for run in runs if run.path]
+            for older, newer in zip(stored[-2::-1], stored[:0:-1], strict=True):
+                if len(older) < 2 * len(newer):
+                    yield date, older, newer
 
     def _entry(self, version: int) -> str:
         """Returns a fingerprint of a commit: after a restore from a backup the same number is another commit."""
@@ -170,47 +213,32 @@ class KeyIndex:
     def _load(self) -> None:
         """Maps the saved index, if it is one of this very table."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads((self._folder / "manifest.json").read_text())
+            manifest = json.loads((self._folder / MANIFEST).read_text())
             fitting = manifest["format"] == FORMAT and manifest["version"] <= self._table.version
             if fitting and manifest["entry"] and manifest["entry"] == self._entry(manifest["version"]):
-                runs = {date: [_map(self._folder / name) for name in names] for date, names in manifest["runs"].items()}
+                runs = {
+                    date: [map_run(self._folder / name) for name in names] for date, names in manifest["runs"].items()
+                }
                 self._runs, self._version = runs, manifest["version"]
                 self._saved, self._from = self._version, manifest["from"]
+                self._synced = {run.path for run in self._all() if run.path}
+        self._tidy()
 
-    def _write(self, run: Run) -> Run:
-        path = self._folder / f"{uuid.uuid4().hex}.run"
-        with path.open("wb") as file:
-            run.keys.tofile(file)
-            run.payloads.tofile(file)
-            file.flush()
-            os.fsync(file.fileno())
-        return _map(path) if len(run.keys) >= MAPPED_RUN else Run(run.keys, run.payloads, path)
+    def _store(self, run: Run) -> Run:
+        return store_run(iter([run]), len(run), self._folder)
 
 
-def _add(runs: list[Run], run: Run) -> None:
-    """Appends a run and merges from the end until each is at least twice as long as the next."""
-    runs.append(run)
-    while len(runs) > 1 and len(runs[-2].keys) < 2 * len(runs[-1].keys):
-        if len(runs[-2].keys) + len(runs[-1].keys) > MAX_RUN:
-            return
-        newer, older = runs.pop(), runs.pop()
-        keys = np.concatenate([older.keys, newer.keys])
-        order = np.argsort(keys, kind="stable")
-        runs.append(Run(keys[order], np.concatenate([older.payloads, newer.payloads])[order]))
-
-
-def _map(path: Path) -> Run:
-    """Returns the run in a file, mapped.
-
-    Raises:
-        OSError: There is no such file.
-        ValueError: It is not a run.
-    """
-    with path.open("rb") as file:
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    both = np.frombuffer(mapped, np.int64)
-    half, odd = divmod(len(both), 2)
-    if odd:
-        msg = f"{path} is not a run of keys"
-        raise ValueError(msg)
-    return Run(both[:half], both[half:], path, mapped)
+def _own_folder(folder: Path) -> tuple[Path, int]:
+    """Returns a folder in ``folder`` that no other process uses, the first one, and the handle that holds it."""
+    for number in range(MAX_LOADERS):
+        own = folder / str(number)
+        own.mkdir(parents=True, exist_ok=True)
+        handle = os.open(own / CLAIM, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+        else:
+            return own, handle
+    msg = f"{folder} is used by {MAX_LOADERS} loaders already"
+    raise TerminalError(msg)

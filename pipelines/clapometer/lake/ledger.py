@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from clapometer.lake.commit import CommitConflictError
 from clapometer.lake.schema import LEDGER
+from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
-from clapometer.lake.views import sql
 
 METADATA_KEY = "clapometer.ledger"
 SETTLED = "events-commit"

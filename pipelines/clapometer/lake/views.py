@@ -1,13 +1,13 @@
 """Views over Parquet files: one per table, and the documented ones of ``lake/sql`` built on them."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.statements import quote, sql
 
 VIEWS = (
     "clips",
@@ -40,16 +40,6 @@ _SQL_TYPES = {
     pa.date32(): "DATE",
     pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
 }
-
-
-def sql(name: str) -> str:
-    """Returns the text of ``lake/sql/{name}.sql``."""
-    return (files("clapometer.lake") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
-
-
-def quote(text: str) -> str:
-    """Returns an SQL string literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def scan(name: str, paths: Sequence[Path]) -> str:

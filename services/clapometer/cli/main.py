@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from clapometer.cli import config, demo, keys, log, rank, replay, services, simulate, sql, study, train
+from clapometer.cli import config, demo, keys, log, rank, replay, schedule, services, simulate, sql, study, train
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -20,7 +20,8 @@ app = typer.Typer(
 app.command(rich_help_panel="Run")(services.up)
 app.command(rich_help_panel="Run")(services.collect)
 app.command(rich_help_panel="Run")(services.load)
-app.command(rich_help_panel="Run")(services.schedule)
+app.command(rich_help_panel="Run")(schedule.schedule)
+app.command(hidden=True)(schedule.due)
 app.command(rich_help_panel="Run")(services.serve)
 app.command(rich_help_panel="Rank")(train.train)
 app.command(rich_help_panel="Rank")(rank.rank)

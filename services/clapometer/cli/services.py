@@ -1,6 +1,5 @@
 """The long-running commands: each part alone, and ``up`` for all of them."""
 
-import signal
 import threading
 import urllib.request
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,17 +8,16 @@ import typer
 
 from clapometer.cli import wiring
 from clapometer.domain import InputError
-from clapometer.settings import Settings, load_settings
-from clapometer.telemetry import configure_logging
+from clapometer.settings import Settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    import uvicorn
+
     from clapometer.cli.up import Part
     from clapometer.jobs.load import LoadReport
-    from clapometer.jobs.schedule import Tick
 
-Descriptor = Annotated[int | None, typer.Option("--fd", hidden=True, help="Inherited listening socket.")]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when the parent process ends.")]
-
+Descriptor = Annotated[int | None, typer.Option("--fd", hidden=True, help="Inherited listening socket.")]
 READY_POLL_SECONDS = 0.2
 
 
@@ -30,7 +28,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
     from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
     from clapometer.eventlog import GroupCommitter
 
-    settings = _begin("collector", supervised)
+    settings, stop = wiring.begin("collector", supervised)
     log = wiring.open_log(settings)
     committer = GroupCommitter(log, max_pending_bytes=settings.max_pending_bytes)
     config = CollectorConfig(
@@ -52,8 +50,9 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         version=wiring.version(),
     )
     calm_garbage_collection()
+    server = uvicorn.Server(uvicorn_config(app, config, **_address(settings.host, settings.collector_port, fd)))
     try:
-        uvicorn.Server(uvicorn_config(app, config, **_address(settings.host, settings.collector_port, fd))).run()
+        _run_until(stop, server)
     finally:
         committer.close()
         log.close()
@@ -69,8 +68,7 @@ def load(
     from clapometer.jobs.load import Loader, LoadSettings
     from clapometer.lake import Lake
 
-    settings = _begin("loader", supervised)
-    stop = wiring.stop_on_signals()
+    settings, stop = wiring.begin("loader", supervised)
     logger = structlog.get_logger()
     log = wiring.open_log(settings)
     loader = Loader(
@@ -106,46 +104,13 @@ def load(
         log.close()
 
 
-def schedule(
-    every: Annotated[
-        str | None, typer.Option(help="Interval such as 15m, or a cron expression; else the setting.")
-    ] = None,
-    supervised: Supervised = False,
-) -> None:
-    """Train at set times, never two at once, and make up for missed ones."""
-    import structlog
-
-    from clapometer.jobs.schedule import Training, run_schedule
-    from clapometer.jobs.train import Resources
-    from clapometer.lake import Lake
-
-    settings = _begin("scheduler", supervised)
-    stop = wiring.stop_on_signals()
-    logger = structlog.get_logger()
-
-    def tell(tick: "Tick") -> None:
-        level = logger.error if tick.result == "failed" else logger.info
-        level(f"training {tick.result}", tenant=tick.tenant, **({"reason": tick.reason} if tick.reason else {}))
-
-    training = Training(
-        lake=Lake(settings.lake),
-        clock=wiring.utc_now,
-        rule=wiring.label_rule(settings.label_rule),
-        resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
-        seed=settings.seed,
-        keep_runs=settings.keep_runs,
-    )
-    run_schedule(training, every or settings.schedule, stop, report=tell)
-
-
 def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
     """Answer with rankings, comparisons and slates, and show the page."""
     import uvicorn
 
-    from clapometer.lake import Lake
     from clapometer.serving import ServingConfig, create_app
 
-    settings = _begin("serving", supervised)
+    settings, stop = wiring.begin("serving", supervised)
     app = create_app(
         ServingConfig(
             public_tenant=settings.public_tenant or None,
@@ -158,14 +123,14 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
             sql_min_viewers=settings.sql_min_viewers,
             sql_per_key=settings.sql_per_key,
         ),
-        published=Lake(settings.lake).storage.published,
+        published=wiring.published_file(settings),
         authenticate=wiring.authenticator(settings),
         token_key=wiring.open_token_secrets(settings).signing(),
         clock=wiring.utc_now,
         docs_assets=wiring.docs_assets(),
         version=wiring.version(),
     )
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         **_address(settings.host, settings.serving_port, fd),
         access_log=False,
@@ -173,6 +138,7 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
         log_config=None,
         timeout_graceful_shutdown=10,
     )
+    _run_until(stop, uvicorn.Server(config))
 
 
 def up() -> None:
@@ -181,7 +147,7 @@ def up() -> None:
 
     from clapometer.cli.up import Part, Supervisor, bind, own_process_group
 
-    settings = _begin("up", supervised=False)
+    settings, stop = wiring.begin("up", supervised=False)
     own_process_group()
     try:
         collector = bind(settings.host, settings.collector_port)
@@ -196,23 +162,21 @@ def up() -> None:
         Part("scheduler", ["schedule", "--supervised"]),
         Part("serving", ["serve", "--supervised"], serving),
     ]
-    supervisor = Supervisor(parts)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.request_stop())
     threading.Thread(target=_announce, args=(parts,), name="announce", daemon=True).start()
-    supervisor.run()
+    Supervisor(parts, stop).run()
     structlog.get_logger().info("stopped; nothing acknowledged is lost")
 
 
-def _begin(part: str, supervised: bool) -> Settings:
-    """Reads the settings and starts logging."""
-    settings = load_settings()
-    configure_logging(part, settings.log_level, settings.log_format)
-    # uvicorn raises the signal that ended it once more; what follows is an orderly end, not a death.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    if supervised:
-        wiring.end_with_parent()
-    return settings
+def _run_until(stop: threading.Event, server: "uvicorn.Server") -> None:
+    """Serves until a signal to end, also one that came before, or before uvicorn takes signals itself."""
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    wiring.on_signals(end)
+    if stop.is_set():
+        return
+    server.run()
 
 
 def _address(host: str, port: int, fd: int | None) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
+from clapometer.cli.wiring import STOP_SIGNALS
 from clapometer.settings import lean_environment
 
 log = structlog.get_logger()
@@ -43,9 +45,10 @@ class Part:
         if self.listener is not None:
             descriptors = (self.listener.fileno(),)
             arguments += ["--fd", str(self.listener.fileno())]
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            arguments, pass_fds=descriptors, env=lean_environment()
-        )
+        with signals_held():
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
+                arguments, pass_fds=descriptors, env=lean_environment()
+            )
         self.started = now
 
     def stop(self) -> None:
@@ -59,6 +62,19 @@ class Part:
             log.error("part did not drain in time and was killed", stopped=self.name, seconds=GRACE_SECONDS)
             self.process.kill()
             self.process.wait()
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Holds signals to end back from what is started meanwhile, until it takes them itself.
+
+    A part that is told to end while it still starts would die of it, and not drain.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -81,22 +97,18 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Supervisor:
-    """Keeps the parts running until told to stop, then stops them in order: those that take events first."""
+    """Keeps the parts running until ``stop`` is set, then stops them in order: those that take events first."""
 
-    def __init__(self, parts: list[Part], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, parts: list[Part], stop: threading.Event, clock: Callable[[], float] = time.monotonic) -> None:
         self._parts = parts
         self._clock = clock
-        self._stopping = threading.Event()
-
-    def request_stop(self) -> None:
-        """Makes :meth:`run` stop the parts and return; safe in a signal handler."""
-        self._stopping.set()
+        self._stop = stop
 
     def run(self) -> None:
-        """Starts every part and starts again whichever ends, until a stop is requested."""
+        """Starts every part and starts again whichever ends, until it is to stop."""
         for part in self._parts:
             part.start(self._clock())
-        while not self._stopping.wait(0.2):
+        while not self._stop.wait(0.2):
             for part in self._parts:
                 self._tend(part)
         for part in self._parts:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clapometer.domain import InputError
-from clapometer.settings import Settings
+from clapometer.settings import Settings, load_settings
+from clapometer.telemetry import configure_logging
 from clapometer.token_secrets import TokenSecrets, load_token_secrets
 
 if TYPE_CHECKING:  # imported where they are used, so that no command pays for the others
@@ -23,6 +24,8 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.labels import LabelRule
 
 PARENT_POLL_SECONDS = 1.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""What asks a process to drain and end."""
 
 
 def utc_now() -> dt.datetime:
@@ -88,7 +91,7 @@ def open_token_secrets(settings: Settings) -> TokenSecrets:
 
 def published_file(settings: Settings) -> Path:
     """Returns where the loader publishes the lake for readers; it may not be there yet."""
-    return settings.lake / "clapometer.duckdb"
+    return settings.lake.absolute() / "clapometer.duckdb"
 
 
 def existing_published_file(settings: Settings) -> Path:
@@ -165,23 +168,42 @@ def docs_assets() -> Path:
     return Path(collector.__file__).parent / "static"
 
 
+def begin(part: str, supervised: bool) -> tuple[Settings, threading.Event]:
+    """Returns the settings, and the event that says when to drain and end; starts logging.
+
+    What takes long, imports above all, comes after it: from here on no signal to end is lost.
+    """
+    stop = stop_on_signals()
+    settings = load_settings()
+    configure_logging(part, settings.log_level, settings.log_format)
+    if supervised:
+        end_with_parent()
+    return settings, stop
+
+
+def on_signals(handle: Callable[..., None]) -> None:
+    """Has SIGTERM and SIGINT call ``handle``; also those that the supervisor held back until this part takes them."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, handle)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+
+
 def stop_on_signals() -> threading.Event:
-    """Returns an event that SIGTERM and SIGINT set, for loops that drain and end."""
+    """Returns an event that SIGTERM and SIGINT set, for whoever drains and ends."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals(lambda *_: stop.set())
     return stop
 
 
-def end_with_parent() -> None:
-    """Makes this process ask itself to end once its parent is gone, so that no part outlives ``up``."""
+def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
+    """Makes this process end itself once its parent is gone, so that no part outlives ``up``."""
     parent = os.getppid()
 
     def watch() -> None:
         never = threading.Event()
         while not never.wait(PARENT_POLL_SECONDS):
             if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), by)
                 return
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -13,9 +13,10 @@ from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.waiting import until
 
 from clapometer.domain import InputError
+from clapometer.jobs.due import Training, last_start, train_due, until_stopped
 from clapometer.jobs.rankings import Parameters
 from clapometer.jobs.runs import read_runs
-from clapometer.jobs.schedule import Tick, Training, next_time, parse_when, run_schedule, train_due
+from clapometer.jobs.schedule import Tick, next_time, parse_when, run_schedule
 from clapometer.lake import Lake
 
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
@@ -85,7 +86,10 @@ def test_the_schedule_trains_again_and_again_until_it_is_stopped(tmp_path: Path)
     stop = threading.Event()
     ticks: list[Tick] = []
     thread = threading.Thread(
-        target=run_schedule, args=(training, "1s", stop), kwargs={"report": ticks.append}, daemon=True
+        target=run_schedule,
+        args=(lambda: train_due(training, report=ticks.append), "1s", stop),
+        kwargs={"last": last_start(lake), "clock": training.clock},
+        daemon=True,
     )
     thread.start()
     try:
@@ -131,7 +135,14 @@ def test_a_stop_ends_the_run_under_way_at_its_next_stage(tmp_path: Path) -> None
     def stop_at_once(stage: str, done: int, total: int) -> None:
         stop.set()
 
-    run_schedule(Training(lake, lambda: dt.datetime.now(dt.UTC), parameters=SMALL), "1d", stop, progress=stop_at_once)
+    training = Training(lake, lambda: dt.datetime.now(dt.UTC), parameters=SMALL)
+    run_schedule(
+        lambda: train_due(training, progress=until_stopped(stop, stop_at_once)),
+        "1d",
+        stop,
+        last=last_start(lake),
+        clock=training.clock,
+    )
     (run,) = read_runs(lake)
     assert run.status == "failed"
     assert "asked to end" in str(run.error)

@@ -1,16 +1,21 @@
 """The index of keys: exact, caught up from the lake, disposable."""
 
+import contextlib
 import datetime as dt
+import os
 import random
+import shutil
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from tests.builders import NOW
 
-from clapometer.lake import TABLES, Lake
+from clapometer.lake import TABLES, Lake, key_runs
 from clapometer.lake import dedupe as module
 from clapometer.lake.dedupe import KeyIndex
+from clapometer.lake.key_runs import merge_runs, sort_run, store_run
 
 TODAY = NOW.date()
 SCHEMA = TABLES["events"][0]
@@ -38,9 +43,26 @@ def make(lake, tmp_path):
         lake.version("events")
         index = KeyIndex(lake.table("events"), tmp_path / "keys", **settings)
         index.refresh(TODAY)
+        made.append(index)
         return index
 
-    return make
+    made: list[KeyIndex] = []
+    yield make
+    for index in made:
+        crash(index)
+
+
+def crash(index: KeyIndex) -> None:
+    """Ends an index as the end of its process would."""
+    index._merger.shutdown()
+    with contextlib.suppress(OSError):
+        os.close(index._claim)
+
+
+@pytest.fixture
+def small_runs(monkeypatch):
+    monkeypatch.setattr(module, "STORED_RUN", 50)
+    monkeypatch.setattr(key_runs, "SLICE", 16)
 
 
 def has(index: KeyIndex, keys: list[int]) -> list[bool]:
@@ -52,10 +74,9 @@ def test_an_empty_index_contains_nothing(make):
     assert has(make(), []) == []
 
 
-def test_it_contains_exactly_what_was_committed(lake, make, monkeypatch):
-    monkeypatch.setattr(module, "MAX_RUN", 150)
+def test_it_contains_exactly_what_was_committed(lake, make, small_runs):
     index, chance, stored = make(), random.Random(1), set()
-    for _ in range(12):
+    for _ in range(20):
         keys = chance.sample(range(2000), chance.randrange(1, 60))
         store(lake, keys)
         lake.version("events")
@@ -65,34 +86,93 @@ def test_it_contains_exactly_what_was_committed(lake, make, monkeypatch):
         assert has(index, asked) == [key in stored for key in asked]
     some = sorted(stored)[:5]
     assert index.payloads(np.array([*some, 5000])) == {key: {key + 1} for key in some}
+    assert max(len(run) for run in index._all()) > 50, "no files were merged"
 
 
-def test_it_is_the_same_after_a_restart_with_and_without_its_files(lake, make, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MAPPED_RUN", 50)
+def test_of_the_same_key_with_several_payloads_all_are_found_wherever_they_lie(tmp_path, monkeypatch):
+    monkeypatch.setattr(key_runs, "SLICE", 4)
+    older = sort_run(np.array([5] * 9 + [1, 9]), np.arange(11))
+    newer = sort_run(np.array([5] * 6 + [7]), np.arange(20, 27))
+    run = merge_runs(older, newer, tmp_path)
+    assert run.keys.tolist() == [1, *[5] * 15, 7, 9]
+    found: dict[int, set[int]] = {}
+    for key, payloads in run.payloads_of(np.array([0, 5, 6, 9])):
+        found.setdefault(key, set()).update(payloads)
+    assert found == {5: {*range(9), *range(20, 26)}, 9: {10}}
+
+
+def test_long_runs_are_stored_searched_and_merged_in_little_memory(tmp_path):
+    draw = np.random.default_rng(7)
+    first, second = (np.sort(draw.integers(0, 2**62, 2_000_000)) for _ in range(2))
+    runs = [store_run(iter([sort_run(keys, keys // 2)]), len(keys), tmp_path) for keys in (first, second)]
+    asked = np.sort(np.concatenate([first[::50], draw.integers(0, 2**62, 40_000)]))
+    tracemalloc.start()
+    try:
+        merged = merge_runs(*runs, tmp_path)
+        found = merged.has(asked)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(merged.keys, np.sort(np.concatenate([first, second])))
+    assert np.array_equal(merged.payloads, merged.keys // 2)
+    assert np.array_equal(found, np.isin(asked, first) | np.isin(asked, second))
+    assert peak < merged.keys.nbytes, f"{peak:,} bytes were taken for runs of {merged.keys.nbytes:,}"
+
+
+def test_indexes_of_two_loaders_do_not_touch_each_other(lake, make, small_runs):
+    one, two = make(), make()
+    for number in range(6):
+        store(lake, list(range(100 * number, 100 * number + 70)))
+        lake.version("events")
+        for index in (one, two):
+            index.refresh(TODAY)
+            index.save()
+    for index in (one, two):
+        assert has(index, [0, 69, 70, 569, 570]) == [True, True, False, True, False]
+        index.close()
+    assert has(make(), [0, 69, 70, 569, 570]) == [True, True, False, True, False]
+
+
+def test_a_disk_that_fills_up_while_runs_are_merged_costs_nothing(lake, make, small_runs, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "merge_runs", full)
+    index = make()
+    for number in range(5):
+        store(lake, list(range(100 * number, 100 * number + 60)))
+        lake.version("events")
+        index.refresh(TODAY)
+    assert has(index, [0, 59, 60, 459, 460]) == [True, True, False, True, False]
+
+
+def test_it_is_the_same_after_a_restart_with_and_without_its_files(lake, make, tmp_path, small_runs):
     index = make()
     store(lake, list(range(0, 300, 2)))
     lake.version("events")
     index.refresh(TODAY)
     index.save()
+    crash(index)
     store(lake, [1, 3, 5])
-    assert has(make(), [0, 1, 2, 3, 7, 298, 300]) == [True, True, True, True, False, True, False]
-    for path in (tmp_path / "keys").iterdir():
-        path.unlink()
+    again = make()
+    assert has(again, [0, 1, 2, 3, 7, 298, 300]) == [True, True, True, True, False, True, False]
+    crash(again)
+    shutil.rmtree(tmp_path / "keys")
     assert has(make(), [0, 1, 2, 3, 7, 298, 300]) == [True, True, True, True, False, True, False]
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"not json", b'{"format": 1, "version": 1, "entry": "x", "runs": {}}'])
+@pytest.mark.parametrize("damage", [b"", b"{}", b"not json", b'{"format": 2, "version": 1, "entry": "x", "runs": {}}'])
 def test_a_damaged_cache_is_made_again(lake, make, tmp_path, damage):
     store(lake, [1, 2])
-    make().save()
-    (tmp_path / "keys" / "manifest.json").write_bytes(damage)
+    make().close()
+    (tmp_path / "keys" / "0" / "manifest.json").write_bytes(damage)
     assert has(make(), [1, 2, 3]) == [True, True, False]
 
 
 def test_a_missing_run_is_made_again(lake, make, tmp_path):
     store(lake, [1, 2])
-    make().save()
-    for path in (tmp_path / "keys").glob("*.run"):
+    make().close()
+    for path in (tmp_path / "keys").glob("*/*.run"):
         path.unlink()
     assert has(make(), [1, 2, 3]) == [True, True, False]
 
@@ -100,7 +180,7 @@ def test_a_missing_run_is_made_again(lake, make, tmp_path):
 def test_the_cache_of_a_lake_that_lost_its_tail_is_not_believed(make, lake, tmp_path):
     store(lake, [1])
     store(lake, [2])
-    make().save()
+    make().close()
     entry = tmp_path / "lake" / "events" / "_delta_log" / f"{2:020d}.json"
     entry.unlink()
     recovered = Lake(tmp_path / "lake")
@@ -136,7 +216,7 @@ def test_it_reads_older_days_again_when_an_old_backlog_comes(lake, make):
     assert has(index, [1, 2]) == [False, True]
     index.refresh(TODAY - dt.timedelta(days=19))
     assert has(index, [1, 2]) == [True, True]
-    index.save()
+    index.close()
     assert has(make(window_days=7), [1, 2]) == [True, True]
 
 

@@ -17,9 +17,10 @@ import duckdb
 
 from clapometer.lake.catalogue import comment_statements, statements
 from clapometer.lake.schema import TABLES
+from clapometer.lake.statements import quote
 from clapometer.lake.storage import fsync
 from clapometer.lake.tables import Lake
-from clapometer.lake.views import quote, scan
+from clapometer.lake.views import scan
 
 STORAGE_VERSION = "v1.2.0"
 _BLOCK_SIZE = 16_384

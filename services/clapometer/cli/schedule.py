@@ -1,0 +1,120 @@
+"""``clapometer schedule``: waits in a small process, and trains in another one that ends with the training."""
+
+import datetime as dt
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from clapometer.cli import wiring
+from clapometer.cli.services import Supervised
+from clapometer.domain import TransientError
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    from clapometer.jobs.schedule import Tick
+
+
+def schedule(
+    every: Annotated[
+        str | None, typer.Option(help="Interval such as 15m, or a cron expression; else the setting.")
+    ] = None,
+    supervised: Supervised = False,
+) -> None:
+    """Train at set times, never two at once, and make up for missed ones."""
+    import structlog
+
+    from clapometer.jobs.schedule import Tick, run_schedule
+
+    settings, stop = wiring.begin("scheduler", supervised)
+    logger = structlog.get_logger()
+    child = Child()
+
+    def train() -> None:
+        try:
+            for line in child.run("due"):
+                _tell(msgspec.json.decode(line, type=Tick))
+        except TransientError as error:
+            logger.error("training failed", reason=str(error))
+
+    answers = [msgspec.json.decode(line, type=dt.datetime | None) for line in child.run("due", "--last")]
+    run_schedule(
+        train, every or settings.schedule, stop, last=answers[-1] if answers else None, clock=wiring.utc_now,
+        cancel=child.stop,
+    )  # fmt: skip
+
+
+def due(
+    last: Annotated[bool, typer.Option("--last", help="Only print when the latest run started.")] = False,
+) -> None:
+    """Train every tenant for whom something new came, and print what became of each as a line of JSON."""
+    settings, stop = wiring.begin("trainer", supervised=False)
+    wiring.end_with_parent(signal.SIGKILL)  # as if the scheduler had been killed while it trained itself
+    from clapometer.jobs.due import Training, last_start, train_due, until_stopped
+    from clapometer.jobs.train import Resources
+    from clapometer.lake import Lake
+
+    lake = Lake(settings.lake)
+    if last:
+        _say(last_start(lake))
+        return
+    training = Training(
+        lake=lake,
+        clock=wiring.utc_now,
+        rule=wiring.label_rule(settings.label_rule),
+        resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
+        seed=settings.seed,
+        keep_runs=settings.keep_runs,
+    )
+    train_due(training, report=_say, progress=until_stopped(stop))
+
+
+class Child:
+    """A command of ours as a process of its own: one at a time, until it is stopped for good."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self, *arguments: str) -> Iterator[bytes]:
+        """Yields the lines that the command prints.
+
+        Raises:
+            TransientError: It failed, or was killed.
+        """
+        with self._lock:
+            if self._stopped:
+                return
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
+                [sys.executable, "-m", "clapometer.cli.main", *arguments], stdout=subprocess.PIPE
+            )
+        with self._process as process:
+            assert process.stdout is not None
+            yield from process.stdout
+        if process.returncode and not self._stopped:
+            msg = f"the process ended with code {process.returncode}; see above, or memory"
+            raise TransientError(msg)
+
+    def stop(self) -> None:
+        """Asks the command to end, and starts none any more."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+
+
+def _say(what: object) -> None:
+    typer.echo(msgspec.json.encode(what))
+
+
+def _tell(tick: "Tick") -> None:
+    import structlog
+
+    logger = structlog.get_logger()
+    level = logger.error if tick.result == "failed" else logger.info
+    level(f"training {tick.result}", tenant=tick.tenant, **({"reason": tick.reason} if tick.reason else {}))
