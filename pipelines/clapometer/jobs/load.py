@@ -8,7 +8,8 @@ crash in between neither loses nor doubles it.
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from clapometer.domain import TransientError
 from clapometer.eventlog import EventLog
 from clapometer.jobs.ahead import Fetched, ReadAhead
-from clapometer.jobs.batch import Batch, Refusal
+from clapometer.jobs.batch import Refusal
 from clapometer.jobs.counts import count
 from clapometer.jobs.maintain import UpkeepSettings, keep_up
 from clapometer.jobs.parser import MalformedLineError, Parser
@@ -47,6 +48,7 @@ class LoadSettings:
         publish_interval_s: At a backlog, least time between two publications.
         window_days: Days for which a repeated event is recognised.
         retention_s: How long blocks stay in the log after they were loaded.
+        drain_wait_s: How long a loader that ends waits to be told its partitions.
         threads: Threads of DuckDB.
         memory_limit: Memory of DuckDB.
         upkeep: How the running loader keeps the lake tidy; ``None`` where someone else does.
@@ -58,6 +60,7 @@ class LoadSettings:
     publish_interval_s: float = 1.0
     window_days: int = 7
     retention_s: float = 3600.0
+    drain_wait_s: float = 15.0
     threads: int = 2
     memory_limit: str = "256MB"
     upkeep: UpkeepSettings | None = field(default_factory=UpkeepSettings)
@@ -76,6 +79,11 @@ class LoadReport:
         seconds: Time the load took.
         more: Whether more waits than one batch holds.
         lag: Blocks that wait, by partition.
+        oldest: When the first of the events was received, where there are any.
+        newest: When the last of them was.
+        reasons: How many events were rejected for each reason.
+        published: Whether readers see it already.
+        waiting: Whether the loader waits to be told which partitions are its own.
     """
 
     received: int = 0
@@ -91,6 +99,11 @@ class LoadReport:
     seconds: float = 0.0
     more: bool = False
     lag: Mapping[int, int] = field(default_factory=dict)
+    oldest: dt.datetime | None = None
+    newest: dt.datetime | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    published: bool = False
+    waiting: bool = False
 
 
 def utc_now() -> dt.datetime:
@@ -118,8 +131,8 @@ class _Work:
 class Loader:
     """Loads ``log`` into ``lake``, from where the lake says that it left off.
 
-    Several loaders may share a lake. Each loads the partitions that ``partitions`` names at the time; all of
-    them where it is ``None``.
+    Several loaders may share a lake. Each loads the partitions that ``partitions()`` names at the time; it answers
+    ``None`` while that is not known. Without it a loader loads them all.
     """
 
     def __init__(
@@ -128,7 +141,7 @@ class Loader:
         lake: Lake,
         settings: LoadSettings | None = None,
         *,
-        partitions: Callable[[], Sequence[int]] | None = None,
+        partitions: Callable[[], Sequence[int] | None] | None = None,
         clock: Callable[[], dt.datetime] = utc_now,
     ) -> None:
         self._log = log
@@ -159,8 +172,8 @@ class Loader:
         """
         started = time.perf_counter()
         self._events.refresh()
-        offsets = self._offsets()
-        fetched = self._ahead.take(offsets)
+        partitions = self._partitions()
+        fetched = self._ahead.take(self._offsets(partitions or ()))
         report = LoadReport()
         if fetched.batch.blocks:
             if fetched.more:
@@ -171,7 +184,14 @@ class Loader:
         self._publish(wait=fetched.more)
         self._trimmer.trim()
         lag = {partition: self._log.next_offset(partition) - offset for partition, offset in fetched.following.items()}
-        return replace(report, more=fetched.more, lag=lag, seconds=time.perf_counter() - started)
+        return replace(
+            report,
+            more=fetched.more,
+            lag=lag,
+            published=not self._unpublished,
+            waiting=partitions is None,
+            seconds=time.perf_counter() - started,
+        )
 
     def run(
         self,
@@ -180,7 +200,10 @@ class Loader:
         on_report: Callable[[LoadReport], None] = lambda _: None,
         on_error: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        """Loads until ``stop`` is set, then what the log holds at that time; errors are told, and tried again."""
+        """Loads until ``stop`` is set, then what the log holds at that time; errors are told, and tried again.
+
+        Every look at the log is reported, also one that finds nothing.
+        """
         upkeep = self._start_upkeep(stop, on_error)
         failures = 0
         while not stop.is_set():
@@ -192,8 +215,7 @@ class Loader:
                 stop.wait(min(30.0, 0.25 * 2 ** min(failures, 10)))
                 continue
             failures = 0
-            if report.blocks:
-                on_report(report)
+            on_report(report)
             stop.wait(self._pause(report))
         self._drain(on_report, on_error)
         if upkeep is not None:
@@ -225,12 +247,15 @@ class Loader:
 
     def _drain(self, on_report: Callable[[LoadReport], None], on_error: Callable[[Exception], None]) -> None:
         """Loads what waits now; what others go on sending waits for the next start."""
+        deadline = time.monotonic() + self._settings.drain_wait_s
         try:
-            ends = {partition: self._log.next_offset(partition) for partition in self._partitions()}
+            while (partitions := self._partitions()) is None and time.monotonic() < deadline:
+                continue  # the answer takes its time
+            ends = {partition: self._log.next_offset(partition) for partition in partitions or ()}
             report = self.load_once()
             while report.blocks:
                 on_report(report)
-                reached = self._offsets()
+                reached = self._offsets(ends)
                 if all(reached.get(partition, end) >= end for partition, end in ends.items()):
                     break
                 report = self.load_once()
@@ -240,9 +265,9 @@ class Loader:
     def _app_id(self, partition: int) -> str:
         return f"load-{self._log.identity}-p{partition}"
 
-    def _offsets(self) -> dict[int, int]:
+    def _offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """Returns where the lake says that each partition is to be read from."""
-        return {partition: self._events.txn(self._app_id(partition)) or 0 for partition in self._partitions()}
+        return {partition: self._events.txn(self._app_id(partition)) or 0 for partition in partitions}
 
     def _load(self, fetched: Fetched) -> LoadReport:
         """Commits a batch; where another loader was faster, what it stored may be what is in the batch."""
@@ -254,7 +279,7 @@ class Loader:
                     return self._commit(work)
                 except CommitConflictError:
                     self._events.refresh()
-                    if self._offsets() != fetched.offsets:
+                    if self._offsets(fetched.offsets) != fetched.offsets:
                         return LoadReport()  # the other one loads our partitions; start again from where it is
             msg = f"the load lost against other loaders {MAX_ATTEMPTS} times"
             raise TransientError(msg)
@@ -291,7 +316,7 @@ class Loader:
         version = self._events.commit(work.files, txns, to_metadata(entries))
         work.files = []
         self._unpublished = True
-        return _report(entries, batch, version)
+        return _report(entries, work, version, [*batch.refusals, *conflicts])
 
     def _discard(self, work: _Work) -> None:
         """Deletes files that no commit names."""
@@ -327,7 +352,18 @@ def _conflicts(events: pa.Table, verdicts: Verdicts) -> list[Refusal]:
     ]  # fmt: skip
 
 
-def _report(entries: Sequence[LedgerEntry], batch: Batch, version: int) -> LoadReport:
+def _report(entries: Sequence[LedgerEntry], work: _Work, version: int, refusals: Sequence[Refusal]) -> LoadReport:
+    batch = work.fetched.batch
     names = ("received", "stored", "duplicate", "conflict", "rejected", "suppressed")
     totals = {name: sum(getattr(entry, name) for entry in entries) for name in names}
-    return LoadReport(**totals, blocks=batch.blocks, corrupt=batch.corrupt, bytes=batch.bytes, version=version)
+    received = pc.min_max(work.events["received_at"]).as_py()
+    return LoadReport(
+        **totals,
+        blocks=batch.blocks,
+        corrupt=batch.corrupt,
+        bytes=batch.bytes,
+        version=version,
+        oldest=received["min"],
+        newest=received["max"],
+        reasons=Counter(each.reason.partition(":")[0] for each in refusals),
+    )

@@ -5,6 +5,7 @@ become one, so that each row is rewritten a few times in its life and a partitio
 files that were merged stay until a grace time is over, for whoever still reads an older snapshot.
 """
 
+import datetime as dt
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +22,8 @@ from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
 
 FANOUT = 8
+DAYS_OPEN = 3
+"""A day so long before the newest one gets no more files, even where clocks are wrong by two days."""
 
 
 @dataclass(frozen=True)
@@ -105,18 +108,31 @@ def keep_up(
 
 
 def _groups(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
-    """Yields files of one partition to merge: whole tiers of at least ``FANOUT`` files, small ones first."""
+    """Yields files of one partition to merge: whole tiers of at least ``FANOUT`` files, small ones first.
+
+    Of days that are over, which get no more files, all small ones: or what is left of every day would add up.
+    """
     partitions: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
+    over = _days_over(files)
     for file in files:
         if file.size < target_bytes:
             partitions[(*file.partition.values(), _suffix(file))].append(file)
-    for small in partitions.values():
+    for (day, *_), small in partitions.items():
+        if over and day is not None and day <= over:
+            yield from _bins(sorted(small, key=lambda file: file.path), target_bytes)
+            continue
         tiers: dict[int, list[DataFile]] = defaultdict(list)
         for file in sorted(small, key=lambda file: file.path):
             tiers[_tier(file.size)].append(file)
         for _, tier in sorted(tiers.items()):
             if len(tier) >= FANOUT:
                 yield from _bins(tier, target_bytes)
+
+
+def _days_over(files: Sequence[DataFile]) -> str:
+    """Returns the last day that is over, as a partition names it; empty where there is none."""
+    newest = max((day for file in files for day in file.partition.values() if day), default="")
+    return str(dt.date.fromisoformat(newest) - dt.timedelta(days=DAYS_OPEN)) if newest else ""
 
 
 def _suffix(file: DataFile) -> str:

@@ -13,6 +13,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from clapometer.domain import InputError, TransientError
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
+REOPEN_INTERVAL = 50
+"""Versions after which a table is opened anew: at 60 a commit takes eight times as long as at the first."""
 _PROPERTIES = {
     "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
     "delta.logRetentionDuration": "interval 7 days",
@@ -83,10 +86,13 @@ class Table:
         self._delta = DeltaTable(folder)
         self._durable = max(-1, self.version - CHECKPOINT_INTERVAL)
         self._doubtful: int | None = None
+        self._opened = self.version
 
     def refresh(self) -> int:
         """Reads what others committed; returns the version."""
         self._delta.update_incremental()
+        if self.version - self._opened >= REOPEN_INTERVAL:
+            self._reopen()
         return self.version
 
     @property
@@ -259,6 +265,24 @@ class Table:
                     path = unquote(action["path"])
                     added.append(DataFile(path, action["size"], rows, action["partitionValues"]))
         return added
+
+    def _reopen(self) -> None:
+        """Opens the table anew, from a checkpoint: deltalake takes longer for each version since it was opened.
+
+        Where that fails, as on a full disk, the table is only slower.
+        """
+        with suppress(DeltaError, OSError):
+            if self.version - self._checkpointed() >= REOPEN_INTERVAL:
+                self.checkpoint()
+            self._delta = DeltaTable(self.folder)
+        self._opened = self.version
+
+    def _checkpointed(self) -> int:
+        """Returns the version of the last checkpoint."""
+        try:
+            return int(json.loads((self.folder / "_delta_log" / "_last_checkpoint").read_bytes())["version"])
+        except FileNotFoundError:
+            return -1
 
     def checkpoint(self) -> None:
         """Sums up the log in one file, so that opening the table stays fast, and drops expired log entries."""

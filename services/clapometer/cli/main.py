@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from clapometer.cli import config, demo, keys, log, rank, replay, schedule, services, simulate, sql, study, train
+from clapometer.cli import config, demo, keys, load, log, rank, replay, schedule, services, simulate, sql, study, train
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 app.command(rich_help_panel="Run")(services.up)
 app.command(rich_help_panel="Run")(services.collect)
-app.command(rich_help_panel="Run")(services.load)
+app.command(rich_help_panel="Run")(load.load)
 app.command(rich_help_panel="Run")(schedule.schedule)
 app.command(hidden=True)(schedule.due)
 app.command(rich_help_panel="Run")(services.serve)

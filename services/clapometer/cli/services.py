@@ -14,7 +14,6 @@ if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     import uvicorn
 
     from clapometer.cli.up import Part
-    from clapometer.jobs.load import LoadReport
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when the parent process ends.")]
 Descriptor = Annotated[int | None, typer.Option("--fd", hidden=True, help="Inherited listening socket.")]
@@ -55,52 +54,6 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         _run_until(stop, server)
     finally:
         committer.close()
-        log.close()
-
-
-def load(
-    once: Annotated[bool, typer.Option("--once", help="Load what the log holds now, then end.")] = False,
-    supervised: Supervised = False,
-) -> None:
-    """Load the event log into the lake, each event exactly once."""
-    import structlog
-
-    from clapometer.jobs.load import Loader, LoadSettings
-    from clapometer.lake import Lake
-
-    settings, stop = wiring.begin("loader", supervised)
-    logger = structlog.get_logger()
-    log = wiring.open_log(settings)
-    loader = Loader(
-        log,
-        Lake(settings.lake),
-        LoadSettings(
-            linger_s=settings.commit_seconds,
-            window_days=settings.dedupe_days,
-            retention_s=settings.log_retention_seconds,
-            threads=settings.threads,
-            memory_limit=settings.load_memory,
-        ),
-        clock=wiring.utc_now,
-    )
-
-    def tell(report: "LoadReport") -> None:
-        if report.corrupt:
-            logger.error("corrupt blocks were set aside in `rejected`", blocks=report.corrupt)
-        logger.debug("loaded", stored=report.stored, duplicate=report.duplicate, rejected=report.rejected)
-
-    try:
-        if once:
-            report = loader.load_once()
-            while report.more:
-                tell(report)
-                report = loader.load_once()
-        else:
-            loader.run(
-                stop, on_report=tell, on_error=lambda error: logger.error("load failed; trying again", error=str(error))
-            )
-    finally:
-        loader.close()
         log.close()
 
 

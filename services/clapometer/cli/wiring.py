@@ -20,7 +20,8 @@ from clapometer.token_secrets import TokenSecrets, load_token_secrets
 if TYPE_CHECKING:  # imported where they are used, so that no command pays for the others
     from clapometer.collector import KeyRing
     from clapometer.eventlog import EventLog
-    from clapometer.eventlog.kafka import KafkaSettings
+    from clapometer.eventlog.kafka import KafkaSettings, PartitionShare
+    from clapometer.jobs.load import Loader
     from clapometer.labels import LabelRule
 
 PARENT_POLL_SECONDS = 1.0
@@ -72,6 +73,35 @@ def kafka_settings(settings: Settings) -> "KafkaSettings":
 
     password = None if settings.kafka_password is None else settings.kafka_password.get_secret_value()
     return parse_kafka_url(settings.log, password=password)
+
+
+def open_share(settings: Settings) -> "PartitionShare | None":
+    """Returns the membership in the group that shares the partitions of a topic; the embedded log has no group."""
+    if not settings.log.startswith("kafka://"):
+        return None
+    from clapometer.eventlog.kafka import PartitionShare
+
+    return PartitionShare(kafka_settings(settings))
+
+
+def open_loader(settings: Settings, log: "EventLog", share: "PartitionShare | None") -> "Loader":
+    """Returns the loader of the partitions that ``share`` says; of all of them without one."""
+    from clapometer.jobs.load import Loader, LoadSettings
+    from clapometer.lake import Lake
+
+    return Loader(
+        log,
+        Lake(settings.lake),
+        LoadSettings(
+            linger_s=settings.commit_seconds,
+            window_days=settings.dedupe_days,
+            retention_s=settings.log_retention_seconds,
+            threads=settings.threads,
+            memory_limit=settings.load_memory,
+        ),
+        partitions=None if share is None else share.settled,
+        clock=utc_now,
+    )
 
 
 def open_keys(settings: Settings) -> "KeyRing":

@@ -1,5 +1,6 @@
 """Upkeep: fewer files, the same rows, and no reader broken."""
 
+import datetime as dt
 import threading
 import time
 
@@ -43,6 +44,18 @@ def test_many_small_files_become_one_with_the_same_rows(tmp_path):
     assert reasons(lake) == names
     assert lake.rows("rejected") == 20
     assert reasons(Lake(tmp_path)) == names
+
+
+def test_what_is_left_of_days_that_are_over_becomes_one_file_each(tmp_path):
+    lake = Lake(tmp_path)
+    for day in range(1, 8):
+        for number in range(3):
+            lake.append("rejected", letters(f"{day}-{number}", date=dt.date(2026, 5, day)))
+    names = reasons(lake)
+    assert compact(lake, QUICK).made == 4
+    assert len(lake.files("rejected")) == 4 + 3 * 3
+    assert reasons(lake) == names
+    assert compact(lake, QUICK).made == 0
 
 
 def test_merged_files_stay_below_the_target(tmp_path):

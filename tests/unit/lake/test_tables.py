@@ -10,6 +10,7 @@ import pytest
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake
+from clapometer.lake.commit import REOPEN_INTERVAL
 from clapometer.lake.storage import fsync
 
 DAY = dt.date(2026, 5, 1)
@@ -129,6 +130,17 @@ def test_of_two_writers_with_one_application_transaction_the_slower_one_hears_of
     with pytest.raises(CommitConflictError):
         slow.append("rejected", letters("slow"), {"app": 1})
     assert reasons(slow) == ["fast"]
+
+
+def test_a_table_that_is_committed_to_for_long_has_a_recent_checkpoint_and_lost_nothing(tmp_path):
+    lake, reader = Lake(tmp_path), Lake(tmp_path)
+    reader.version("rejected")
+    for number in range(2 * REOPEN_INTERVAL + 3):
+        lake.append("rejected", letters(f"{number:03d}"), {"app": number})
+    versions = [int(path.name[:20]) for path in (tmp_path / "rejected" / "_delta_log").glob("*.checkpoint.parquet")]
+    assert lake.version("rejected") - max(versions) < REOPEN_INTERVAL
+    assert reader.txn("rejected", "app") == 2 * REOPEN_INTERVAL + 2
+    assert reasons(reader) == [f"{number:03d}" for number in range(2 * REOPEN_INTERVAL + 3)]
 
 
 def test_two_rewrites_at_once_do_not_both_succeed(tmp_path):

@@ -25,6 +25,8 @@ JOIN_MS = 500
 """Longest wait in one call while joining: kafka-python 3.0 loses a join that finishes between two short polls."""
 REBALANCE_MS = 60_000
 """A loader that has not asked for its share for this long loses it."""
+FRESH_SECONDS = 0.5
+"""How long a loader goes by what it was told last."""
 STUCK_SECONDS = 15.0
 """A join that takes longer is taken for lost, and begun anew."""
 
@@ -49,6 +51,8 @@ class PartitionShare:
         self._closed = False
         self._owned: set[int] = set()
         self._stable_at = 0.0
+        self._settled: list[int] | None = None
+        self._asked_at = float("-inf")
 
     def share(self) -> Share:
         """Returns what this loader owns now; nothing while the group is being rearranged.
@@ -77,6 +81,18 @@ class PartitionShare:
     def owned(self) -> list[int]:
         """Returns the partitions this loader owns now; empty while the group is being rearranged."""
         return list(self.share().partitions)
+
+    def settled(self) -> list[int] | None:
+        """Returns the partitions this loader owns; ``None`` while the group is being rearranged.
+
+        In a group at rest it asks every ``FRESH_SECONDS`` only: a loader that still reads a partition it has lost
+        loses time, never an event.
+        """
+        if time.monotonic() - self._asked_at >= FRESH_SECONDS:
+            generation, partitions = self.share()
+            self._settled = None if generation < 0 else list(partitions)
+            self._asked_at = time.monotonic() if self._settled is not None else float("-inf")
+        return self._settled
 
     def holds(self, partitions: Iterable[int]) -> bool:
         """Returns whether all of ``partitions`` are owned now: ask before a commit, to spare a refused one."""

@@ -1,0 +1,88 @@
+"""``clapometer load``: one loader, alone or in a group that shares the partitions of a Kafka topic."""
+
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clapometer.cli import wiring
+from clapometer.cli.services import Supervised
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    from collections.abc import Callable
+
+    from clapometer.jobs.load import Loader, LoadReport
+    from clapometer.settings import Settings
+
+
+def load(
+    once: Annotated[
+        bool, typer.Option("--once", help="Load what the log holds now, all of its partitions, then end.")
+    ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve /metrics there; else the setting `loader_port`.")
+    ] = None,
+    supervised: Supervised = False,
+) -> None:
+    """Load the event log into the lake, each event exactly once; loaders of one Kafka topic share its partitions."""
+    import structlog
+
+    settings, stop = wiring.begin("loader", supervised)
+    logger = structlog.get_logger()
+    log = wiring.open_log(settings)
+    share = None if once else wiring.open_share(settings)
+    loader = wiring.open_loader(settings, log, share)
+
+    def tell(report: "LoadReport") -> None:
+        if report.corrupt:
+            logger.error("corrupt blocks were set aside in `rejected`", blocks=report.corrupt)
+        if report.blocks:
+            logger.debug("loaded", stored=report.stored, duplicate=report.duplicate, rejected=report.rejected)
+
+    try:
+        if once:
+            _load_all(loader, tell)
+        else:
+            _load_until(stop, loader, settings, settings.loader_port if metrics_port is None else metrics_port, tell)
+    finally:
+        loader.close()
+        if share is not None:
+            share.close()
+        log.close()
+
+
+def _load_all(loader: "Loader", tell: "Callable[[LoadReport], None]") -> None:
+    while True:
+        report = loader.load_once()
+        tell(report)
+        if not report.more:
+            return
+
+
+def _load_until(
+    stop: threading.Event,
+    loader: "Loader",
+    settings: "Settings",
+    port: int | None,
+    tell: "Callable[[LoadReport], None]",
+) -> None:
+    import structlog
+    from prometheus_client import CollectorRegistry
+
+    from clapometer.cli.loader_metrics import LoaderMetrics, serve_metrics
+
+    logger = structlog.get_logger()
+    registry = CollectorRegistry()
+    metrics = LoaderMetrics(registry, wiring.utc_now)
+    if port is not None:
+        logger.info("metrics", address=f"http://{settings.host}:{serve_metrics(registry, settings.host, port)}/metrics")
+
+    def report(done: "LoadReport") -> None:
+        tell(done)
+        metrics.loaded(done)
+
+    def fail(error: Exception) -> None:
+        logger.error("load failed; trying again", error=str(error))
+        metrics.failed()
+
+    loader.run(stop, on_report=report, on_error=fail)
