@@ -12,6 +12,7 @@ from clapometer.labels.duration import (
 )
 from clapometer.labels.fit import (
     UNANCHORED_AGREEMENT,
+    VOTED_AGREEMENT,
     FittedRule,
     fit_to_outcome,
     fit_to_votes,
@@ -32,6 +33,7 @@ from clapometer.labels.rule import (
     decode_rule,
     encode_rule,
     implicit_part,
+    rule_toml,
 )
 from clapometer.labels.screening import (
     ROW_CONDITIONS,
@@ -47,6 +49,7 @@ from clapometer.labels.values import (
     label_sql,
     label_values,
     mature_sql,
+    signal_sql,
     signal_values,
     watch_signal_sql,
 )
@@ -58,6 +61,7 @@ __all__ = [
     "ROW_CONDITIONS",
     "SIGNALS",
     "UNANCHORED_AGREEMENT",
+    "VOTED_AGREEMENT",
     "FittedRule",
     "LabelRule",
     "PairLabels",
@@ -88,7 +92,9 @@ __all__ = [
     "pairs_of_prompts",
     "posterior_pairs",
     "ratio_bin_sql",
+    "rule_toml",
     "screen_viewers",
+    "signal_sql",
     "signal_values",
     "viewer_sums_sql",
     "watch_bins",

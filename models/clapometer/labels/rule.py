@@ -18,7 +18,7 @@ from msgspec import Meta
 from clapometer.domain import InputError
 from clapometer.labels.signals import EXPLICIT_SIGNALS, SIGNALS, SignalName
 
-__all__ = ["DEFAULT_RULE", "LabelRule", "Watch", "Weights", "decode_rule", "encode_rule", "implicit_part"]
+__all__ = ["DEFAULT_RULE", "LabelRule", "Watch", "Weights", "decode_rule", "encode_rule", "implicit_part", "rule_toml"]
 
 Weight = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Hours = Annotated[float, Meta(ge=0, le=24 * 366)]
@@ -151,6 +151,22 @@ def decode_rule(source: str | Mapping[str, Any]) -> LabelRule:
 def encode_rule(rule: LabelRule) -> str:
     """Returns the rule as JSON with every field, for run records; `decode_rule` of its mapping gives it back."""
     return msgspec.json.encode(rule, order="deterministic").decode()
+
+
+def rule_toml(rule: LabelRule) -> str:
+    """Returns the rule as TOML with every field that is set; `decode_rule` of it gives the rule back."""
+    plain: dict[str, Any] = msgspec.to_builtins(rule)
+    tables = {name: value for name, value in plain.items() if isinstance(value, dict)}
+    lines = [f"{name} = {_toml(value)}" for name, value in plain.items() if name not in tables and value is not None]
+    for name, table in tables.items():
+        if table:
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: str | float) -> str:
+    """A number or a text; JSON's escapes are TOML's but for DEL, which TOML wants escaped."""
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
 def implicit_part(rule: LabelRule) -> LabelRule:

@@ -10,9 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from clapometer.domain import InputError
 from clapometer.labels.duration import watch_time, watched_sql
 from clapometer.labels.rule import LabelRule
-from clapometer.labels.signals import FLAGS
+from clapometer.labels.signals import FLAGS, SignalName
 
-__all__ = ["label_columns", "label_sql", "label_values", "mature_sql", "signal_values", "watch_signal_sql"]
+__all__ = [
+    "label_columns",
+    "label_sql",
+    "label_values",
+    "mature_sql",
+    "signal_sql",
+    "signal_values",
+    "watch_signal_sql",
+]
 
 Floats = NDArray[np.float64]
 
@@ -38,27 +46,32 @@ def watch_signal_sql(rule: LabelRule) -> str:
     )
 
 
+def signal_sql(rule: LabelRule) -> dict[SignalName, str]:
+    """Returns the SQL of the value of every signal that has a weight, in the order in which labels add them.
+
+    It reads what `label_sql` reads; no value is NULL.
+    """
+    weights, terms = rule.weights, dict[SignalName, str]()
+    if weights.watch:
+        terms["watch"] = watch_signal_sql(rule)
+    if weights.completed:
+        reached = f"{watched_sql(rule.watch)} >= {rule.watch.completed_ratio!r} * duration_ms"
+        terms["completed"] = f"CASE WHEN {reached} THEN 1.0 ELSE 0.0 END"
+    for signal in FLAGS:
+        if weights.of(signal.name):
+            terms[signal.name] = f"CASE WHEN {signal.column} THEN 1.0 ELSE 0.0 END"
+    if weights.revenue:
+        terms["revenue"] = f"CASE WHEN currency = '{rule.currency}' THEN COALESCE(revenue, 0.0) ELSE 0.0 END"
+    return terms
+
+
 def label_sql(rule: LabelRule) -> str:
     """Returns one SQL expression for the label of a row.
 
     It reads the columns of ``outcomes``, the clip's ``duration_ms``, and ``watch_quantile`` (DOUBLE, NULL where
     the clip's length is unknown); it is NULL for no row. DuckDB and Spark understand it.
     """
-    weights = rule.weights
-    terms: list[str] = []
-    if weights.watch:
-        terms.append(f"{weights.watch!r} * ({watch_signal_sql(rule)})")
-    if weights.completed:
-        reached = f"{watched_sql(rule.watch)} >= {rule.watch.completed_ratio!r} * duration_ms"
-        terms.append(f"CASE WHEN {reached} THEN {weights.completed!r} ELSE 0.0 END")
-    terms += [
-        f"CASE WHEN {signal.column} THEN {weights.of(signal.name)!r} ELSE 0.0 END"
-        for signal in FLAGS
-        if weights.of(signal.name)
-    ]
-    if weights.revenue:
-        revenue = f"CASE WHEN currency = '{rule.currency}' THEN COALESCE(revenue, 0.0) ELSE 0.0 END"
-        terms.append(f"{weights.revenue!r} * ({revenue})")
+    terms = [f"{rule.weights.of(name)!r} * ({value})" for name, value in signal_sql(rule).items()]
     return f"CAST({rule.scale!r} * ({' + '.join(terms)}) AS DOUBLE)"
 
 

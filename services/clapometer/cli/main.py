@@ -5,7 +5,22 @@ import sys
 import typer
 from rich.console import Console
 
-from clapometer.cli import config, demo, keys, load, log, rank, replay, schedule, services, simulate, sql, study, train
+from clapometer.cli import (
+    config,
+    demo,
+    keys,
+    label,
+    load,
+    log,
+    rank,
+    replay,
+    schedule,
+    services,
+    simulate,
+    sql,
+    study,
+    train,
+)
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -28,6 +43,7 @@ app.command(rich_help_panel="Rank")(rank.rank)
 app.command(rich_help_panel="Rank")(rank.compare)
 app.command(name="sql", rich_help_panel="Ask")(sql.sql)
 app.command(name="open", rich_help_panel="Ask")(sql.open_lake)
+app.add_typer(label.app, name="label", rich_help_panel="Rank")
 app.command(rich_help_panel="Try")(demo.demo)
 app.command(rich_help_panel="Try")(simulate.simulate)
 app.command(rich_help_panel="Try")(replay.replay)

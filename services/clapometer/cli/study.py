@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from clapometer.cli import sending
+from clapometer.cli import sending, study_real
 from clapometer.domain import InputError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.jobs.study_parts import Part
     from clapometer.simulation import Scenario
 
-PartName = Literal["models", "prompts", "labels", "screening", "looks"]
+PartName = Literal["models", "prompts", "labels", "screening", "looks", "real"]
 
 
 def study(
@@ -24,7 +24,7 @@ def study(
         PartName,
         typer.Option(
             help="What is judged: rankings of model versions; prompts and pair labels; label rules; fake accounts;"
-            " looking every day."
+            " looking every day; what comes back of people's verdicts in real data."
         ),
     ] = "models",
     worlds: Annotated[int, typer.Option(min=1, help="Worlds of each scenario.")] = 200,
@@ -36,6 +36,7 @@ def study(
     ),
     seed: Annotated[int, typer.Option(min=0, help="World i has the seed SEED + i.")] = 1000,
     processes: Annotated[int, typer.Option(min=1, help="Worlds at a time.")] = 2,
+    data: Annotated[Path, typer.Option(help="Folder of the real data (`--part real`).")] = Path("data"),
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
     report: Annotated[
         bool, typer.Option("--report", help="Run nothing; write evidence.md beside OUT from the tables there.")
@@ -44,6 +45,9 @@ def study(
     """Run every estimator in simulated worlds and compare it with the truth; goes on where it was stopped."""
     if report:
         _report(out)
+        return
+    if part == "real":
+        study_real.run_real(worlds, out=out, data=data, seed=seed, quiet=quiet)
         return
     if part != "models":
         _run_part(part, worlds, scenario, out=out, seed=seed, processes=processes, quiet=quiet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from clapometer.cli import sending, wiring
+from clapometer.cli import label, sending, wiring
 from clapometer.domain import TerminalError
 from clapometer.settings import Settings, load_settings
 
@@ -43,12 +43,21 @@ def train(
     if run is not None:
         typer.echo(line)
         return
+    if not json:
+        _warn(settings, label_rule)
     failed = [report for report in reports if report.run.error is not None]
     for report in reports:
         _print(report, json)
     if failed:
         msg = f"{len(failed)} of {len(reports)} runs failed; the last good ranking stays"
         raise TerminalError(msg)
+
+
+def _warn(settings: Settings, rule: Path | None) -> None:
+    """Says what a rule without an anchor costs."""
+    used = wiring.label_rule(rule or settings.label_rule)
+    if not used.anchor:
+        Console(highlight=False).print(label.expectation(used), markup=False)
 
 
 def _again(settings: Settings, run: str, told: "Callable[[str, int, int], None]") -> str:

@@ -5,17 +5,21 @@ from typing import get_args
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clapometer.domain import InputError
 from clapometer.labels import (
     DEFAULT_RULE,
     EXPLICIT_SIGNALS,
     SIGNALS,
+    LabelRule,
     SignalName,
     Weights,
     decode_rule,
     encode_rule,
     implicit_part,
+    rule_toml,
 )
 
 
@@ -82,3 +86,20 @@ def test_the_implicit_part_has_no_reactions_and_keeps_the_rest() -> None:
     part = implicit_part(DEFAULT_RULE)
     assert {part.weights.of(name) for name in EXPLICIT_SIGNALS} == {0.0}
     assert part.weights.watch == DEFAULT_RULE.weights.watch
+
+
+@given(
+    st.builds(
+        LabelRule,
+        name=st.text(min_size=1, max_size=20),
+        version=st.integers(1, 99),
+        weights=st.builds(
+            Weights, like=st.floats(0.1, 9), watch=st.floats(-1e6, 1e6), report=st.sampled_from([0.0, -1e-300])
+        ),
+        maturity_hours=st.dictionaries(st.sampled_from(["like", "save"]), st.floats(0, 48)),
+        anchor=st.text(max_size=20),
+        currency=st.sampled_from([None, "EUR"]),
+    )
+)
+def test_a_rule_written_as_toml_reads_back_the_same(rule: LabelRule) -> None:
+    assert decode_rule(rule_toml(rule)) == rule
