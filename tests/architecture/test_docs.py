@@ -25,6 +25,11 @@ def test_generated_pages_are_up_to_date(script: str, function: str, page: str) -
     assert generated == (ROOT / "docs" / "reference" / f"{page}.md").read_text(), f"run python scripts/{script}.py"
 
 
+def test_the_table_of_faults_is_that_of_the_results() -> None:
+    generated = runpy.run_path(str(ROOT / "scripts" / "reliability.py"))["reliability_page"]()
+    assert generated == (ROOT / "docs" / "reliability.md").read_text(), "run PYTHONPATH=. python scripts/reliability.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())

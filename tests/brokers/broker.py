@@ -143,6 +143,10 @@ class Broker:
         """Lets a paused broker go on."""
         self._running.send_signal(signal.SIGCONT)
 
+    def output(self) -> str:
+        """Returns the end of what it wrote."""
+        return self._log_file.read_text(errors="replace")[-3000:]
+
     def memory_bytes(self) -> int:
         """Returns the resident memory of the broker."""
         return int(psutil.Process(self._running.pid).memory_info().rss)
@@ -162,7 +166,7 @@ class Broker:
         return self._folder / "broker.log"
 
     def _is_up(self) -> bool:
-        assert self._running.poll() is None, self._log_file.read_text()[-3000:]
+        assert self._running.poll() is None, self.output()
         with socket.socket() as probe:
             return probe.connect_ex((self._host, self._plain)) == 0
 

@@ -35,6 +35,13 @@ class EventLogContract:
     def test_appending_nothing_gives_no_position(self, log):
         assert log.append_many([]) == []
 
+    def test_a_log_that_takes_blocks_is_ready_and_saying_so_changes_nothing(self, log):
+        assert log.ready()
+        (position,) = log.append_many([b"a"])
+        assert log.ready()
+        assert log.next_offset(position.partition) == position.offset + 1
+        assert self.read_all(log, position.partition) == [(position.offset, b"a")]
+
     def test_each_block_is_read_back_at_its_position(self, log):
         blocks = [b"block %d " % index * (index + 1) for index in range(50)]
         positions = log.append_many(blocks[:30]) + log.append_many(blocks[30:])

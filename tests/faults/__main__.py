@@ -16,7 +16,7 @@ from tests.faults.kills import kills
 from tests.faults.network import partitions
 from tests.faults.pauses import pauses, restarts
 from tests.faults.power import power_cuts
-from tests.faults.results import last_line, line, save
+from tests.faults.results import last_line, line, record
 from tests.faults.syncs import failing_syncs
 from tests.faults.system import root_needed
 from tests.faults.trial import Outcome
@@ -54,12 +54,12 @@ def main() -> int:
                 outcomes.append(outcome)
                 with told:
                     print(f"{time.monotonic() - started:6.0f} s  {line(outcome)}", flush=True)
+                    if options.record is not None:
+                        record(options.record, outcome)
         return outcomes
 
     with ThreadPoolExecutor(len(LANES)) as lanes:
         outcomes = [outcome for found in lanes.map(lane, options.logs) for outcome in found]
-    if options.record is not None:
-        save(options.record, outcomes, seconds=time.monotonic() - started)
     print(last_line(outcomes))
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
@@ -70,7 +70,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=FULL_KILLS, help="kill -9, over all kinds of them")
     parser.add_argument("--only", nargs="*", choices=names, help="these faults")
     parser.add_argument("--logs", nargs="*", choices=list(LANES), default=list(LANES), help="these logs")
-    parser.add_argument("--record", type=Path, help="file for the results, which docs/reliability.md is made from")
+    parser.add_argument("--record", type=Path, help="file that keeps the results, such as docs/reliability.json")
     return parser.parse_args()
 
 

@@ -1,6 +1,5 @@
 """Damaged bytes: a torn last block, which a crash leaves, and flipped bits, which a bad disk leaves."""
 
-import contextlib
 import random
 import re
 import time
@@ -139,21 +138,23 @@ def _wait_for_dead_letter(running: Trial) -> None:
     until(lambda: len(_reasons(running.system)) >= running.times, 60, every=0.2)
 
 
-def _reasons(system: System) -> list[tuple[str, int, int]]:
+def _reasons(system: System) -> list[tuple[str, int]]:
     with duckdb.connect(str(system.lake / "clapometer.duckdb"), read_only=True) as connection:
-        return connection.execute('SELECT reason, "partition", "offset" FROM rejected').fetchall()
+        return connection.execute('SELECT reason, "partition" FROM rejected').fetchall()
 
 
 def _set_aside(system: System, blocks: list[Record]) -> set[int]:
     """Returns the numbers in blocks of a topic whose dead letter names them, but cannot hold their bytes."""
     numbers: set[int] = set()
-    for reason, partition, _ in _reasons(system):
-        with contextlib.suppress(TypeError):
-            first, last = map(int, _RANGE.search(reason).groups())  # type: ignore[union-attr]
-            numbers |= {
-                int(number)
-                for record in blocks
-                if record.partition == partition and first <= record.offset <= last
-                for number in _NUMBER.findall(record.block)
-            }
+    for reason, partition in _reasons(system):
+        named = _RANGE.search(reason)
+        if named is None:
+            continue
+        first, last = map(int, named.groups())
+        numbers |= {
+            int(number)
+            for record in blocks
+            if record.partition == partition and first <= record.offset <= last
+            for number in _NUMBER.findall(record.block)
+        }
     return numbers

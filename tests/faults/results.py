@@ -8,12 +8,11 @@ import msgspec
 from tests.faults.trial import Outcome
 
 
-class Results(msgspec.Struct, frozen=True):
-    """What one run of all faults found."""
+class Entry(msgspec.Struct, frozen=True):
+    """An outcome and when it was found."""
 
     date: dt.date
-    minutes: float
-    outcomes: list[Outcome]
+    outcome: Outcome
 
 
 def line(outcome: Outcome) -> str:
@@ -35,12 +34,25 @@ def last_line(outcomes: Sequence[Outcome]) -> str:
     return ", ".join(f"{name} {sum(getattr(outcome, name) for outcome in outcomes)}" for name in names)
 
 
-def save(path: Path, outcomes: Sequence[Outcome], seconds: float) -> None:
-    """Writes the results of a run."""
-    results = Results(dt.datetime.now(dt.UTC).date(), round(seconds / 60, 1), list(outcomes))
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+def record(path: Path, outcome: Outcome) -> None:
+    """Writes an outcome into a file of results, in place of an earlier one of the same fault."""
+    new = Entry(dt.datetime.now(dt.UTC).date(), outcome)
+    kept = [entry for entry in load(path) if (entry.outcome.fault, entry.outcome.log) != (outcome.fault, outcome.log)]
+    path.write_bytes(msgspec.json.format(msgspec.json.encode([*kept, new]), indent=1) + b"\n")
 
 
-def load(path: Path) -> Results:
-    """Returns the results of a run."""
-    return msgspec.json.decode(path.read_bytes(), type=Results)
+def load(path: Path) -> list[Entry]:
+    """Returns the results that a file holds; none where there is no file."""
+    return msgspec.json.decode(path.read_bytes(), type=list[Entry]) if path.exists() else []
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """Returns the results as a table of Markdown, with the totals as its last line."""
+    head = "| fault | log | times | acknowledged | lost | doubled | quarantined | ledger | ready after | date |"
+    rows = [head, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
+    for entry in sorted(entries, key=lambda entry: (entry.outcome.log, entry.outcome.fault)):
+        each = entry.outcome
+        counts = f"{each.acknowledged:,} | {each.lost} | {each.doubled} | {each.quarantined} | {each.ledger}"
+        found = "**not finished**" if each.error else f"{each.ready_s} s"
+        rows.append(f"| {each.fault} | {each.log} | {each.times} | {counts} | {found} | {entry.date} |")
+    return "\n".join([*rows, "", f"Together: {last_line([entry.outcome for entry in entries])}.", ""])

@@ -169,8 +169,8 @@ class System:
 
     def outputs(self) -> str:
         """Returns the end of what each process wrote."""
-        parts = [self.collector, *self.loaders]
-        return "\n".join(f"--- {part.name}\n{part.output()}" for part in parts)
+        written = [f"--- {part.name}\n{part.output()}" for part in (self.collector, *self.loaders)]
+        return "\n".join([*written, "" if self.broker is None else f"--- broker\n{self.broker.output()}"])
 
     def is_ready(self) -> bool:
         """Returns whether the collector says that it can take events."""

@@ -59,6 +59,10 @@ class EventLog(Protocol):
         """Returns how full the log is, 0 to 1; 0 where it has no limit of its own."""
         ...
 
+    def ready(self) -> bool:
+        """Returns whether the log could take a block now, found out by trying where it was not tried lately."""
+        ...
+
     def close(self) -> None:
         """Releases what the log holds; calling it twice is harmless."""
         ...

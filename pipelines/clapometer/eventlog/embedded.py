@@ -195,6 +195,15 @@ class EmbeddedLog:
         with self._snapshot() as txn:
             return self._state(txn)[1] / self._max_bytes
 
+    def ready(self) -> bool:
+        """Returns whether the disk takes a write: the state is written once more, as it is."""
+        try:
+            with self._transaction() as txn:
+                txn.put(b"state", _STATE.pack(*self._state(txn)), db=self._meta)
+        except TransientError:
+            return False
+        return True
+
     def close(self) -> None:
         """Closes the files."""
         with self._lock:

@@ -76,5 +76,9 @@ class MemoryLog:
         """Returns the share of ``max_bytes`` that is used."""
         return self._bytes / self._max_bytes
 
+    def ready(self) -> bool:
+        """Returns true: memory is always there."""
+        return True
+
     def close(self) -> None:
         """Does nothing: there is nothing to release."""

@@ -1,5 +1,6 @@
 """The collector as an ASGI application: the events' path first, FastAPI behind it."""
 
+import asyncio
 import datetime as dt
 import http
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from clapometer.collector.keys import KeyRing
 from clapometer.collector.limiter import Limiter, RateLimiter, Unlimited
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.collector.resources import Resources
+from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import EventLog, GroupCommitter
 
 
@@ -97,18 +99,27 @@ def _add_operations(api: FastAPI, log: EventLog, intake: Intake, registry: Colle
 
     @api.get("/readyz", tags=["operations"], summary="Events can be taken")
     async def readyz() -> Response:
-        reasons = []
-        if log.fill_ratio() >= 1:
-            reasons.append("the event log is full")
-        if intake.failure is not None:
-            reasons.append(f"the last write to the event log failed: {intake.failure}")
-        if intake.keys.error is not None:
-            reasons.append(f"the API keys could not be read again: {intake.keys.error}")
+        reasons = await asyncio.to_thread(_obstacles, log, intake)
         return _json(503 if reasons else 200, {"status": "not ready" if reasons else "ready", "reasons": reasons})
 
     @api.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_safe())
+
+
+def _obstacles(log: EventLog, intake: Intake) -> list[str]:
+    """Returns why events cannot be taken. After a failed write the log is asked itself: nobody may be sending."""
+    reasons = []
+    try:
+        if log.fill_ratio() >= 1:
+            reasons.append("the event log is full")
+        if intake.failure is not None and not log.ready():
+            reasons.append(f"the last write to the event log failed: {intake.failure}")
+    except (TransientError, TerminalError) as error:
+        reasons.append(str(error))
+    if intake.keys.error is not None:
+        reasons.append(f"the API keys could not be read again: {intake.keys.error}")
+    return reasons
 
 
 def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:

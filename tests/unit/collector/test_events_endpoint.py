@@ -27,6 +27,9 @@ class BrokenLog(EmbeddedLog):
             raise TransientError(msg)
         return super().append_many(blocks)
 
+    def ready(self) -> bool:
+        return not self.broken and super().ready()
+
 
 @pytest.mark.parametrize(
     "content_type",
@@ -88,6 +91,7 @@ def test_a_log_that_is_away_answers_503_and_the_next_try_succeeds(
     assert "send the same events again" in answer.json()["detail"]
     assert collector.http.get("/readyz").status_code == 503
     log.broken = False
+    assert collector.http.get("/readyz").status_code == 200  # by itself: nobody sends to a collector that is not ready
     assert collector.post([event(collector)]).status_code == 202
     assert collector.http.get("/readyz").status_code == 200
 
