@@ -14,7 +14,7 @@ from tests.faults.system import System
 from tests.faults.trial import Outcome
 
 FULL_KILLS = 200
-LOADERS = {"embedded": 1, "kafka": 1}
+LOADERS = {"embedded": 1, "kafka": 2}
 
 
 def started(folder: Path, log: str, *, broker: Mapping[str, Any] | None = None, **options: Any) -> System:

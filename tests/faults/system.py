@@ -127,7 +127,7 @@ class System:
         settings = {"log_retention_seconds": 0, "commit_seconds": 0.1, **settings}
         if broker is not None:
             settings["log"] = (
-                f"kafka://{broker.server}/faults?replication=1&min_insync=1&partitions=2&trim=true"
+                f"kafka://{broker.server}/faults?replication=1&min_insync=1&partitions=4&trim=true"
                 "&timeout_ms=5000&connect_ms=1000"
             )
         plain = service_environment(folder, collector_port=port, **settings)
