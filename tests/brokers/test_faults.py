@@ -20,9 +20,14 @@ EVENT = (
 )
 
 
+@pytest.fixture(params=["kafka-python", "confluent"])
+def client(request):
+    return request.param
+
+
 @pytest.fixture
-def log(kafka_broker, kafka_topic):
-    log = KafkaLog(kafka_topic(**FAST))
+def log(kafka_broker, kafka_topic, client):
+    log = KafkaLog(kafka_topic(client=client, **FAST))
     yield log
     log.close()
     kafka_broker.resume()
@@ -44,8 +49,8 @@ def appends(log: KafkaLog, blocks: list[bytes]) -> bool:
         return False
 
 
-def test_a_log_can_be_made_while_the_broker_is_away_and_works_once_it_is_there(kafka_broker, kafka_topic):
-    settings = kafka_topic(**FAST)
+def test_a_log_can_be_made_while_the_broker_is_away_and_works_once_it_is_there(kafka_broker, kafka_topic, client):
+    settings = kafka_topic(client=client, **FAST)
     kafka_broker.kill()
     log = KafkaLog(settings)
     assert not log.ready()
@@ -89,8 +94,8 @@ def test_a_broker_that_stalls_fails_appends_in_bounded_time_and_recovers(kafka_b
     assert [blocks[0], blocks[-1]] == [b"before", b"after"]
 
 
-def test_a_short_stall_is_ridden_out_without_an_error_and_without_doubling(kafka_broker, kafka_topic):
-    log = KafkaLog(kafka_topic(timeout_ms=10_000))
+def test_a_short_stall_is_ridden_out_without_an_error_and_without_doubling(kafka_broker, kafka_topic, client):
+    log = KafkaLog(kafka_topic(client=client, timeout_ms=10_000))
     log.append_many([b"before"])
     kafka_broker.pause()
     resume = threading.Timer(5.0, kafka_broker.resume)  # longer than one request may take, so that it is sent again
@@ -101,8 +106,8 @@ def test_a_short_stall_is_ridden_out_without_an_error_and_without_doubling(kafka
     log.close()
 
 
-def test_acknowledged_blocks_survive_kills_of_the_broker_under_load(kafka_broker, kafka_topic):
-    log = KafkaLog(kafka_topic(**FAST))
+def test_acknowledged_blocks_survive_kills_of_the_broker_under_load(kafka_broker, kafka_topic, client):
+    log = KafkaLog(kafka_topic(client=client, **FAST))
     acknowledged: list[bytes] = []
     sent: list[bytes] = []
     stop = threading.Event()
@@ -148,8 +153,8 @@ def test_a_reader_goes_on_where_it_was_after_the_broker_was_killed(kafka_broker,
     until(lambda: len(rest()) == 100 - len(records), 30)
 
 
-def test_failed_connections_leave_no_sockets_and_no_threads_behind(kafka_broker, kafka_topic):
-    log = KafkaLog(kafka_topic(connect_ms=200, timeout_ms=1000))
+def test_failed_connections_leave_no_sockets_and_no_threads_behind(kafka_broker, kafka_topic, client):
+    log = KafkaLog(kafka_topic(client=client, connect_ms=200, timeout_ms=1000))
     log.append_many([b"a"])
     kafka_broker.kill()
     for _ in range(3):

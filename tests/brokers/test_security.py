@@ -11,8 +11,6 @@ import pytest
 from clapometer.domain import TransientError
 from clapometer.eventlog.kafka import KafkaLog, init_topic, parse_kafka_url
 
-SMALL = "replication=1&min_insync=1&partitions=1&timeout_ms=3000&connect_ms=2000"
-
 
 def unsigned_token(subject: str) -> str:
     """A bearer token without a signature, as the broker's test validator takes it."""
@@ -31,23 +29,28 @@ def round_trip(url: str, password: str | None = None) -> list[bytes]:
         log.close()
 
 
+@pytest.fixture(params=["kafka-python", "confluent"])
+def small(request):
+    return f"client={request.param}&replication=1&min_insync=1&partitions=1&timeout_ms=3000&connect_ms=2000"
+
+
 @pytest.fixture
-def sasl_url(kafka_broker):
+def sasl_url(kafka_broker, small):
     return (
         f"kafka://{kafka_broker.sasl_server}/{uuid.uuid4()}?security=sasl_ssl&ca_file={kafka_broker.ca_file}"
-        f"&username={kafka_broker.user}&{SMALL}"
+        f"&username={kafka_broker.user}&{small}"
     )
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(kafka_broker):
-    log = KafkaLog(parse_kafka_url(f"kafka://{kafka_broker.ssl_server}/t?security=ssl&{SMALL}"))
+def test_a_certificate_that_nobody_vouches_for_is_refused(kafka_broker, small):
+    log = KafkaLog(parse_kafka_url(f"kafka://{kafka_broker.ssl_server}/t?security=ssl&{small}"))
     with pytest.raises(TransientError, match="cannot connect"):
         log.append_many([b"a"])
     log.close()
 
 
-def test_tls_with_the_right_authority_works(kafka_broker):
-    url = f"kafka://{kafka_broker.ssl_server}/{uuid.uuid4()}?security=ssl&ca_file={kafka_broker.ca_file}&{SMALL}"
+def test_tls_with_the_right_authority_works(kafka_broker, small):
+    url = f"kafka://{kafka_broker.ssl_server}/{uuid.uuid4()}?security=ssl&ca_file={kafka_broker.ca_file}&{small}"
     assert round_trip(url) == [b"through"]
 
 
@@ -83,8 +86,8 @@ def test_a_bearer_token_from_a_file_lets_in(sasl_url, tmp_path):
     assert round_trip(f"{sasl_url}&sasl=oauthbearer&token_file={file}") == [b"through"]
 
 
-def test_a_certificate_file_that_is_missing_is_named(kafka_broker):
-    log = KafkaLog(parse_kafka_url(f"kafka://{kafka_broker.ssl_server}/t?security=ssl&ca_file=/no/ca.pem&{SMALL}"))
+def test_a_certificate_file_that_is_missing_is_named(kafka_broker, small):
+    log = KafkaLog(parse_kafka_url(f"kafka://{kafka_broker.ssl_server}/t?security=ssl&ca_file=/no/ca.pem&{small}"))
     with pytest.raises(TransientError, match="TLS cannot be set up from /no/ca"):
         log.append_many([b"a"])
     log.close()

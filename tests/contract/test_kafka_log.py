@@ -24,3 +24,13 @@ class TestSeveralPartitions(TestOnePartition):
 class TestZstd(TestOnePartition):
     def make(self, max_bytes: int = 64 << 20) -> EventLog:
         return KafkaLog(self._topic(compression="zstd"))
+
+
+class TestConfluent(TestOnePartition):
+    def make(self, max_bytes: int = 64 << 20) -> EventLog:
+        return KafkaLog(self._topic(client="confluent"))
+
+
+class TestConfluentOnSeveralPartitions(TestOnePartition):
+    def make(self, max_bytes: int = 64 << 20) -> EventLog:
+        return KafkaLog(self._topic(client="confluent", partitions=3))

@@ -22,7 +22,7 @@ LOGIN = "security=sasl_ssl&sasl=scram-sha-256&username=me"
         ("kafka://one:9092/..", "log", "is not a topic"),
         ("kafka://me:secret@one:9092/applause", "log", "username and password_file"),
         (f"{URL}?compresion=lz4", "compresion", "did you mean compression"),
-        (f"{URL}?zzz=1", "zzz", "unknown key; known are record"),
+        (f"{URL}?zzz=1", "zzz", "unknown key; known are client"),
         (f"{URL}?compression=lz5", "compression", "'lz5' is not one of none, gzip, lz4, zstd"),
         (f"{URL}?compression=lz4&compression=zstd", "compression", "given twice"),
         (f"{URL}?compression", "log", "key=value"),

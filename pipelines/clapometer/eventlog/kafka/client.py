@@ -111,10 +111,14 @@ def _tls_options(settings: KafkaSettings) -> Options:
             check_hostname=settings.check_hostname,
         )
     except OSError as error:
-        files = [str(path) for path in (settings.ca_file, settings.cert_file, settings.key_file) if path is not None]
-        msg = f"TLS cannot be set up from {', '.join(files)}: {error}"
-        raise TransientError(msg) from error
+        raise tls_failure(settings, error) from error
     return {"ssl_context": context}
+
+
+def tls_failure(settings: KafkaSettings, reason: object) -> TransientError:
+    """Returns the error for certificates that cannot be used, which names their files."""
+    files = [str(path) for path in (settings.ca_file, settings.cert_file, settings.key_file) if path is not None]
+    return TransientError(f"TLS cannot be set up from {', '.join(files)}: {reason}")
 
 
 def _sasl_options(settings: KafkaSettings) -> Options:

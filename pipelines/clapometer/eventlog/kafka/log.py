@@ -2,11 +2,28 @@
 
 from collections.abc import Sequence
 
+from clapometer.domain import InputError
 from clapometer.eventlog.contract import Position, Record
 from clapometer.eventlog.kafka.producer import BlockProducer, KafkaPythonProducer
 from clapometer.eventlog.kafka.reader import KafkaReader
 from clapometer.eventlog.kafka.records import block_records, event_records
 from clapometer.eventlog.kafka.settings import KafkaSettings
+
+
+def make_producer(settings: KafkaSettings) -> BlockProducer:
+    """Returns a producer of the library that the settings name.
+
+    Raises:
+        InputError: It is not installed.
+    """
+    if settings.client == "kafka-python":
+        return KafkaPythonProducer(settings)
+    try:
+        from clapometer.eventlog.kafka.confluent import ConfluentProducer  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        msg = "client=confluent needs confluent-kafka; pip install 'clapometer[confluent]', or leave the key out"
+        raise InputError(msg, "client") from error
+    return ConfluentProducer(settings)
 
 
 class KafkaLog:
@@ -18,7 +35,7 @@ class KafkaLog:
 
     def __init__(self, settings: KafkaSettings, producer: BlockProducer | None = None) -> None:
         self._settings = settings
-        self._producer = KafkaPythonProducer(settings) if producer is None else producer
+        self._producer = make_producer(settings) if producer is None else producer
         self._reader = KafkaReader(settings)
 
     @property

@@ -1,7 +1,8 @@
 """Records to a topic, acknowledged by all in-sync replicas, through kafka-python."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from kafka import KafkaProducer, errors
@@ -38,6 +39,34 @@ class BlockProducer(Protocol):
     def close(self) -> None:
         """Releases what the producer holds; twice is harmless."""
         ...
+
+
+class Underway:
+    """Bounds how many bytes are on their way at a time; threads share it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._bytes = 0
+
+    @contextmanager
+    def room_for(self, records: Sequence[Outgoing]) -> Iterator[None]:
+        """Counts the records as under way within the block; one call may exceed the limit when it is alone.
+
+        Raises:
+            LogFullError: There is no room; wait for others to end.
+        """
+        size = sum(len(record.value) for record in records)
+        with self._lock:
+            if self._bytes and self._bytes + size > self._limit:
+                msg = f"{self._bytes} bytes are on their way to Kafka already"
+                raise LogFullError(msg)
+            self._bytes += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._bytes -= size
 
 
 class Turns(Partitioner):  # type: ignore[misc]
@@ -81,23 +110,14 @@ class KafkaPythonProducer:
         self._producer: _Producer | None = None
         self._turns = Turns()
         self._closed = False
-        self._underway = 0
+        self._underway = Underway(settings.buffer_bytes)
 
     def send(self, records: Sequence[Outgoing]) -> list[Position]:
         """Returns the position of each record once all of them are acknowledged."""
         if not records:
             return []
-        size = sum(len(record.value) for record in records)
-        with self._lock:
-            if self._underway and self._underway + size > self._settings.buffer_bytes:
-                msg = f"{self._underway} bytes are on their way to Kafka already"
-                raise LogFullError(msg)
-            self._underway += size
-        try:
+        with self._underway.room_for(records):
             return self._send(records)
-        finally:
-            with self._lock:
-                self._underway -= size
 
     def ready(self) -> bool:
         """Returns whether a connection is there, or can be made now."""

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from clapometer.domain import InputError, TransientError, Trust
 
+Client = Literal["kafka-python", "confluent"]
 RecordKind = Literal["block", "event"]
 Compression = Literal["none", "gzip", "lz4", "zstd"]
 Security = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
@@ -54,6 +55,7 @@ class KafkaSettings:
         servers: Brokers to ask first, as ``host:port``.
         topic: The topic that holds the blocks.
         password: Password of ``username``; from ``password_file``, or given beside the URL.
+        client: Library that writes; ``confluent`` needs the extra of that name.
         record: ``block``: a record per accepted request. ``event``: a CloudEvents record per event.
         compression: Codec of record batches.
         timeout_ms: Longest time that an append or a read waits for the broker.
@@ -88,6 +90,7 @@ class KafkaSettings:
     servers: tuple[str, ...]
     topic: str
     password: Secret | None = None
+    client: Client = "kafka-python"
     record: RecordKind = "block"
     compression: Compression = "lz4"
     timeout_ms: int = 10_000
@@ -224,6 +227,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str, str], str]:
 
 
 _READERS: dict[str, Callable[[str, str], object]] = {
+    "client": _one_of(get_args(Client)),
     "record": _one_of(get_args(RecordKind)),
     "compression": _one_of(get_args(Compression)),
     "timeout_ms": _whole(1_000, 600_000),
