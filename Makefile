@@ -43,6 +43,10 @@ unit: $(STAMP) browser kafka ## The tests alone
 study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --out docs/explanation/evidence.json $(STUDY)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part looks --out docs/explanation/evidence-looks.json $(STUDY)
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part prompts --worlds 30 --out docs/explanation/evidence-prompts.json
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part labels --worlds 60 --out docs/explanation/evidence-labels.json
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part screening --worlds 20 --out docs/explanation/evidence-screening.json
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part real --out docs/explanation/evidence-real.json
 	$(BIN)/clapometer study --report --out docs/explanation/evidence.json
 
 faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: nothing acknowledged is lost (half an hour; root)

@@ -57,7 +57,8 @@ class ScreeningLimits:
     Attributes:
         min_reactions: Fewest positive reactions to judge somebody by them.
         blind_ratio: Share of them on clips watched for less than a moment.
-        blind_chance: Largest probability of as many, were the viewer like all others.
+        blind_chance: Largest probability that anybody among all viewers had as many by chance, were the viewer
+            like all others: judging many must not screen somebody.
         everything_ratio: Share of impressions with a positive reaction.
         everything_impressions: Fewest impressions for that.
         hours_a_day: Distinct hours with activity per active day, over at least ``days`` days.
@@ -69,7 +70,7 @@ class ScreeningLimits:
 
     min_reactions: int = 5
     blind_ratio: float = 0.5
-    blind_chance: float = 1e-4
+    blind_chance: float = 0.01
     everything_ratio: float = 0.9
     everything_impressions: int = 40
     hours_a_day: float = 20.0
@@ -146,7 +147,7 @@ def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> l
     rules = {
         ScreeningReason.BLIND: reacts
         & (sums.blind > limits.blind_ratio * sums.reactions)
-        & (chance < limits.blind_chance),
+        & (chance * max(int(reacts.sum()), 1) < limits.blind_chance),
         ScreeningReason.EVERYTHING: (sums.impressions >= limits.everything_impressions)
         & (sums.reactions >= limits.everything_ratio * sums.impressions),
         ScreeningReason.ROUND_THE_CLOCK: (sums.days >= limits.days) & (hours >= limits.hours_a_day * days),

@@ -172,7 +172,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             fitted = np.clip(total, 0.2 * mean, None)
             residual, relative = (self._rate - fitted) / fitted, noise / fitted**2
             relative_weight = np.where(self._shown, 1 / (within + between + relative), 0.0)
-            between = _between(self._prompt, relative_weight, residual)
+            errors = self._factor_errors(levels, own, between * fitted**2, self._variances, self._effects)
+            lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0)
+            between = _between(self._prompt, relative_weight, residual, lost / fitted**2)
             within = _within(relative_weight, residual, relative, between)
             precision = np.where(self._shown, 1 / (within + relative), 0.0)
             self._luck, self._prompt_spread = _posterior_mean(
@@ -220,12 +222,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self.factor_variances_ = self._variances[self._first :]
         own_error = (self.clip_variance_ + self._relative) * self._fitted**2
         precision, common = np.where(self._shown, 1 / own_error, 0.0), self.prompt_variance_ * self._fitted**2
-        self.factor_errors_ = [
-            np.sqrt(1 / (_information(level, self._prompt, precision, common, len(effect)) + 1 / max(variance, _TINY)))
-            for level, effect, variance in zip(
-                levels[self._first :], self.factors_, self.factor_variances_, strict=True
-            )
-        ]
+        self.factor_errors_ = self._factor_errors(
+            levels[self._first :], precision, common, self.factor_variances_, self.factors_
+        )
         expected = self._expected(partitions, strata)
         self.prompts_: Floats = expected * (1 + self._luck)
         # An error of its template's effect is an error of the prompt as far as its own data have not replaced it.
@@ -252,6 +251,15 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             padded = np.append(effect, 0.0)
             value += padded[np.where(column < 0, -1, np.minimum(column, len(effect)))]
         return np.clip(value, 0.2 * self.level_, None)
+
+    def _factor_errors(
+        self, levels: list[Ints], precision: Floats, common: Floats, variances: list[float], effects: list[Floats]
+    ) -> list[Floats]:
+        """Posterior standard deviations of the factors' effects; see `_information` for precision and common."""
+        return [
+            np.sqrt(1 / (_information(level, self._prompt, precision, common, len(effect)) + 1 / max(variance, _TINY)))
+            for level, effect, variance in zip(levels, effects, variances, strict=True)
+        ]
 
     def _factor_spread(self, partitions: Ints) -> Floats:
         """Variance of what the factors of each prompt add, ``(n_prompts,)``."""
@@ -335,8 +343,11 @@ def _centred(group: Ints, weight: Floats, value: Floats) -> Floats:
     return centred
 
 
-def _between(group: Ints, weight: Floats, residual: Floats) -> float:
+def _between(group: Ints, weight: Floats, residual: Floats, lost: Floats) -> float:
     """Variance common to the clips of a group: the mean product of residuals of two different clips.
+
+    Factors that were fitted to the same clips took something of it with them: the variance of their errors,
+    `lost`, is given back (as in restricted maximum likelihood).
 
     The mean is that of the posterior under a flat prior on variances above 0, groups being independent: where
     the data cannot tell the variance from nothing, it must not be taken for nothing (Morris 1983).
@@ -346,8 +357,8 @@ def _between(group: Ints, weight: Floats, residual: Floats) -> float:
     total = float(pairs.sum())
     if total <= 0:
         return 1e-5
-    variance = float(products.sum()) / total
-    error = max(float(np.sqrt(((products - variance * pairs) ** 2).sum())) / total, 1e-9)
+    variance = float(products.sum()) / total + float((weight * lost).sum() / max(weight.sum(), _TINY))
+    error = max(float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total, 1e-9)
     ratio = variance / error
     return max(variance + error * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))), 1e-5)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from clapometer.jobs.evidence_labels import labels_section, prompts_section, real_section, screening_section
 from clapometer.jobs.evidence_models import looks_section, models_section
 
 __all__ = ["SECTIONS", "Section", "write_report"]
@@ -35,6 +36,10 @@ class Section(NamedTuple):
 SECTIONS: tuple[Section, ...] = (
     Section("Rankings of model versions", "evidence.json", models_section),
     Section("Looking every day", "evidence-looks.json", looks_section),
+    Section("Prompts and pair labels", "evidence-prompts.json", prompts_section),
+    Section("Label rules", "evidence-labels.json", labels_section),
+    Section("Fake accounts", "evidence-screening.json", screening_section),
+    Section("Real data", "evidence-real.json", real_section),
 )
 """In the order of the page."""
 
