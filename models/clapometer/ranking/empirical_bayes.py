@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 
 from clapometer.domain import InputError
 from clapometer.ranking.grouping import sum_by
+from clapometer.ranking.moments import across, between_variance, information, posterior_mean, within_variance
 from clapometer.ranking.rates import ClipRates
 from clapometer.ranking.results import Interval, Reason, Unranked
 
@@ -166,7 +167,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             own = np.where(self._shown, 1 / (within * fitted**2 + noise), 0.0)
             total = self._backfit(levels, own, fitted, between)
             self._variances = [
-                _across(level, self._prompt, weight, self._rate - total + effect[level])
+                across(level, self._prompt, weight, self._rate - total + effect[level])
                 for level, effect in zip(levels, self._effects, strict=True)
             ]
             fitted = np.clip(total, 0.2 * mean, None)
@@ -174,10 +175,10 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             relative_weight = np.where(self._shown, 1 / (within + between + relative), 0.0)
             errors = self._factor_errors(levels, own, between * fitted**2, self._variances, self._effects)
             lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0)
-            between = _between(self._prompt, relative_weight, residual, lost / fitted**2)
-            within = _within(relative_weight, residual, relative, between)
+            between = between_variance(self._prompt, relative_weight, residual, lost / fitted**2)
+            within = within_variance(relative_weight, residual, relative, between)
             precision = np.where(self._shown, 1 / (within + relative), 0.0)
-            self._luck, self._prompt_spread = _posterior_mean(
+            self._luck, self._prompt_spread = posterior_mean(
                 self._prompt, precision, residual, between, self._n_prompts
             )
         self.prompt_variance_, self.clip_variance_ = between, within
@@ -255,9 +256,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def _factor_errors(
         self, levels: list[Ints], precision: Floats, common: Floats, variances: list[float], effects: list[Floats]
     ) -> list[Floats]:
-        """Posterior standard deviations of the factors' effects; see `_information` for precision and common."""
+        """Posterior standard deviations of the factors' effects; see `information` for precision and common."""
         return [
-            np.sqrt(1 / (_information(level, self._prompt, precision, common, len(effect)) + 1 / max(variance, _TINY)))
+            np.sqrt(1 / (information(level, self._prompt, precision, common, len(effect)) + 1 / max(variance, _TINY)))
             for level, effect, variance in zip(levels, effects, variances, strict=True)
         ]
 
@@ -341,64 +342,3 @@ def _centred(group: Ints, weight: Floats, value: Floats) -> Floats:
     total = np.maximum(sum_by(group, weight), _TINY)
     centred: Floats = value - (sum_by(group, weight * value) / total)[group]
     return centred
-
-
-def _between(group: Ints, weight: Floats, residual: Floats, lost: Floats) -> float:
-    """Variance common to the clips of a group: the mean product of residuals of two different clips.
-
-    Factors that were fitted to the same clips took something of it with them: the variance of their errors,
-    `lost`, is given back (as in restricted maximum likelihood).
-
-    The mean is that of the posterior under a flat prior on variances above 0, groups being independent: where
-    the data cannot tell the variance from nothing, it must not be taken for nothing (Morris 1983).
-    """
-    first, square = sum_by(group, weight * residual), sum_by(group, (weight * residual) ** 2)
-    products, pairs = first**2 - square, sum_by(group, weight) ** 2 - sum_by(group, weight**2)
-    total = float(pairs.sum())
-    if total <= 0:
-        return 1e-5
-    variance = float(products.sum()) / total + float((weight * lost).sum() / max(weight.sum(), _TINY))
-    error = max(float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total, 1e-9)
-    ratio = variance / error
-    return max(variance + error * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))), 1e-5)
-
-
-def _within(weight: Floats, residual: Floats, noise: Floats, between: float) -> float:
-    square = weight**2
-    return max(float((square * (residual**2 - noise)).sum() / max(square.sum(), _TINY)) - between, 1e-5)
-
-
-def _across(level: Ints, prompt: Ints, weight: Floats, residual: Floats) -> float:
-    """Variance of a factor: the mean product of residuals of two different prompts of a level."""
-    of, (mass, total) = _by_prompt(level, prompt, weight, weight * residual)
-    pairs = (sum_by(of, mass) ** 2 - sum_by(of, mass**2)).sum()
-    return max(float((sum_by(of, total) ** 2 - sum_by(of, total**2)).sum() / pairs), _TINY) if pairs > 0 else _TINY
-
-
-def _information(level: Ints, prompt: Ints, precision: Floats, common: Floats, size: int) -> Floats:
-    """Precision of each level's effect, its prompts being the independent pieces.
-
-    Args:
-        level: Of each clip.
-        prompt: Of each clip.
-        precision: Of each clip's rate, given its prompt's luck.
-        common: Variance of that luck, in the units of the rate.
-        size: Number of levels.
-    """
-    of, (mass, luck) = _by_prompt(level, prompt, precision, precision * common)
-    pieces = np.where(mass > 0, mass / np.maximum(1 + luck, 1.0), 0.0)
-    return sum_by(of, pieces, size)
-
-
-def _by_prompt(level: Ints, prompt: Ints, *columns: Floats) -> tuple[Ints, list[Floats]]:
-    """Level of each (level, prompt), and the sums of the columns in it."""
-    width = int(prompt.max(initial=0)) + 1
-    keys, cell = np.unique(level * width + prompt, return_inverse=True)
-    return keys // width, [sum_by(cell, column, len(keys)) for column in columns]
-
-
-def _posterior_mean(
-    group: Ints, precision: Floats, residual: Floats, variance: float, size: int
-) -> tuple[Floats, Floats]:
-    spread = 1 / (sum_by(group, precision, size) + 1 / max(variance, _TINY))
-    return spread * sum_by(group, precision * residual, size), spread

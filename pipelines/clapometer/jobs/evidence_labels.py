@@ -43,7 +43,7 @@ def prompts_section(rows: list[Row], assets: Path) -> str:  # noqa: ARG001 - eve
             f"Made by `clapometer study --part prompts` from {main['worlds']} worlds with all confounders and at least "
             f"{least} of every other scenario, the same worlds as above. ± is the standard error over worlds. "
             "The truth of a prompt or clip is integrated over the same viewers for all of them. "
-            "Log loss of prompts: of which of two random ones is better; ours says how likely, every other method is given "
+            "Log loss of prompts: of which of two random ones is better; ours says how likely, all others are given "
             "the scale that suits it best on the truth itself. Pair labels: of two clips of one prompt.",
             "### Targets, all confounders together",
             table(("", "target", "measured", ""), lines, words=2),

@@ -1,0 +1,79 @@
+"""Variances as moments, and what is left of them once data are in: the arithmetic of `empirical_bayes`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from clapometer.ranking.grouping import sum_by
+
+__all__ = ["across", "between_variance", "information", "posterior_mean", "within_variance"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_TINY = 1e-12
+
+
+def between_variance(group: Ints, weight: Floats, residual: Floats, lost: Floats) -> float:
+    """Variance common to the clips of a group: the mean product of residuals of two different clips.
+
+    Factors that were fitted to the same clips took something of it with them: the variance of their errors,
+    `lost`, is given back (as in restricted maximum likelihood).
+
+    The mean is that of the posterior under a flat prior on variances above 0, groups being independent: where
+    the data cannot tell the variance from nothing, it must not be taken for nothing (Morris 1983).
+    """
+    first, square = sum_by(group, weight * residual), sum_by(group, (weight * residual) ** 2)
+    products, pairs = first**2 - square, sum_by(group, weight) ** 2 - sum_by(group, weight**2)
+    total = float(pairs.sum())
+    if total <= 0:
+        return 1e-5
+    variance = float(products.sum()) / total + float((weight * lost).sum() / max(weight.sum(), _TINY))
+    error = max(float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total, 1e-9)
+    ratio = variance / error
+    return max(variance + error * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))), 1e-5)
+
+
+def within_variance(weight: Floats, residual: Floats, noise: Floats, between: float) -> float:
+    """Variance of single clips: what is left of the squares of residuals after noise and what groups share."""
+    square = weight**2
+    return max(float((square * (residual**2 - noise)).sum() / max(square.sum(), _TINY)) - between, 1e-5)
+
+
+def across(level: Ints, prompt: Ints, weight: Floats, residual: Floats) -> float:
+    """Variance of a factor: the mean product of residuals of two different prompts of a level."""
+    of, (mass, total) = by_prompt(level, prompt, weight, weight * residual)
+    pairs = (sum_by(of, mass) ** 2 - sum_by(of, mass**2)).sum()
+    return max(float((sum_by(of, total) ** 2 - sum_by(of, total**2)).sum() / pairs), _TINY) if pairs > 0 else _TINY
+
+
+def information(level: Ints, prompt: Ints, precision: Floats, common: Floats, size: int) -> Floats:
+    """Precision of each level's effect, its prompts being the independent pieces.
+
+    Args:
+        level: Of each clip.
+        prompt: Of each clip.
+        precision: Of each clip's rate, given its prompt's luck.
+        common: Variance of that luck, in the units of the rate.
+        size: Number of levels.
+    """
+    of, (mass, luck) = by_prompt(level, prompt, precision, precision * common)
+    pieces = np.where(mass > 0, mass / np.maximum(1 + luck, 1.0), 0.0)
+    return sum_by(of, pieces, size)
+
+
+def by_prompt(level: Ints, prompt: Ints, *columns: Floats) -> tuple[Ints, list[Floats]]:
+    """Level of each (level, prompt), and the sums of the columns in it."""
+    width = int(prompt.max(initial=0)) + 1
+    keys, cell = np.unique(level * width + prompt, return_inverse=True)
+    return keys // width, [sum_by(cell, column, len(keys)) for column in columns]
+
+
+def posterior_mean(
+    group: Ints, precision: Floats, residual: Floats, variance: float, size: int
+) -> tuple[Floats, Floats]:
+    """Posterior mean and variance of each group's effect, whose prior variance is `variance`."""
+    spread = 1 / (sum_by(group, precision, size) + 1 / max(variance, _TINY))
+    return spread * sum_by(group, precision * residual, size), spread
