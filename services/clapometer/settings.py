@@ -144,6 +144,11 @@ def environment_for(file: Path) -> dict[str, str]:
     return rest | {CONFIG_VARIABLE: str(file)}
 
 
+def state_home() -> Path:
+    """Returns the folder where programs keep a user's own traces (XDG Base Directory Specification 0.8)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+
+
 def lean_environment() -> dict[str, str]:
     """Returns this process's environment for a child whose allocators give memory back instead of keeping it.
 

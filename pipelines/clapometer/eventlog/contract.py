@@ -55,6 +55,10 @@ class EventLog(Protocol):
         """Drops the records of ``partition`` before offset ``before``; returns how many. Offsets go on."""
         ...
 
+    def scrub(self) -> None:
+        """Overwrites what dropped records left behind, as far as this log decides over its disk."""
+        ...
+
     def fill_ratio(self) -> float:
         """Returns how full the log is, 0 to 1; 0 where it has no limit of its own."""
         ...

@@ -28,6 +28,11 @@ SLICE_BYTES = 1 << 20
 MAPPED_BYTES = 32 << 20
 """After touching this much of the map it is opened anew, or its pages would count as resident for good."""
 
+SCRUB_ROUNDS = 4
+"""Transactions of a scrub at the least: what one frees, the next but one may use."""
+FILLER_BYTES = 2022
+"""Size of a value of which, with an 8-byte key, two fill a page of 4096 bytes to the last one."""
+
 _PAGE = 4096
 _KEY = struct.Struct(">Q")
 _STATE = struct.Struct(">QQ")  # next offset, bytes in use
@@ -190,6 +195,25 @@ class EmbeddedLog:
             self._touched += freed
         return dropped
 
+    def scrub(self) -> None:
+        """Overwrites every page that dropped records left free; LMDB itself keeps their content until it needs them.
+
+        Pages that an open reader may still see are not free; they are overwritten by the next scrub.
+        """
+        number = rounds = 0
+        grew = False
+        while rounds < SCRUB_ROUNDS or not grew:  # a file that grows has no free page left
+            last = self._opened().info()["last_pgno"]
+            with self._transaction() as txn:
+                txn.put(b"scrubbed", os.urandom(8), db=self._meta)  # its page, too, is written anew
+                for _ in range(2 * SLICE_BYTES // _PAGE):
+                    txn.put(_KEY.pack(number), bytes(FILLER_BYTES), append=True, db=self._filler)
+                    number += 1
+            grew = self._opened().info()["last_pgno"] > last
+            rounds += 1
+        with self._transaction() as txn:
+            txn.drop(self._filler, delete=False)
+
     def fill_ratio(self) -> float:
         """Returns the share of ``max_bytes`` that is used."""
         with self._snapshot() as txn:
@@ -228,9 +252,10 @@ class EmbeddedLog:
 
     def _open(self) -> None:
         map_size = self._max_bytes + self._max_bytes // 4 + (64 << 20)
-        self._env = lmdb.open(str(self._path), map_size=map_size // _PAGE * _PAGE, max_dbs=2)
+        self._env = lmdb.open(str(self._path), map_size=map_size // _PAGE * _PAGE, max_dbs=3)
         self._blocks = self._env.open_db(b"blocks")
         self._meta = self._env.open_db(b"meta")
+        self._filler = self._env.open_db(b"filler")  # empty but for moments: see `scrub`
         self._env.reader_check()  # readers that were killed would hold on to deleted pages
         self._touched = 0
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,7 @@ from clapometer.eventlog import EventLog
 from clapometer.jobs.ahead import Fetched, ReadAhead
 from clapometer.jobs.batch import Refusal
 from clapometer.jobs.counts import count
+from clapometer.jobs.erase import erase_viewers
 from clapometer.jobs.maintain import UpkeepSettings, keep_up
 from clapometer.jobs.parser import MalformedLineError, Parser
 from clapometer.jobs.refusals import CONFLICT, RefusalWriter
@@ -146,6 +148,7 @@ class Loader:
     ) -> None:
         self._log = log
         self._lake = lake
+        self._clock = clock
         self._settings = settings or LoadSettings()
         self._partitions = partitions or log.partitions
         self._events = lake.open_table("events")
@@ -228,13 +231,15 @@ class Loader:
         self._parser.close()
 
     def _start_upkeep(self, stop: threading.Event, on_error: Callable[[Exception], None]) -> threading.Thread | None:
-        """Merges files beside the loading, with a lake object of its own, so that neither waits for the other."""
+        """Merges files and erases viewers beside the loading, with a lake object of its own: neither has to wait."""
         if self._settings.upkeep is None:
             return None
+        lake = Lake(self._lake.root)
+        erase = partial(erase_viewers, lake, clock=self._clock, log=self._log)
         thread = threading.Thread(
             target=keep_up,
-            args=(Lake(self._lake.root), self._settings.upkeep, stop),
-            kwargs={"on_error": on_error},
+            args=(lake, self._settings.upkeep, stop),
+            kwargs={"on_error": on_error, "also": erase},
             name="clapometer-upkeep",
         )
         thread.start()

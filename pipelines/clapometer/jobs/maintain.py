@@ -91,11 +91,16 @@ def keep_up(
     *,
     on_report: Callable[[UpkeepReport], None] = lambda _: None,
     on_error: Callable[[Exception], None] = lambda _: None,
+    also: Callable[[], object] = lambda: None,
 ) -> None:
-    """Compacts and vacuums at intervals until ``stop`` is set. ``lake`` should be an object of this thread's own."""
+    """Compacts and vacuums at intervals until ``stop`` is set, and does ``also`` what else is to be done.
+
+    ``lake`` should be an object of this thread's own.
+    """
     vacuumed_at = time.monotonic()
     while not stop.wait(settings.interval_s):
         try:
+            also()
             report = compact(lake, settings)
             if time.monotonic() - vacuumed_at >= settings.vacuum_interval_s:
                 vacuumed_at = time.monotonic()

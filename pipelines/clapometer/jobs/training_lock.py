@@ -46,6 +46,25 @@ def training_lock(lake: Lake, run: Run) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def no_training(lake: Lake) -> Iterator[None]:
+    """Keeps trainings from starting, for a job that changes under them what they read.
+
+    Raises:
+        TrainingLockedError: One is under way.
+    """
+    path = lake.storage.cache / "training.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        msg = f"a training is under way ({_holder(path)}); this job was not started"
+        raise TrainingLockedError(msg) from error
+    finally:
+        os.close(handle)
+
+
 def _bury(lake: Lake, path: Path) -> None:
     """Records the run that the last holder of the lock left unfinished, if it did."""
     left = path.read_bytes()

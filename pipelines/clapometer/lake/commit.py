@@ -311,6 +311,12 @@ class Table:
         finally:
             path.unlink(missing_ok=True)
 
+    def stale(self) -> list[Path]:
+        """Returns the files that some commit named and the latest version does not."""
+        self.refresh()
+        listed = self._delta.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False, full=False)
+        return [self.folder / unquote(path) for path in listed]
+
     def _fsync_log(self, version: int) -> None:
         log = self.folder / "_delta_log"
         entry = log / f"{version:020d}.json"

@@ -209,6 +209,14 @@ RUNS = pa.schema(
 )  # fmt: skip
 """What made a ranking: enough to make it again bit for bit. JSON in rule, parameters, snapshot and excluded."""
 
+ERASURES = pa.schema(
+    [
+        ("erasure_id", pa.string()), ("tenant", pa.string()), ("viewers", pa.int64()), ("requested_at", TIMESTAMP),
+        ("finished_at", TIMESTAMP), ("removed", pa.string()),
+    ]
+)  # fmt: skip
+"""Proof that erasures were done, without the ids: rows that were removed, by table, as JSON."""
+
 TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "events": (EVENTS, ("received_date",)),
     "rejected": (REJECTED, ("received_date",)),
@@ -218,5 +226,6 @@ TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "rankings": (RANKINGS, ()),
     "contrasts": (CONTRASTS, ()),
     "runs": (RUNS, ()),
+    "erasures": (ERASURES, ()),
 }
 """Every table with its partition columns."""

@@ -30,6 +30,7 @@ TABLE_COMMENTS = {
     "rankings": "Every ranking ever made; rankings_current has the latest.",
     "contrasts": "Differences between two ranked items, with intervals from their joint covariance.",
     "runs": "What made a ranking: enough to make it again.",
+    "erasures": "Proof that viewers were erased, without their ids.",
 }
 
 _SQL_TYPES = {

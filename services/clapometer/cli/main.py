@@ -19,6 +19,7 @@ from clapometer.cli import (
     simulate,
     sql,
     study,
+    takedown,
     train,
 )
 from clapometer.domain import ClapometerError, InputError
@@ -44,6 +45,8 @@ app.command(rich_help_panel="Rank")(rank.compare)
 app.command(name="sql", rich_help_panel="Ask")(sql.sql)
 app.command(name="open", rich_help_panel="Ask")(sql.open_lake)
 app.add_typer(label.app, name="label", rich_help_panel="Rank")
+app.command(rich_help_panel="Take down")(takedown.withdraw)
+app.command(rich_help_panel="Take down")(takedown.erase)
 app.command(rich_help_panel="Try")(demo.demo)
 app.command(rich_help_panel="Try")(simulate.simulate)
 app.command(rich_help_panel="Try")(replay.replay)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clapometer.domain import InputError
-from clapometer.settings import Settings, load_settings
+from clapometer.settings import Settings, load_settings, state_home
 from clapometer.telemetry import configure_logging
 from clapometer.token_secrets import TokenSecrets, load_token_secrets
 
@@ -176,7 +176,7 @@ def label_rule(path: Path | None) -> "LabelRule":
 
 def state_folder() -> Path:
     """Returns where a user's own traces are kept, such as the history of the SQL shell (XDG base directories)."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "clapometer"
+    return state_home() / "clapometer"
 
 
 def replace_process(arguments: list[str], missing: str) -> None:

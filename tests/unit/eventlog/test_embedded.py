@@ -119,3 +119,17 @@ class TestEmbeddedLog(BoundedLogContract):
         log.close()
         with pytest.raises(TerminalError, match="closed"):
             log.append_many([b"a"])
+
+
+def test_a_scrub_leaves_nothing_of_dropped_blocks_and_all_of_the_others(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path / "log")
+    for n in range(40):
+        log.append_many([b"dropped-secret %d " % n * 30, b"x" * 9_000])
+    kept = log.next_offset(0)
+    log.append_many([b"kept %d" % n for n in range(5)])
+    log.trim(0, kept)
+    log.scrub()
+    log.append_many([b"later"])
+    assert [record.block for record in log.read(0, 0, 1 << 20)] == [*(b"kept %d" % n for n in range(5)), b"later"]
+    log.close()
+    assert b"dropped-secret" not in (tmp_path / "log" / "data.mdb").read_bytes()

@@ -99,6 +99,9 @@ class KafkaLog:
         """Drops records where the setting ``trim`` allows it, else none: the topic's retention does it."""
         return self._reader.trim(partition, before) if self._settings.trim else 0
 
+    def scrub(self) -> None:
+        """Does nothing: brokers delete their segments by the topic's retention, which clients do not decide over."""
+
     def fill_ratio(self) -> float:
         """Returns 0: the topic has no limit that a client can see."""
         return 0.0

@@ -14,7 +14,7 @@ Tree = dict[str, Any]
 
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
 FORBIDDEN = re.compile(
-    r"pg_.*|current_setting|getenv|getvariable|nextval|currval|setval|write_log|sleep_ms|txid_current|current_query"
+    r"pg_.*|current_setting|get(env|variable)|nextval|currval|setval|write_log|sleep_ms|txid_current|current_query"
     r"|current_transaction_id|current_query_id|current_connection_id|parse_duckdb_log_message"
 )
 """Functions that tell about the server, change it, or only pass time."""

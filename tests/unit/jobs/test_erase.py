@@ -1,0 +1,207 @@
+"""A viewer who is erased is gone from every byte of log and lake; everybody else is still there."""
+
+import datetime as dt
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pyarrow.parquet as pq
+import pytest
+from tests.builders import NOW, block, event, impression, registered, watched
+from tests.waiting import until
+
+from clapometer.domain import InputError, reject
+from clapometer.eventlog import EmbeddedLog
+from clapometer.jobs.erase import erase_viewers, pending
+from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.jobs.maintain import UpkeepSettings, compact
+from clapometer.jobs.outcomes import refresh_outcomes
+from clapometer.jobs.train import train_once
+from clapometer.jobs.training_lock import TrainingLockedError, no_training
+from clapometer.lake import Lake
+from clapometer.lake.ledger import ledger_difference
+
+VIEWER, OTHER = "viewer-7f3a91d2c4", "viewer-who-stays"
+
+
+def clock() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def blocks() -> list[bytes]:
+    """Requests that name both viewers: accepted events, votes, a refused event, in nine files and a clip of theirs."""
+    made = [block([registered("c1"), registered("c2", clip="theirs", lineage={"creator_id": VIEWER})], trust="key")]
+    for n in range(9):
+        shown = [impression(f"{viewer} {n}", viewer=viewer) for viewer in (VIEWER, OTHER)]
+        seen = [watched(f"w {viewer} {n}", impression=f"{viewer} {n}") for viewer in (VIEWER, OTHER)]
+        ballot = {"left_impression_id": f"{VIEWER} {n}", "right_impression_id": f"{OTHER} {n}", "result": "left"}
+        made.append(block([*shown, *seen, event("voted", f"v{n}", ballot)], trust="key"))
+    for viewer in (VIEWER, OTHER):
+        raw = msgspec.json.encode({"viewer_id": viewer, "propensity": 2})
+        made.append(block([], rejected=[reject(raw, InputError("no propensity", "propensity"), 0)]))
+    return made
+
+
+def load(log: EmbeddedLog, lake: Lake, *written: bytes) -> None:
+    loader = Loader(log, lake, LoadSettings(threads=1), clock=lambda: NOW)
+    for one in written:  # a commit each, so that there are many files
+        log.append_many([one])
+        loader.load_once()
+    loader.close()
+
+
+def order(viewer: str = VIEWER, tenant: str = "default") -> bytes:
+    return block([event("viewer_erased", f"erase {viewer}", {"viewer_id": viewer})], tenant=tenant, trust="key")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
+    log = EmbeddedLog(tmp_path / "log")
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def lake(tmp_path: Path, log: EmbeddedLog) -> Lake:
+    """A lake that was folded, ranked and compacted: the viewer is in old and new files of several tables."""
+    lake = Lake(tmp_path / "lake")
+    load(log, lake, *blocks())
+    refresh_outcomes(lake)
+    compact(lake, UpkeepSettings())
+    train_once(lake, clock=clock)
+    load(log, lake, order())
+    return lake
+
+
+def holders(folder: Path, text: str) -> list[str]:
+    """Returns the files below a folder that hold a text, in their bytes or in the rows that they encode."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file():
+            continue
+        held = text.encode() in path.read_bytes()
+        if path.suffix == ".parquet":
+            held = held or text in repr(pq.ParquetFile(path).read().to_pylist())
+        if held:
+            found.append(str(path.relative_to(folder)))
+    return found
+
+
+def rows(lake: Lake, query: str) -> list[tuple]:
+    with lake.connect(threads=1) as connection:
+        return [tuple(row.values()) for row in connection.sql(query).to_arrow_table().to_pylist()]
+
+
+def test_nothing_of_an_erased_viewer_is_left_in_any_file(tmp_path: Path, log: EmbeddedLog, lake: Lake) -> None:
+    assert len(holders(tmp_path, VIEWER)) > 4
+    report = erase_viewers(lake, clock=clock, log=log)
+    log.close()
+    assert holders(tmp_path, VIEWER) == []
+    assert len(holders(tmp_path / "lake", OTHER)) > 1
+    assert report.viewers == 1
+    assert report.rows == {"events": 9 * 3 + 2, "outcomes": 9, "rejected": 1}
+
+
+def test_everything_else_stays_and_the_ledger_adds_up(log: EmbeddedLog, lake: Lake) -> None:
+    erase_viewers(lake, clock=clock, log=log)
+    assert ledger_difference(lake) == 0
+    assert rows(lake, "SELECT sum(suppressed) FROM ledger") == [(9 * 3 + 1,)]
+    assert rows(lake, "SELECT viewer_id, count(*) FROM outcomes GROUP BY 1") == [(OTHER, 9)]
+    assert rows(lake, "SELECT count(*) FILTER (raw != ''), count(*) FROM rejected") == [(1, 2)]
+    assert rows(lake, "SELECT clip_id, lineage_creator_id FROM events WHERE clip_id = 'theirs'") == [("theirs", None)]
+
+
+def test_outcomes_are_those_that_a_fold_without_the_viewer_gives(log: EmbeddedLog, lake: Lake) -> None:
+    erase_viewers(lake, clock=clock, log=log)
+    left = rows(lake, "SELECT * FROM outcomes ORDER BY impression_id")
+    refresh_outcomes(lake, full=True)
+    assert rows(lake, "SELECT * FROM outcomes ORDER BY impression_id") == left
+
+
+def test_the_register_proves_it_without_the_id(log: EmbeddedLog, lake: Lake) -> None:
+    report = erase_viewers(lake, clock=clock, log=log)
+    ((erasure_id, tenant, viewers, requested, finished, removed),) = rows(lake, "SELECT * FROM erasures")
+    assert (erasure_id, tenant, viewers) == (report.erasure_id, "default", 1)
+    assert requested == NOW
+    assert finished > requested
+    assert msgspec.json.decode(removed) == dict(report.rows)
+
+
+def test_an_erasure_is_done_once(log: EmbeddedLog, lake: Lake) -> None:
+    erase_viewers(lake, clock=clock, log=log)
+    assert erase_viewers(lake, clock=clock, log=log).viewers == 0
+    assert rows(lake, "SELECT count(*) FROM erasures") == [(1,)]
+
+
+def test_a_viewer_of_another_tenant_with_the_same_id_stays(tmp_path: Path, log: EmbeddedLog) -> None:
+    lake = Lake(tmp_path / "lake")
+    load(log, lake, block([impression("a", viewer=VIEWER)]), block([impression("b", viewer=VIEWER)], tenant="other"))
+    load(log, lake, order())
+    erase_viewers(lake, clock=clock, log=log)
+    assert rows(lake, "SELECT tenant FROM impressions") == [("other",)]
+
+
+def test_while_a_training_runs_nothing_is_changed_under_it(log: EmbeddedLog, lake: Lake) -> None:
+    with no_training(lake), pytest.raises(TrainingLockedError, match="was not started"):
+        erase_viewers(lake, clock=clock, log=log)
+    assert pending(lake).num_rows == 1
+    assert erase_viewers(lake, clock=clock, log=log).viewers == 1
+
+
+def test_events_after_an_erasure_are_loaded_and_trained_on(log: EmbeddedLog, lake: Lake) -> None:
+    erase_viewers(lake, clock=clock, log=log)
+    load(log, lake, block([impression("later", viewer=OTHER)], trust="key"))
+    assert train_once(lake, clock=clock).run.error is None
+    assert rows(lake, "SELECT count(*) FROM outcomes") == [(10,)]
+    assert ledger_difference(lake) == 0
+
+
+def test_a_running_loader_erases_by_itself(tmp_path: Path, log: EmbeddedLog, lake: Lake) -> None:
+    stop = threading.Event()
+    settings = LoadSettings(threads=1, upkeep=UpkeepSettings(interval_s=0.05))
+    loader = Loader(log, lake, settings, clock=clock)
+    thread = threading.Thread(target=loader.run, args=(stop,))
+    thread.start()
+    try:
+        until(lambda: rows(lake, "SELECT count(*) FROM erasures") == [(1,)], seconds=60, every=0.1)
+    finally:
+        stop.set()
+        thread.join()
+        loader.close()
+    log.close()
+    assert holders(tmp_path, VIEWER) == []
+
+
+PROGRAM = """
+import datetime as dt, sys
+from clapometer.eventlog import EmbeddedLog
+from clapometer.jobs.erase import erase_viewers
+from clapometer.lake import Lake
+lake, log = Lake(sys.argv[1] + "/lake"), EmbeddedLog(sys.argv[1] + "/log")
+print("go", flush=True)
+erase_viewers(lake, clock=lambda: dt.datetime.now(dt.UTC), log=log)
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [20, 60, 150, 300])
+def test_an_erasure_that_is_killed_is_done_by_the_next_one(
+    tmp_path: Path, log: EmbeddedLog, lake: Lake, milliseconds: int
+) -> None:
+    log.close()
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        process.wait(milliseconds / 1000)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = EmbeddedLog(tmp_path / "log")
+    erase_viewers(Lake(lake.root), clock=clock, log=again)
+    again.close()
+    assert ledger_difference(Lake(lake.root)) == 0
+    assert rows(Lake(lake.root), "SELECT count(*) FROM impressions") == [(9,)]
