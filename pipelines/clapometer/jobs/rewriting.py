@@ -13,8 +13,8 @@ from clapometer.domain import TransientError
 from clapometer.lake import CommitConflictError, Lake
 from clapometer.lake.commit import DataFile, Table
 from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
-from clapometer.lake.views import quote
 
 ATTEMPTS = 20
 
