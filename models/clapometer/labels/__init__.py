@@ -45,12 +45,14 @@ from clapometer.labels.screening import (
 )
 from clapometer.labels.signals import EXPLICIT_SIGNALS, FLAGS, SIGNALS, Signal, SignalName
 from clapometer.labels.values import (
+    fixed_label_sql,
     label_columns,
     label_sql,
     label_values,
     mature_sql,
     signal_sql,
     signal_values,
+    silent_sql,
     watch_signal_sql,
 )
 
@@ -84,6 +86,7 @@ __all__ = [
     "fit_to_outcome",
     "fit_to_votes",
     "fit_watch_quantiles",
+    "fixed_label_sql",
     "implicit_part",
     "label_columns",
     "label_sql",
@@ -96,6 +99,7 @@ __all__ = [
     "screen_viewers",
     "signal_sql",
     "signal_values",
+    "silent_sql",
     "viewer_sums_sql",
     "watch_bins",
     "watch_signal_sql",

@@ -22,6 +22,9 @@ Ints = NDArray[np.int64]
 
 SIGNATURES = 8
 """Min-hashes per viewer: a pair of viewers with Jaccard overlap J agrees on all of them with probability J^8."""
+_FIRST_SIGNATURES = 2
+_MIX = 0x9E3779B97F4A7C15
+"""An odd number with as many ones as zeros: its multiples differ in about half of all bits."""
 
 
 class ScreeningReason(StrEnum):
@@ -88,9 +91,9 @@ class ViewerSums:
         impressions: Shown clips.
         reactions: Impressions with a positive reaction.
         blind: Those among them that were watched for less than a moment.
-        hours: Distinct hours with an impression.
+        hours: Distinct hours with an impression, where they could screen the viewer.
         days: Distinct days with one.
-        signature: Min-hashes of the set of clips with a positive reaction.
+        signature: Min-hashes of the set of clips with a positive reaction, where they could screen the viewer.
     """
 
     impressions: Ints
@@ -109,27 +112,58 @@ class ViewerSums:
                 raise InputError(msg, field.name)
 
 
-def viewer_sums_sql(relation: str, moment_ms: int = 1_000) -> str:
-    """Returns the SQL of the sums: one ``GROUP BY viewer_id`` over ``relation``.
+def viewer_sums_sql(relation: str, limits: ScreeningLimits | None = None, moment_ms: int = 1_000) -> str:
+    """Returns the SQL of the sums by viewer over ``relation``.
+
+    One ``GROUP BY viewer_id`` gives what is cheap. What is dear is computed only for those whom it could screen:
+    distinct hours and days where there were impressions enough for `ScreeningLimits.hours_a_day` or
+    ``impressions_an_hour``, and all hashes where enough others have the same first two. For all others ``hours`` is
+    ``days``, a lower bound of both, and the other hashes are NULL, which screens nobody.
 
     Args:
         relation: Outcomes of one tenant, a table, view or CTE.
+        limits: Those that will be given to `screen_viewers`.
         moment_ms: A reaction to a clip watched for less is blind. Where no watching was reported at all
             nothing is known, and the reaction is not.
     """
+    limits = limits or ScreeningLimits()
     watched = "GREATEST(COALESCE(watched_ms, 0), COALESCE(total_ms, 0))"
     reported = "(watched_ms IS NOT NULL OR total_ms IS NOT NULL)"
-    signatures = ", ".join(
-        f"MIN(HASH(clip_id || '{k}') >> 1) FILTER ({_POSITIVE})::BIGINT AS signature_{k}" for k in range(SIGNATURES)
-    )
-    return (
-        "SELECT viewer_id, COUNT(*) AS impressions, "  # noqa: S608
-        f"COUNT(*) FILTER ({_POSITIVE}) AS reactions, "
-        f"COUNT(*) FILTER ({_POSITIVE} AND {reported} AND {watched} < {moment_ms}) AS blind, "
-        "COUNT(DISTINCT EPOCH(shown_at)::BIGINT // 3600) AS hours, "
-        "COUNT(DISTINCT EPOCH(shown_at)::BIGINT // 86400) AS days, "
-        f"{signatures} FROM {relation} GROUP BY viewer_id"
-    )
+    first = ", ".join(f"{_signature(k)} AS signature_{k}" for k in range(_FIRST_SIGNATURES))
+    rest = range(_FIRST_SIGNATURES, SIGNATURES)
+    others = ", ".join(f"{_signature(k)} AS signature_{k}" for k in rest)
+    names = ", ".join(f"signature_{k}" for k in range(_FIRST_SIGNATURES))
+    hours, days = "EPOCH_US(shown_at) // 3600000000", "EPOCH_US(shown_at) // 86400000000"
+    return f"""
+WITH sums AS MATERIALIZED (
+    SELECT viewer_id, COUNT(*) AS impressions, COUNT(*) FILTER ({_POSITIVE}) AS reactions,
+        COUNT(*) FILTER ({_POSITIVE} AND {reported} AND {watched} < {moment_ms}) AS blind,
+        BIT_COUNT(BIT_OR(1::UBIGINT << ({days} % 64))) AS some_days, {first}
+    FROM {relation} GROUP BY viewer_id
+), busy AS MATERIALIZED (
+    SELECT viewer_id, COUNT(DISTINCT {hours}) AS hours, COUNT(DISTINCT {days}) AS days
+    FROM {relation} SEMI JOIN (
+        SELECT viewer_id FROM sums
+        WHERE impressions >= {limits.hours_a_day!r} * some_days OR impressions > {limits.impressions_an_hour!r}
+    ) USING (viewer_id)
+    GROUP BY viewer_id
+), alike AS MATERIALIZED (
+    SELECT viewer_id, {others}
+    FROM {relation} SEMI JOIN (
+        SELECT viewer_id FROM sums WHERE reactions >= {limits.group_reactions}
+        QUALIFY COUNT(*) OVER (PARTITION BY {names}) >= {limits.group_size}
+    ) USING (viewer_id)
+    WHERE {_POSITIVE}
+    GROUP BY viewer_id
+)
+SELECT sums.* EXCLUDE (some_days), COALESCE(hours, some_days) AS hours, COALESCE(days, some_days) AS days,
+    alike.* EXCLUDE (viewer_id)
+FROM sums LEFT JOIN busy USING (viewer_id) LEFT JOIN alike USING (viewer_id)"""  # noqa: S608
+
+
+def _signature(k: int) -> str:
+    """Returns the SQL of a min-hash; mixing the number into one hash of the clip saves hashing its name again."""
+    return f"MIN(HASH(XOR(HASH(clip_id), {_MIX * (k + 1) % 2**64}::UBIGINT)) >> 1) FILTER ({_POSITIVE})::BIGINT"
 
 
 def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> list[ScreeningReason | None]:

@@ -21,11 +21,11 @@ from clapometer.labels import (
     ViewerSums,
     WatchCounts,
     fit_watch_quantiles,
-    label_columns,
-    label_sql,
+    fixed_label_sql,
     mature_sql,
     ratio_bin_sql,
     screen_viewers,
+    silent_sql,
     viewer_sums_sql,
     watched_sql,
 )
@@ -151,7 +151,7 @@ def screen(con: duckdb.DuckDBPyConnection, tenant: str, limits: ScreeningLimits 
         tenant: Whose outcomes.
         limits: Where a person ends. Viewers who did less than any limit asks for are not looked at.
     """
-    query = sql("train_viewers").replace("{sums}", viewer_sums_sql("own"))
+    query = sql("train_viewers").replace("{sums}", viewer_sums_sql("own", limits))
     least = {"min_reactions": limits.min_reactions, "min_impressions": limits.everything_impressions}
     table = con.sql(query, params={"tenant": tenant} | least).to_arrow_table()
     signature = [name for name in table.schema.names if name.startswith("signature_")]
@@ -197,28 +197,26 @@ def score_outcomes(
     # nothing below depends on the order of rows
     con.execute("SET preserve_insertion_order = false")
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=screened)}",
+        f"CREATE OR REPLACE TEMP TABLE known AS {sql('train_known')}",
         {
-            "tenant": tenant,
-            "first_day": EPOCH + dt.timedelta(days=first_day),
-            "currency": currency,
             "drop_ads": screening.ads,
             "drop_watermarks": screening.watermarks,
             "drop_reposts": screening.reposts,
         },
+    )
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=screened)}",
+        {"tenant": tenant, "first_day": EPOCH + dt.timedelta(days=first_day), "currency": currency},
     )
     _label(con, rule)
     return _summary(con, first_day, currency)
 
 
 def _scored_sql(rule: LabelRule, as_of: dt.datetime, *, screened: bool) -> str:
-    columns = [
-        "c.duration_ms" if name == "duration_ms" else f"o.{name}"
-        for name in dict.fromkeys(("liked", *label_columns(rule)))
-    ]
     return (
         sql("train_scored")
-        .replace("{columns}", ", ".join(columns))
+        .replace("{fixed}", fixed_label_sql(rule))
+        .replace("{silent}", silent_sql(rule))
         .replace("{ratio_bin}", ratio_bin_sql(rule.watch))
         .replace("{completed}", f"{watched_sql(rule.watch)} >= {rule.watch.completed_ratio!r} * duration_ms")
         .replace("{automated}", "WHEN a.viewer_id IS NOT NULL THEN a.reason" if screened else "")
@@ -228,17 +226,16 @@ def _scored_sql(rule: LabelRule, as_of: dt.datetime, *, screened: bool) -> str:
 
 
 def _label(con: duckdb.DuckDBPyConnection, rule: LabelRule) -> None:
-    """Creates ``watch_quantiles`` and the view ``labelled``."""
+    """Creates ``watch_worths`` and the view ``labelled``."""
     table = con.sql(sql("train_watches")).to_arrow_table()
-    counts = WatchCounts(numbers(table["duration_bin"]), numbers(table["ratio_bin"]), _column(table, "weight"))
-    quantiles = fit_watch_quantiles(counts, rule.watch)
-    columns = {
-        "duration_bin": pa.array(quantiles.duration_bin, pa.int32()),
-        "ratio_bin": pa.array(quantiles.ratio_bin, pa.int32()),
-        "quantile": pa.array(quantiles.quantile, pa.float64()),
-    }
-    _create(con, "watch_quantiles", pa.table(columns))
-    con.execute(f"CREATE OR REPLACE TEMP VIEW labelled AS {sql('train_labelled').replace('{label}', label_sql(rule))}")
+    watch = numbers(table["watch"])
+    bins = watch >> 11, watch >> 1 & 1023
+    quantiles = fit_watch_quantiles(WatchCounts(*bins, _column(table, "weight")), rule.watch)
+    signal = np.where(watch & 1, rule.watch.neutral, quantiles.at(*bins))
+    unit = rule.scale * rule.weights.watch
+    _create(con, "watch_worths", pa.table({"watch": pa.array(watch, pa.int32()), "worth": pa.array(unit * signal)}))
+    labelled = sql("train_labelled").replace("{neutral}", f"{unit * rule.watch.neutral!r}::DOUBLE")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW labelled AS {labelled}")
 
 
 def _create(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
@@ -278,7 +275,9 @@ def count_orphans(con: duckdb.DuckDBPyConnection, tenant: str) -> int:
 
 def _summary(con: duckdb.DuckDBPyConnection, first_day: int, currency: str | None) -> Scored:
     """Creates ``curve`` and returns what is known."""
-    counts = dict(con.execute("SELECT reason, count(*) FROM scored GROUP BY ALL ORDER BY ALL").fetchall())
+    con.execute(f"CREATE OR REPLACE TEMP TABLE seen AS {sql('train_seen')}")
+    by_reason = "SELECT reason, CAST(sum(impressions) AS BIGINT) FROM seen GROUP BY ALL ORDER BY ALL"
+    counts = dict(con.execute(by_reason).fetchall())
     table = con.sql(sql("train_slots")).to_arrow_table()
     explored = int(numbers(table["explored_logged"]).sum())
     _create_curve(con, table, "slots" if explored >= MIN_EXPLORED else "impressions")
@@ -296,28 +295,23 @@ def _summary(con: duckdb.DuckDBPyConnection, first_day: int, currency: str | Non
 
 def _create_curve(con: duckdb.DuckDBPyConnection, table: pa.Table, slots: str) -> None:
     """Creates ``curve``: how much each surface and position is looked at."""
-    earned = con.sql(sql("train_explored")).to_arrow_table().to_pylist()
-    label = {(row["surface"], row["position"]): row["label"] for row in earned}
-    surface, position = table["surface"].to_pylist(), numbers(table["position"])
+    earned = con.sql(sql("train_explored")).to_arrow_table()
+    label = dict(zip(numbers(earned["place"]).tolist(), _column(earned, "label").tolist(), strict=True))
+    place = numbers(table["place"])
+    position = (place & 16383) - 1
     examination = position_curve(
         # where no position is given, there is nothing to bend along
-        encode(table["surface"]).index * 2 + (position < 0),
+        (place >> 14) * 2 + (position < 0),
         np.maximum(position, 0),
         _column(table, slots),
         _column(table, "explored"),
-        np.array([label.get(key, 0.0) for key in zip(surface, position.tolist(), strict=True)]),
+        np.array([label.get(key, 0.0) for key in place.tolist()]),
     )
-    _create(
-        con, "plain_curve", table.select(["surface", "position"]).append_column("examination", pa.array(examination))
-    )
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE curve AS "
-        "SELECT CAST(surface AS surfaces) AS surface, position, examination FROM plain_curve"
-    )
+    _create(con, "curve", pa.table({"place": pa.array(place, pa.int32()), "examination": pa.array(examination)}))
 
 
 def _slots_by_day(con: duckdb.DuckDBPyConnection) -> Floats:
-    last = con.execute("SELECT max(day) FROM scored WHERE reason = 0").fetchall()[0][0]
+    last = con.execute("SELECT max(day) FROM seen WHERE reason = 0").fetchall()[0][0]
     table = con.sql(sql("train_days")).to_arrow_table()
     slots = np.zeros(0 if last is None else last + 1)
     slots[numbers(table["day"])] = _column(table, "slots")
@@ -335,11 +329,11 @@ def clip_cells(
         by: Column.
         values: Those of its values that are wanted.
     """
-    query = sql("train_cells").replace("{by}", "''" if by is None else f"s.{by}")
+    query = sql("train_cells").replace("{segment}", "" if by is None else f", s.{by} AS segment")
+    query = query.replace("{column}", "" if by is None else ", segment")
     query = query.replace("{filter}", "true" if by is None else f"CAST(s.{by} AS VARCHAR) IN $values")
     given: dict[str, object] = {"uniform": tier == "C"} | ({"values": list(values)} if by is not None else {})
     table = con.sql(query, params=given).to_arrow_table()
-    segment = encode(table["segment"])
     cell = numbers(table["cell"])
     columns: dict[str, Any] = {"clip": cell >> 17, "day": cell >> 1 & 0xFFFF, "fold": cell & 1}
     columns |= {name: _column(table, name) for name in _CELL_COLUMNS if name not in columns}
@@ -347,6 +341,7 @@ def clip_cells(
     cells = Cells(ClipCells(**columns), *extra)
     if by is None:
         return {"": cells}
+    segment = encode(table["segment"])
     return {name: cells.take(segment.index == index) for index, name in enumerate(segment.names)}
 
 

@@ -87,9 +87,9 @@ def with_impressions(world: Ranked) -> duckdb.DuckDBPyConnection:
     con, log = duckdb.connect(), world.seen.log
     slot = log.surface * 100 + log.position
     columns = {"clip": log.clip, "viewer": log.viewer, "label": world.seen.label, "weight": world.seen.weight}
-    con.register("labelled", pa.table(columns | {"surface": log.surface, "position": log.position}))
+    con.register("labelled", pa.table(columns | {"place": slot}))
     _, at = np.unique(slot, return_index=True)
-    curve = {"surface": log.surface[at], "position": log.position[at], "examination": world.seen.examination[at]}
+    curve = {"place": slot[at], "examination": world.seen.examination[at]}
     con.register("curve", pa.table(curve))
     return con
 

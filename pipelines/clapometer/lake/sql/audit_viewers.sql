@@ -6,5 +6,5 @@ SELECT
         (p.gain * CASE WHEN $uniform THEN 1.0 ELSE coalesce(s.weight, 0.0) END + p.base)
         * (s.label - p.expected * c.examination)
     ) AS push
-FROM labelled s JOIN curve c USING (surface, position) JOIN pushed p USING (clip)
+FROM labelled s JOIN curve c USING (place) JOIN pushed p USING (clip)
 GROUP BY ALL

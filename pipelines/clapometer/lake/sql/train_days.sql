@@ -1,7 +1,7 @@
 -- Slots by day: the chance that every clip had to be shown.
--- Reads  scored.
-SELECT day, sum(round(slot * 1048576)) / 1048576 AS slots
-FROM scored
-WHERE reason = 0 AND weight IS NOT NULL
+-- Reads  seen.
+SELECT day, sum(slots) / 1048576 AS slots
+FROM seen
+WHERE reason = 0
 GROUP BY ALL
 ORDER BY ALL

@@ -1,8 +1,6 @@
 -- What slots earned that were filled by chance: the sample from which the examination of positions is learnt.
 -- Reads  labelled.
-SELECT
-    CAST(surface AS VARCHAR) AS surface, position,
-    sum(round(label * 1048576)) / 1048576 AS label
+SELECT place, sum(round(label * 1048576)) / 1048576 AS label
 FROM labelled
 WHERE explored
 GROUP BY ALL

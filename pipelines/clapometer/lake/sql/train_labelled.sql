@@ -1,8 +1,5 @@
--- The outcomes that count, with their label.
--- Reads  scored, watch_quantiles (duration_bin, ratio_bin, quantile). {label}: the rule's expression.
-SELECT s.*, least(greatest({label}, -1e6), 1e6) AS label
-FROM (
-    SELECT r.*, q.quantile AS watch_quantile
-    FROM scored r LEFT JOIN watch_quantiles q USING (duration_bin, ratio_bin)
-    WHERE r.reason = 0
-) s
+-- The outcomes that count, with their label: what is fixed, and what the watch is worth among those of the same length.
+-- Reads  scored, watch_worths (watch, worth). In braces: the worth where the length is unknown.
+SELECT s.*, least(greatest(s.fixed_label + coalesce(w.worth, {neutral}), -1e6), 1e6) AS label
+FROM scored s LEFT JOIN watch_worths w USING (watch)
+WHERE s.reason = 0

@@ -6,7 +6,7 @@ FROM (
         p.pair,
         (p.gain * CASE WHEN $uniform THEN 1.0 ELSE coalesce(s.weight, 0.0) END + p.base)
             * (s.label - p.expected * c.examination) AS push
-    FROM labelled s JOIN curve c USING (surface, position) JOIN pushed p USING (clip)
+    FROM labelled s JOIN curve c USING (place) JOIN pushed p USING (clip)
     WHERE s.viewer % $every = 0
 ), LATERAL (SELECT CAST(floor(log2(greatest(push, 1e-12)) * 8) AS BIGINT) AS bucket)
 WHERE push > 1e-12

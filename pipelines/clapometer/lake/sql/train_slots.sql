@@ -1,13 +1,13 @@
 -- Slots by surface and position: how often each was filled, and how often by chance.
--- Reads  scored. Sums are of whole units of 2^-20: exact, so that they do not depend on the order of the rows.
+-- Reads  seen.
 SELECT
-    CAST(surface AS VARCHAR) AS surface, position,
-    count(*) AS impressions,
-    count(weight) AS logged,
-    count(*) FILTER (explored) AS explored,
-    count(*) FILTER (explored AND weight IS NOT NULL) AS explored_logged,
-    coalesce(sum(round(slot * 1048576)) FILTER (weight IS NOT NULL), 0) / 1048576 AS slots
-FROM scored
+    place,
+    CAST(sum(impressions) AS BIGINT) AS impressions,
+    CAST(sum(logged) AS BIGINT) AS logged,
+    CAST(sum(explored) AS BIGINT) AS explored,
+    CAST(sum(explored_logged) AS BIGINT) AS explored_logged,
+    sum(slots) / 1048576 AS slots
+FROM seen
 WHERE reason = 0
 GROUP BY ALL
 ORDER BY ALL

@@ -1,5 +1,5 @@
 -- Viewers who did enough to be judged by it, with sums of what they did.
--- Reads  outcomes. {sums}: the query of clapometer.labels.viewer_sums_sql over `own`.
+-- Reads  outcomes. The inner query is that of clapometer.labels.viewer_sums_sql over `own`.
 WITH own AS (
     SELECT * FROM outcomes WHERE tenant = $tenant AND trust IN ('key', 'token')
 )
