@@ -84,7 +84,7 @@ def fit_rule(
     with lake.connect(threads=threads, memory_limit=memory_limit) as con:
         progress("statistics", 0, 1)
         clips = load_clips(con, tenant)
-        scored = score_outcomes(con, tenant, _reading(rule, anchor), as_of, automated=screen(con, tenant))
+        scored = score_outcomes(con, tenant, _reading(rule, anchor), as_of, automated=screen(con, tenant), signals=True)
         if not scored.counted:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
             msg = f"no impression counts, so there is nothing to fit ({reasons or 'none was received'})"

@@ -22,6 +22,7 @@ from clapometer.labels import (
     WatchCounts,
     fit_watch_quantiles,
     fixed_label_sql,
+    label_columns,
     mature_sql,
     ratio_bin_sql,
     screen_viewers,
@@ -179,6 +180,7 @@ def score_outcomes(
     *,
     screening: Screening = Screening(),
     automated: pa.Table | None = None,
+    signals: bool = False,
 ) -> Scored:
     """Creates ``scored``, ``labelled`` and ``curve`` for a tenant whose clips are in ``registered``.
 
@@ -189,6 +191,7 @@ def score_outcomes(
         as_of: Outcomes are mature or not as of this time.
         screening: Which clips do not count.
         automated: What `screen` found: viewers that are not people.
+        signals: Keep what `signal_sql` reads in ``labelled``, which takes more memory.
     """
     first_day, currency = _survey(con, tenant)
     screened = automated is not None and automated.num_rows > 0
@@ -205,16 +208,19 @@ def score_outcomes(
         },
     )
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=screened)}",
+        f"CREATE OR REPLACE TEMP TABLE scored AS {_scored_sql(rule, as_of, screened=screened, signals=signals)}",
         {"tenant": tenant, "first_day": EPOCH + dt.timedelta(days=first_day), "currency": currency},
     )
     _label(con, rule)
     return _summary(con, first_day, currency)
 
 
-def _scored_sql(rule: LabelRule, as_of: dt.datetime, *, screened: bool) -> str:
+def _scored_sql(rule: LabelRule, as_of: dt.datetime, *, screened: bool, signals: bool) -> str:
+    kept = [name for name in label_columns(rule) if signals and name != "liked"]
+    columns = [f"{'c' if name == 'duration_ms' else 'o'}.{name}, " for name in kept]
     return (
         sql("train_scored")
+        .replace("{columns}", "".join(columns))
         .replace("{fixed}", fixed_label_sql(rule))
         .replace("{silent}", silent_sql(rule))
         .replace("{ratio_bin}", ratio_bin_sql(rule.watch))
@@ -233,7 +239,12 @@ def _label(con: duckdb.DuckDBPyConnection, rule: LabelRule) -> None:
     quantiles = fit_watch_quantiles(WatchCounts(*bins, _column(table, "weight")), rule.watch)
     signal = np.where(watch & 1, rule.watch.neutral, quantiles.at(*bins))
     unit = rule.scale * rule.weights.watch
-    _create(con, "watch_worths", pa.table({"watch": pa.array(watch, pa.int32()), "worth": pa.array(unit * signal)}))
+    worths = {
+        "watch": pa.array(watch, pa.int32()),
+        "worth": pa.array(unit * signal),
+        "watch_quantile": pa.array(signal),
+    }
+    _create(con, "watch_worths", pa.table(worths))
     labelled = sql("train_labelled").replace("{neutral}", f"{unit * rule.watch.neutral!r}::DOUBLE")
     con.execute(f"CREATE OR REPLACE TEMP VIEW labelled AS {labelled}")
 

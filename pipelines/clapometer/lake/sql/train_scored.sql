@@ -20,6 +20,7 @@ SELECT
     o.liked,
     CASE WHEN o.currency = $currency THEN o.revenue END AS income,
     {fixed} AS fixed_label,
+    {columns}
     TRY_CAST(o.audience AS audiences) AS audience,
     TRY_CAST(o.locale AS locales) AS locale,
     CAST(CASE
