@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from clapometer.cli import (
+    audit,
     config,
     demo,
     keys,
@@ -51,6 +52,7 @@ app.command(rich_help_panel="Try")(demo.demo)
 app.command(rich_help_panel="Try")(simulate.simulate)
 app.command(rich_help_panel="Try")(replay.replay)
 app.command(rich_help_panel="Prove")(study.study)
+app.command(rich_help_panel="Prove")(audit.audit)
 app.add_typer(log.app, name="log", rich_help_panel="Set up")
 app.add_typer(keys.app, name="keys", rich_help_panel="Set up")
 app.command(name="config", rich_help_panel="Set up")(config.show)

@@ -1,0 +1,110 @@
+"""``clapometer audit``: reasons to doubt a ranking, from the data that it was made from."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from clapometer.cli import sending
+from clapometer.domain import InputError
+from clapometer.settings import load_settings
+
+if TYPE_CHECKING:  # imported when the command runs, so that help is quick
+    from clapometer.jobs.findings import AuditReport, Finding
+
+_MARKS = {"passed": "[green]passed[/]", "failed": "[red bold]FAILED[/]", "noted": "noted", "skipped": "[dim]skipped[/]"}
+
+
+def audit(
+    tenant: Annotated[str, typer.Option(help="Whose ranking.")] = "default",
+    run: Annotated[str | None, typer.Option(help="Id of the run; the newest good one if left out.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=10_000, help="Shuffles of the placebo.")] = 100,
+    plan: Annotated[
+        list[str] | None,
+        typer.Option(help="Planned shares of an experiment's arms, `ID=ARM:SHARE,ARM:SHARE`; repeatable. Else alike."),
+    ] = None,
+    difference: Annotated[
+        float | None, typer.Option(help="Difference that should be seen, in label units; else 5 % of the mean label.")
+    ] = None,
+    alarm_rate: Annotated[
+        float, typer.Option(min=0.0001, max=0.5, help="Share of audits of a sound system that may fail.")
+    ] = 0.01,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffles.")] = 0,
+    json: sending.Json = False,
+) -> None:
+    """Doubt a ranking: placebo, sample ratios, propensities, influence, attack cost, power, and what got worse.
+
+    Exit codes: 0 every check passed, 1 a check failed, 2 the input or a setting is wrong.
+    """
+    from clapometer.jobs.audit import AuditOptions
+    from clapometer.jobs.audit import audit as audited
+    from clapometer.jobs.train import Resources
+    from clapometer.lake import Lake
+
+    options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed)
+    settings = load_settings()
+    if not settings.lake.is_dir():
+        msg = f"there is no {settings.lake} yet: `clapometer up` or `clapometer load` makes it"
+        raise InputError(msg, "lake")
+    with sending.progress_bar(json) as bar:
+        task = bar.add_task("audit", total=None, note="")
+        report = audited(
+            Lake(settings.lake),
+            options,
+            tenant=tenant,
+            run_id=run,
+            resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
+            progress=lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total),
+        )
+    _print(report, json=json)
+    if not report.passed:
+        raise typer.Exit(1)
+
+
+def parse_plan(given: list[str]) -> dict[str, dict[str, float]]:
+    """Returns planned shares by experiment and arm from texts such as ``home=control:1,new:1``.
+
+    Raises:
+        InputError: A text is of another form, or a share is not positive.
+    """
+    plan: dict[str, dict[str, float]] = {}
+    for text in given:
+        experiment, equals, arms = text.partition("=")
+        try:
+            shares = {arm: float(share) for arm, share in (each.rsplit(":", 1) for each in arms.split(","))}
+        except ValueError:
+            shares = {}
+        if not equals or not experiment or not shares or not all(0 < share < float("inf") for share in shares.values()):
+            msg = f"{text!r} is not of the form ID=ARM:SHARE,ARM:SHARE with positive shares"
+            raise InputError(msg, "plan")
+        plan[experiment] = shares
+    return plan
+
+
+def _print(report: "AuditReport", *, json: bool) -> None:
+    import msgspec
+
+    if json:
+        summary = {"passed": report.passed, **msgspec.structs.asdict(report)}
+        typer.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        return
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for column in ("status", "check", "found"):
+        table.add_column(column, no_wrap=column != "found", overflow="fold")
+    for finding in report.findings:
+        table.add_row(_MARKS[finding.status], finding.check, _sentence(finding))
+    console.print(f"run {report.run_id} ({report.tenant}), tier {report.tier}", markup=False)
+    console.print(table)
+    failed = len(report.failed)
+    said = f"{failed} check{'s' if failed > 1 else ''} failed" if failed else "no check failed"
+    console.print(said, style="red" if failed else "green")
+
+
+def _sentence(finding: "Finding") -> str:
+    from rich.markup import escape
+
+    subject = f"{escape(finding.subject)}: " if finding.subject else ""
+    advice = f"\n[bold]→ {escape(finding.advice)}[/]" if finding.advice else ""
+    return f"{subject}{escape(finding.found)}{advice}"
