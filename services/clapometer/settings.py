@@ -106,6 +106,11 @@ def config_file(environ: Mapping[str, str]) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
+def settings_file() -> Path | None:
+    """Returns the settings file of this process, or None where there is none."""
+    return config_file(os.environ)
+
+
 def load_settings() -> Settings:
     """Returns the settings of this process.
 

@@ -9,6 +9,8 @@ import msgspec
 
 from clapometer.domain import InputError
 
+FORMAT = 1
+"""Of the file; newer ones are refused."""
 _SECRET_BYTES = 32
 
 
@@ -20,6 +22,7 @@ class TokenSecrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     current: str
     keys: dict[str, str]
+    format: int = 1  # files before there was this field are of format 1
 
     def verifying(self) -> Mapping[str, bytes]:
         """Returns the secrets by key id as bytes."""
@@ -39,13 +42,23 @@ def load_token_secrets(path: Path) -> TokenSecrets:
     if not path.exists():
         _create(path)
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=TokenSecrets)
+        content = path.read_bytes()
+        _refuse_newer(path, content)
+        found = msgspec.json.decode(content, type=TokenSecrets)
         found.signing()
         found.verifying()
     except (ValueError, KeyError) as error:
         msg = f"{path.name} holds no token secrets ({error}); restore it, or remove it to make all tokens void"
         raise InputError(msg, "tokens_file") from error
     return found
+
+
+def _refuse_newer(path: Path, content: bytes) -> None:
+    found = msgspec.json.decode(content)
+    format_ = found.get("format", FORMAT) if isinstance(found, dict) else FORMAT
+    if isinstance(format_, int) and format_ > FORMAT:
+        msg = f"{path.name} has format {format_}, this version reads up to {FORMAT}; upgrade Clapometer"
+        raise InputError(msg, "tokens_file")
 
 
 def rotate_token_secrets(path: Path) -> TokenSecrets:

@@ -214,6 +214,19 @@ class EmbeddedLog:
         with self._transaction() as txn:
             txn.drop(self._filler, delete=False)
 
+    def copy_to(self, folder: Path) -> None:
+        """Copies the log as it is at one moment into an empty folder, without its gaps, while others write it.
+
+        Raises:
+            TransientError: The folder cannot be written.
+        """
+        with self._lock:
+            try:
+                self._opened().copy(str(folder), compact=True)
+            except lmdb.Error as error:
+                msg = f"the event log {self._path} could not be copied to {folder}: {error}"
+                raise TransientError(msg) from error
+
     def fill_ratio(self) -> float:
         """Returns the share of ``max_bytes`` that is used."""
         with self._snapshot() as txn:

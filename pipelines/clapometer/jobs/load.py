@@ -108,6 +108,11 @@ class LoadReport:
     waiting: bool = False
 
 
+def load_app_id(log: EventLog, partition: int) -> str:
+    """Returns the application transaction of ``events`` that holds the next offset of a partition of ``log``."""
+    return f"load-{log.identity}-p{partition}"
+
+
 def utc_now() -> dt.datetime:
     """Returns the time of this machine's clock."""
     return dt.datetime.now(dt.UTC)
@@ -268,7 +273,7 @@ class Loader:
             on_error(error)
 
     def _app_id(self, partition: int) -> str:
-        return f"load-{self._log.identity}-p{partition}"
+        return load_app_id(self._log, partition)
 
     def _offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """Returns where the lake says that each partition is to be read from."""

@@ -22,11 +22,11 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from clapometer.domain import InputError, TransientError
+from clapometer.domain import InputError, TerminalError, TransientError
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
@@ -88,6 +88,24 @@ class Table:
         self._doubtful: int | None = None
         self._opened = self.version
 
+    def columns(self) -> set[str]:
+        """Returns the names of the columns that the table's log declares."""
+        return {field.name for field in self._delta.schema().fields}
+
+    def add_columns(self, fields: Sequence[pa.Field]) -> None:
+        """Declares columns that the table's files have, durably.
+
+        Raises:
+            CommitConflictError: Another process changed the table first.
+        """
+        try:
+            self._delta.alter.add_columns(list(Schema.from_arrow(pa.schema(fields)).fields))
+        except CommitFailedError as error:
+            msg = f"another process changed {self.folder.name} first: {error}"
+            raise CommitConflictError(msg) from error
+        self._delta = DeltaTable(self.folder)
+        self.make_durable()
+
     def refresh(self) -> int:
         """Reads what others committed; returns the version."""
         self._delta.update_incremental()
@@ -100,9 +118,10 @@ class Table:
         """Version as of the last refresh or commit."""
         return self._delta.version()
 
-    def txn(self, app_id: str) -> int | None:
-        """Returns the number that ``app_id`` committed last, as of the last refresh."""
-        return self._delta.transaction_version(app_id)
+    def txn(self, app_id: str, version: int | None = None) -> int | None:
+        """Returns the number that ``app_id`` had committed last in a version; without one, as of the last refresh."""
+        delta = self._delta if version in (None, self.version) else DeltaTable(self.folder, version=version)
+        return delta.transaction_version(app_id)
 
     def files(self, version: int | None = None) -> list[DataFile]:
         """Returns the files of a version; without one, as of the last refresh."""

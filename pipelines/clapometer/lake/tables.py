@@ -10,7 +10,9 @@ import duckdb
 import pyarrow as pa
 
 from clapometer.domain import TerminalError
+from clapometer.lake.columns import bring_columns_up_to_date
 from clapometer.lake.commit import Commit, CommitConflictError, Table
+from clapometer.lake.format import bring_up_to_date
 from clapometer.lake.schema import TABLES
 from clapometer.lake.storage import Storage
 from clapometer.lake.views import create_views
@@ -28,6 +30,7 @@ class Lake:
     def __init__(self, root: Path | str) -> None:
         self.storage = Storage(Path(root).absolute())
         self.storage.prepare()
+        bring_up_to_date(self.storage)
         self._tables: dict[str, Table] = {}
         self._catalogues: duckdb.DuckDBPyConnection | None = None
         self._lock = threading.RLock()
@@ -185,7 +188,9 @@ class Lake:
         conflicts with what others committed since the last refresh.
         """
         schema, partition_by = TABLES[name]
-        return Table(self.storage.table(name), schema, partition_by)
+        table = Table(self.storage.table(name), schema, partition_by)
+        bring_columns_up_to_date(table)
+        return table
 
 
 def conform(name: str, rows: pa.Table) -> pa.Table:

@@ -7,8 +7,10 @@ from rich.console import Console
 
 from clapometer.cli import (
     audit,
+    backup,
     config,
     demo,
+    doctor,
     keys,
     label,
     load,
@@ -53,6 +55,10 @@ app.command(rich_help_panel="Try")(simulate.simulate)
 app.command(rich_help_panel="Try")(replay.replay)
 app.command(rich_help_panel="Prove")(study.study)
 app.command(rich_help_panel="Prove")(audit.audit)
+app.command(rich_help_panel="Keep")(doctor.doctor)
+app.command(rich_help_panel="Keep")(backup.backup)
+app.command(rich_help_panel="Keep")(backup.restore)
+app.command(rich_help_panel="Keep")(backup.checksum)
 app.add_typer(log.app, name="log", rich_help_panel="Set up")
 app.add_typer(keys.app, name="keys", rich_help_panel="Set up")
 app.command(name="config", rich_help_panel="Set up")(config.show)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # imported when a command runs, so that help is quick
 
     from clapometer.serving import RankingQuery
 
+_WIDE = 130
+"""Columns of text from which on a table says how little would change each place."""
 Subject = Literal["model_versions", "prompts", "templates"]
 Segment = Annotated[
     str | None, typer.Option(help="One part of the traffic, as `task=t2v`, `audience=…`, `locale=…`, `scenario=…`.")
@@ -46,7 +48,8 @@ def rank(
         typer.echo(ranking_csv(ranking), nl=False)
     else:
         console = Console(highlight=False)
-        console.print(ranking_table(ranking.rows, title=f"{subject}, run {ranking.run.run_id}"))
+        title = f"{subject}, run {ranking.run.run_id}"
+        console.print(ranking_table(ranking.rows, title=title, wide=console.width >= _WIDE))
         for line in unranked_lines(ranking.unranked):
             console.print("unranked:", line)
         for note in [*ranking.notes, *([ranking.stale_reason] if ranking.stale_reason else [])]:

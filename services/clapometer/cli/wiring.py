@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clapometer.domain import InputError
-from clapometer.settings import Settings, load_settings, state_home
+from clapometer.settings import Settings, load_settings, settings_file, state_home
 from clapometer.telemetry import configure_logging
 from clapometer.token_secrets import TokenSecrets, load_token_secrets
 
@@ -61,6 +61,20 @@ def open_embedded_log(settings: Settings) -> "EventLog":
 
     settings.log_folder.mkdir(parents=True, exist_ok=True)
     return EmbeddedLog(settings.log_folder, max_bytes=settings.log_max_bytes)
+
+
+def log_copier(settings: Settings, log: "EventLog") -> Callable[[Path], None] | None:
+    """Returns what copies the embedded log into a folder; ``None`` for a log that has backups of its own."""
+    from clapometer.eventlog import EmbeddedLog
+
+    return log.copy_to if settings.log == "embedded" and isinstance(log, EmbeddedLog) else None
+
+
+def single_files(settings: Settings) -> dict[str, Path]:
+    """Returns the files beside lake and log that a system cannot do without, by name."""
+    given = {"keys": settings.keys_file, "tokens": settings.tokens_file, "label-rule.toml": settings.label_rule}
+    given["settings.toml"] = settings_file()
+    return {name: path for name, path in given.items() if path is not None}
 
 
 def kafka_settings(settings: Settings) -> "KafkaSettings":

@@ -22,6 +22,8 @@ from msgspec import Meta
 from clapometer.domain import InputError
 
 KeyKind = Literal["publishable", "secret"]
+FORMAT = 1
+"""Of key files; newer ones are refused."""
 PREFIXES: dict[KeyKind, str] = {"publishable": "cpk", "secret": "csk"}
 _RELOAD_SECONDS = 1.0
 
@@ -52,6 +54,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[ApiKey, ...] = ()
+    format: int = 1  # files before there was this field are of format 1
 
 
 def new_key(
@@ -88,10 +91,18 @@ def load_keys(path: Path) -> tuple[ApiKey, ...]:
     try:
         text = path.read_bytes()
         content = tomllib.loads(text.decode()) if path.suffix == ".toml" else msgspec.json.decode(text)
+        _refuse_newer(path, content)
         return msgspec.convert(content, _KeyFile).keys
     except (OSError, ValueError) as error:  # msgspec's and tomllib's errors are ValueErrors
         msg = f"{path.name} holds no API keys: {error}"
         raise InputError(msg) from error
+
+
+def _refuse_newer(path: Path, content: object) -> None:
+    found = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+    if isinstance(found, int) and found > FORMAT:
+        msg = f"{path.name} has format {found}, this version reads up to {FORMAT}; upgrade Clapometer"
+        raise InputError(msg, "keys_file")
 
 
 def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:

@@ -16,13 +16,16 @@ _CSV_COLUMNS = (*(field.name for field in msgspec.structs.fields(Standing)), "un
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def ranking_table(rows: Sequence[Standing], title: str | None = None) -> Table:
-    """Returns a table for the terminal: best first, with intervals and the completion rate's order beside ours."""
+def ranking_table(rows: Sequence[Standing], title: str | None = None, *, wide: bool = True) -> Table:
+    """Returns a table for the terminal: best first, with intervals and the completion rate's order beside ours.
+
+    A narrow one leaves out how little would change each place.
+    """
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for name in ("rank", "places", "item", "effect", "95 % interval", "value", "P(best)", "completion", "its place"):
         table.add_column(name, justify="left" if name == "item" else "right", overflow="fold")
     table.add_column("impressions", justify="right")
-    sturdy = any(row.impressions_to_drop is not None or row.fake_reactions_to_top is not None for row in rows)
+    sturdy = wide and any(row.impressions_to_drop is not None or row.fake_reactions_to_top is not None for row in rows)
     if sturdy:
         table.add_column("drop to fall", justify="right")
         table.add_column("fakes to top", justify="right")

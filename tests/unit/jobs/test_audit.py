@@ -22,9 +22,9 @@ from clapometer.lake.ledger import LedgerEntry, to_metadata
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 
 WORLD = WorldConfig(
-    n_models=4, n_prompts=200, n_sessions=3_000, n_viewers=1_200, n_days=14, bots=0, quality_spread=0.4,
+    n_models=4, n_prompts=200, n_sessions=2_000, n_viewers=1_000, n_days=14, bots=0, quality_spread=0.4,
 )  # fmt: skip
-QUICK = AuditOptions(repeats=30)
+QUICK = AuditOptions(repeats=20)
 ONLY_ALL = Parameters(segments=())
 
 
@@ -202,7 +202,7 @@ def test_more_votes_that_both_are_bad_while_engagement_rises_are_found(tmp_path:
         for n in range(1_400)
         for result in ["both_bad" if n % 14 > 7 and n % 2 else "left"]
     ]
-    likes = [answer("reacted", f"i{n}", f"more {n}", at(days=13), reaction="like") for n in range(20_000, 30_000, 3)]
+    likes = [answer("reacted", f"i{n}", f"more {n}", at(days=13), reaction="like") for n in range(13_000, 20_000, 3)]
     report = audited(tmp_path, pa.concat_tables([sound, events_table(votes + likes)]))
     (found,) = [each for each in of(report, "goodhart") if "votes" in each.subject]
     assert found.status == "failed"
@@ -278,7 +278,7 @@ def test_tests_share_the_alarm_rate_and_advice_is_given_where_it_helps() -> None
 
 
 def test_sound_lakes_rarely_raise_an_alarm(tmp_path: Path) -> None:
-    reports = [audited(tmp_path / str(seed), events_of(seed), AuditOptions(repeats=20)) for seed in range(10, 18)]
+    reports = [audited(tmp_path / str(seed), events_of(seed), AuditOptions(repeats=8)) for seed in range(10, 16)]
     alarms = [(each.check, each.found) for report in reports for each in report.failed]
     # nominal is at most one audit in a hundred
     assert len(alarms) <= 1, alarms

@@ -1,0 +1,58 @@
+"""Tables that an older version made get the columns that have come since; others are refused before they are touched."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clapometer.domain import TerminalError
+from clapometer.lake.commit import Table
+from clapometer.lake.schema import WATCHING_SUFFIX
+
+GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs"})
+"""Tables of results: small enough to be written anew when they get a column."""
+
+
+def bring_columns_up_to_date(table: Table) -> list[str]:
+    """Returns the columns that a table lacked, and has now: unknown (null) in all old rows.
+
+    Files are written anew before the table's schema names the columns, so that a crash in between repeats work.
+
+    Raises:
+        CommitConflictError: Another process is at it; open the table again.
+        TerminalError: The table has columns that this version does not know, or is too large to be written anew.
+    """
+    found = table.columns()
+    missing, unknown = [name for name in table.schema.names if name not in found], sorted(found - {*table.schema.names})
+    if unknown or (missing and table.folder.name not in GROWN):
+        differs = "; ".join(
+            f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("also has", unknown)) if names
+        )
+        msg = (
+            f"table {table.folder.name} of the lake is of another version of Clapometer: it {differs}. Use that version, "
+            "or load the lake again from the event log"
+        )
+        raise TerminalError(msg)
+    if missing:
+        _rewrite(table)
+        table.add_columns([table.schema.field(name) for name in missing])
+    return missing
+
+
+def _rewrite(table: Table) -> None:
+    """Replaces the table's files by ones that have all columns."""
+    added, removed = [], []
+    for file in table.files():
+        path = table.folder / file.path
+        rows = pq.ParquetFile(path).read()
+        lacking = [field for field in table.schema if field.name not in {*rows.column_names, *table.partition_by}]
+        if not lacking or path.name.endswith(WATCHING_SUFFIX):
+            continue
+        for field in lacking:
+            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        new = table.new_file(dict(file.partition))
+        pq.write_table(rows, new, compression="zstd")
+        added.append(table.added(new, dict(file.partition), data_change=False))
+        removed.append(file)
+    if added:
+        table.commit([*added, *table.removed(removed, data_change=False)], {})

@@ -1,0 +1,91 @@
+"""``clapometer backup``, ``restore`` and ``checksum``: a second system from a first one, and proof that it is one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from clapometer.cli import sending, wiring
+from clapometer.domain import InputError, TerminalError
+from clapometer.settings import load_settings
+
+if TYPE_CHECKING:  # imported when a command runs, so that help is quick
+    from clapometer.jobs.backup import Manifest
+
+Table = Literal["events", "rejected", "ledger", "outcomes", "comparisons", "rankings", "contrasts", "runs"]
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Folder in which a new backup is made; best on another disk.")],
+    json: sending.Json = False,
+) -> None:
+    """Back up lake, embedded log, keys and secrets while everything runs; what an earlier backup has is linked."""
+    from clapometer.jobs.backup import BackupPlan, back_up
+    from clapometer.lake import Lake
+
+    settings = load_settings()
+    if not settings.lake.is_dir():
+        msg = f"there is no {settings.lake} to back up"
+        raise InputError(msg, "lake")
+    log = wiring.open_log(settings)
+    try:
+        plan = BackupPlan(
+            lake=Lake(settings.lake), log=log, copy_log=wiring.log_copier(settings, log),
+            files=wiring.single_files(settings), version=wiring.version(), now=wiring.utc_now(),
+        )  # fmt: skip
+        made, manifest = back_up(plan, folder)
+    finally:
+        log.close()
+    _print(made, manifest, json=json, done="made")
+
+
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A backup, or the folder that holds several: the newest is taken.")],
+    json: sending.Json = False,
+) -> None:
+    """Put a backup where the settings say; nothing may be there yet."""
+    from clapometer.jobs.restore import RestorePlan, choose_backup
+    from clapometer.jobs.restore import restore as put_back
+
+    settings = load_settings()
+    chosen = choose_backup(folder)
+    log = settings.log_folder if settings.log == "embedded" else None
+    manifest = put_back(chosen, RestorePlan(settings.lake.absolute(), log, wiring.single_files(settings)))
+    _print(chosen, manifest, json=json, done="restored")
+
+
+def checksum(
+    table: Annotated[Table, typer.Argument(help="Table of the lake.")] = "events",
+    version: Annotated[int | None, typer.Option(min=0, help="Version of the table; the latest if left out.")] = None,
+    expect: Annotated[str | None, typer.Option(help="Exit with 1 where the hash is another one.")] = None,
+    json: sending.Json = False,
+) -> None:
+    """Print a hash of what a table holds: the same for the same rows, however they came there."""
+    import msgspec
+
+    from clapometer.lake import Lake
+    from clapometer.lake.content import content
+
+    settings = load_settings()
+    if not settings.lake.is_dir():
+        msg = f"there is no {settings.lake} yet"
+        raise InputError(msg, "lake")
+    found = content(Lake(settings.lake), table, version, threads=settings.threads, memory_limit=settings.memory_limit)
+    line = f"{found.hash}  {found.table} version {found.version}, {found.rows:,} rows"
+    typer.echo(msgspec.json.encode(found).decode() if json else line)
+    if expect is not None and found.hash != expect:
+        msg = f"{table} has the hash {found.hash}, expected was {expect}"
+        raise TerminalError(msg)
+
+
+def _print(place: Path, manifest: "Manifest", *, json: bool, done: str) -> None:
+    import msgspec
+
+    if json:
+        summary = {name: value for name, value in msgspec.structs.asdict(manifest).items() if name != "files"}
+        typer.echo(msgspec.json.encode({"backup": str(place), **summary}).decode())
+        return
+    size = sum(file.size for file in manifest.files.values())
+    typer.echo(f"{done}: {place}: {len(manifest.files):,} files, {size:,} bytes, {manifest.rows['events']:,} events")
+    if manifest.log.startswith("elsewhere"):
+        typer.echo("the event log is not part of it: Kafka keeps its own copies; keep its blocks until the next backup")

@@ -1,0 +1,300 @@
+"""What ``clapometer doctor`` looks at, one function per part; each says what is wrong and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+import stat
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from clapometer.cli import wiring
+from clapometer.domain import ClapometerError
+from clapometer.settings import Settings
+
+if TYPE_CHECKING:
+    from clapometer.eventlog import EventLog
+
+Status = Literal["ok", "warning", "error"]
+LEAST_FREE_RATIO, LEAST_FREE_BYTES = 0.05, 256 << 20
+MOST_SKEW = dt.timedelta(minutes=5)
+LATE = dt.timedelta(minutes=10)
+MOST_FILL = 0.8
+SOON = dt.timedelta(days=14)
+_SECONDS = 3.0
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """What was looked at.
+
+    Attributes:
+        part: Of the system.
+        status: ok, warning (works, not for long) or error.
+        found: What was found.
+        advice: What to do; empty where nothing is.
+    """
+
+    part: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Yields what is right and wrong with the parts that the settings name; changes nothing but a file it deletes."""
+    for part, check in (
+        ("folders", _folders), ("disk", _disk), ("keys", _keys), ("secrets", _secrets), ("label rule", _rule),
+        ("event log", _log), ("lake", _lake), ("clock", _clock), ("services", _services),
+    ):  # fmt: skip
+        try:
+            yield from check(settings)
+        except ClapometerError as error:
+            yield Check(part=part, status="error", found=str(error), advice="mend what the message names")
+        except OSError as error:
+            yield Check(part=part, status="error", found=str(error), advice="check the path and its permissions")
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    for name, folder in _places(settings).items():
+        if not folder.exists():
+            yield Check(
+                part="folders", status="warning", found=f"{name} {folder} is not there yet",
+                advice="it is made at the first start; if it was there before, its disk may not be mounted",
+            )  # fmt: skip
+            continue
+        reason = _unwritable(folder)
+        yield Check(
+            part="folders", status="error" if reason else "ok",
+            found=f"{name} {folder} {f'cannot be written: {reason}' if reason else 'can be written'}",
+            advice=f"give the user {_user()} write access to {folder}, or mount its disk for writing" if reason else "",
+        )  # fmt: skip
+
+
+def _places(settings: Settings) -> dict[str, Path]:
+    places = {"lake": settings.lake}
+    return places | ({"log_folder": settings.log_folder} if settings.log == "embedded" else {})
+
+
+def _unwritable(folder: Path) -> str:
+    """Returns why no file can be made, written and synced in a folder; empty where one can."""
+    probe = folder / f".doctor-{os.getpid()}"
+    try:
+        with probe.open("wb") as file:
+            file.write(b"x" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return ""
+
+
+def _user() -> str:
+    return str(os.geteuid())
+
+
+def _disk(settings: Settings) -> Iterator[Check]:
+    for name, folder in _places(settings).items():
+        existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        usage = shutil.disk_usage(existing)
+        low = usage.free < LEAST_FREE_BYTES or usage.free < LEAST_FREE_RATIO * usage.total
+        yield Check(
+            part="disk", status="error" if low else "ok",
+            found=f"{usage.free / 2**30:.2f} of {usage.total / 2**30:.2f} GiB are free for {name} {folder}",
+            advice="free some space or enlarge it: a full log answers 503, a full lake loads nothing" if low else "",
+        )  # fmt: skip
+
+
+def _keys(settings: Settings) -> Iterator[Check]:
+    from clapometer.collector import load_keys
+
+    path = settings.keys_file
+    if not path.exists():
+        yield Check(
+            part="keys", status="error", found=f"{path} is not there: nobody can send events",
+            advice="make a key with `clapometer keys new`",
+        )  # fmt: skip
+        return
+    now = wiring.utc_now()
+    keys = load_keys(path)
+    valid = [key for key in keys if key.expires is None or key.expires > now]
+    ending = [key.id for key in valid if key.expires is not None and key.expires < now + SOON]
+    yield Check(
+        part="keys", status="ok" if valid and not ending else "warning" if valid else "error",
+        found=f"{len(valid)} of {len(keys)} keys in {path} are valid"
+        + (f"; {', '.join(ending)} end within {SOON.days} days" if ending else ""),
+        advice="" if valid and not ending else "make a new key with `clapometer keys new` and give it to its users",
+    )  # fmt: skip
+
+
+def _secrets(settings: Settings) -> Iterator[Check]:
+    path = settings.tokens_file
+    if not path.exists():
+        yield Check(
+            part="secrets", status="warning", found=f"{path} is not there yet",
+            advice="it is made at the first start; without the old one all tokens that were issued are void",
+        )  # fmt: skip
+        return
+    wiring.open_token_secrets(settings)
+    open_to = stat.S_IMODE(path.stat().st_mode) & 0o077
+    yield Check(
+        part="secrets", status="error" if open_to else "ok",
+        found=f"{path} can be read by {'others than its owner' if open_to else 'its owner alone'}",
+        advice=f"chmod 600 {path}, then rotate the secret: whoever read it can sign impressions" if open_to else "",
+    )  # fmt: skip
+
+
+def _rule(settings: Settings) -> Iterator[Check]:
+    rule = wiring.label_rule(settings.label_rule)
+    yield Check(part="label rule", status="ok", found=f"{rule.id} from {settings.label_rule or 'Clapometer itself'}")
+
+
+def _log(settings: Settings) -> Iterator[Check]:
+    if settings.log == "embedded" and not settings.log_folder.exists():
+        return  # `folders` says so
+    log = wiring.open_log(settings)
+    try:
+        ends = {partition: log.next_offset(partition) for partition in log.partitions()}
+        fill = log.fill_ratio()
+        name, full = settings.log.split("?")[0], fill > MOST_FILL
+        yield Check(
+            part="event log", status="warning" if full else "ok",
+            found=f"{name} answers: {len(ends)} partitions, {sum(ends.values()):,} blocks so far, {fill:.0%} full",
+            advice="the loader does not keep up or log_max_bytes is small: see the lag below" if full else "",
+        )  # fmt: skip
+        yield from _lag(settings, log, ends)
+    finally:
+        log.close()
+
+
+def _lag(settings: Settings, log: EventLog, ends: dict[int, int]) -> Iterator[Check]:
+    from clapometer.jobs.backup import loaded_offsets
+    from clapometer.lake import Lake
+
+    if not settings.lake.is_dir():
+        return
+    loaded = loaded_offsets(Lake(settings.lake), log)
+    behind = {partition: end - loaded[partition] for partition, end in ends.items() if end > loaded[partition]}
+    ahead = {partition: loaded[partition] - end for partition, end in ends.items() if end < loaded[partition]}
+    if ahead:
+        yield Check(
+            part="lag", status="error",
+            found=f"the lake has loaded {sum(ahead.values()):,} blocks that the log never had",
+            advice="the log was replaced by an older copy: restore lake and log from the same backup",
+        )  # fmt: skip
+        return
+    oldest = _oldest(log, loaded, behind)
+    late = oldest is not None and wiring.utc_now() - oldest > LATE
+    yield Check(
+        part="lag", status="error" if late else "ok",
+        found=f"{sum(behind.values()):,} blocks wait to be loaded"
+        + (f", the oldest since {oldest:%Y-%m-%d %H:%M:%S} UTC" if oldest else ""),
+        advice="start `clapometer load`, or look into its log for why it does not get on" if late else "",
+    )  # fmt: skip
+
+
+def _oldest(log: EventLog, loaded: dict[int, int], behind: dict[int, int]) -> dt.datetime | None:
+    """Returns when the oldest block that waits was received."""
+    from clapometer.domain import open_block
+
+    first = (record for partition in behind for record in log.read(partition, loaded[partition], 1)[:1])
+    return min((open_block(record.block)[0].received_at for record in first), default=None)
+
+
+def _lake(settings: Settings) -> Iterator[Check]:
+    from clapometer.jobs.runs import read_runs
+    from clapometer.lake import Lake
+    from clapometer.lake.ledger import ledger_difference
+
+    if not settings.lake.is_dir():
+        return
+    lake = Lake(settings.lake)
+    rows = lake.rows("events")
+    difference = next((0 for _ in range(3) if not ledger_difference(lake)), None)
+    lost = ledger_difference(lake) if difference is None else 0
+    yield Check(
+        part="lake", status="error" if lost else "ok",
+        found=f"{settings.lake}: {rows:,} events, ledger difference {lost:,}",
+        advice="events were lost or doubled after they were received: restore a backup, or load the log again" if lost
+        else "",
+    )  # fmt: skip
+    runs = read_runs(lake)
+    failed = runs[-1] if runs and runs[-1].status != "succeeded" else None
+    yield Check(
+        part="training", status="warning" if failed or not runs else "ok",
+        found=f"the last run failed: {failed.error}" if failed else f"{len(runs)} runs, the last one succeeded"
+        if runs else "no run yet",
+        advice="mend the reason; until then the last good ranking is served" if failed else ""
+        if runs else "`clapometer train` makes the first ranking",
+    )  # fmt: skip
+
+
+def _clock(settings: Settings) -> Iterator[Check]:
+    now = wiring.utc_now()
+    for name, moment in _witnesses(settings):
+        skew = moment - now
+        wrong = skew > MOST_SKEW
+        yield Check(
+            part="clock", status="error" if wrong else "ok",
+            found=f"this machine's clock says {now:%Y-%m-%d %H:%M:%S} UTC, {name} is of {moment:%Y-%m-%d %H:%M:%S} UTC",
+            advice="the clock is behind by at least {}: set it (chrony, systemd-timesyncd); events are stamped and "
+            "tokens judged by it".format(str(skew).split(".", maxsplit=1)[0]) if wrong else "",
+        )  # fmt: skip
+
+
+def _witnesses(settings: Settings) -> Iterator[tuple[str, dt.datetime]]:
+    """Yields moments that cannot be in the future."""
+    from clapometer.lake import Lake
+
+    if settings.lake.is_dir():
+        with Lake(settings.lake).connect(threads=1) as con:
+            newest = con.execute("SELECT epoch_us(max(received_at)) FROM events").fetchall()[0][0]
+        if newest is not None:
+            yield "the newest event", dt.datetime.fromtimestamp(newest / 1e6, dt.UTC)
+    for path in (settings.keys_file, settings.tokens_file):
+        if path.exists():
+            yield str(path), dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+
+
+def _services(settings: Settings) -> Iterator[Check]:
+    for name, port in (("collector", settings.collector_port), ("serving", settings.serving_port)):
+        if port:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            yield _service(name, f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}/readyz")  # noqa: S104
+
+
+def _service(name: str, url: str) -> Check:
+    try:
+        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310 - our own address
+            skew = _skew(answer.headers.get("Date"))
+    except urllib.error.HTTPError as error:
+        said = error.read(300).decode(errors="replace").strip()
+        return Check(
+            part="services", status="error", found=f"{name} is up but not ready ({error.code}): {said}",
+            advice="mend what it says; it needs no restart",
+        )  # fmt: skip
+    except OSError as error:
+        return Check(
+            part="services", status="warning", found=f"{name} does not answer at {url}: {error}",
+            advice="start it with `clapometer up` (or alone); ignore this where it runs on another machine",
+        )  # fmt: skip
+    wrong = skew is not None and abs(skew) > MOST_SKEW
+    return Check(
+        part="services", status="error" if wrong else "ok",
+        found=f"{name} is ready at {url}" + (f"; its clock differs by {skew}" if wrong else ""),
+        advice="set the clocks of both machines" if wrong else "",
+    )  # fmt: skip
+
+
+def _skew(date: str | None) -> dt.timedelta | None:
+    return None if date is None else parsedate_to_datetime(date) - wiring.utc_now()

@@ -1,0 +1,40 @@
+"""``clapometer doctor``: what is wrong with this installation, and what to do."""
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clapometer.cli import sending
+from clapometer.domain import InputError
+from clapometer.settings import load_settings
+
+_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red bold]ERROR[/]"}
+
+
+def doctor(json: sending.Json = False) -> None:
+    """Check settings, folders, disk, keys, secrets, event log, lag, lake, training, clock and services.
+
+    Exit codes: 0 nothing is wrong (warnings may be there), 1 something is.
+    """
+    import msgspec
+
+    from clapometer.cli.checks import Check, examine
+
+    try:
+        checks = [Check(part="settings", status="ok", found="all known, all values fit"), *examine(load_settings())]
+    except InputError as error:
+        checks = [
+            Check(part="settings", status="error", found=str(error), advice="`clapometer config` lists all settings")
+        ]
+    healthy = all(check.status != "error" for check in checks)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode({"healthy": healthy, "checks": checks}), indent=2))
+    else:
+        table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+        for check in checks:
+            advice = f"\n[bold]→ {escape(check.advice)}[/]" if check.advice else ""
+            table.add_row(_MARKS[check.status], check.part, escape(check.found) + advice)
+        Console(highlight=False).print(table)
+    if not healthy:
+        raise typer.Exit(1)

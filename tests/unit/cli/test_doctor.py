@@ -1,0 +1,171 @@
+"""``clapometer doctor`` names what is wrong, with real faults: full and read-only disks, no broker, a stale clock."""
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.builders import block, impression, registered
+from tests.event_rows import clip, events_table
+from typer.testing import CliRunner
+
+from clapometer.cli.main import app
+from clapometer.collector import new_key, save_keys
+from clapometer.eventlog import EmbeddedLog
+from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.lake import Lake
+from clapometer.token_secrets import load_token_secrets
+
+Report = dict[str, Any]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    places = {"LAKE": "lake", "LOG_FOLDER": "log", "KEYS_FILE": "keys.json", "TOKENS_FILE": "tokens.json"}
+    for name, value in places.items():
+        monkeypatch.setenv(f"CLAPOMETER_{name}", str(tmp_path / value))
+    for name in ("COLLECTOR_PORT", "SERVING_PORT"):
+        monkeypatch.setenv(f"CLAPOMETER_{name}", "0")
+    now = dt.datetime.now(dt.UTC)
+    save_keys(tmp_path / "keys.json", [new_key("secret", now=now)[1]])
+    load_token_secrets(tmp_path / "tokens.json")
+    log, lake = EmbeddedLog(tmp_path / "log", max_bytes=1 << 24), Lake(tmp_path / "lake")
+    log.append_many([block([registered("r"), impression("i")], received_at=now)])
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    loader.load_once()
+    loader.close()
+    log.close()
+    return tmp_path
+
+
+def examined(expected: int) -> list[Report]:
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == expected, result.output
+    report = json.loads(result.output)
+    assert report["healthy"] == (expected == 0)
+    return list(report["checks"])
+
+
+def errors(checks: list[Report]) -> list[Report]:
+    wrong = [check for check in checks if check["status"] == "error"]
+    assert all(check["advice"] for check in wrong)
+    return wrong
+
+
+@pytest.mark.usefixtures("root")
+def test_a_healthy_installation_passes() -> None:
+    checks = examined(0)
+    assert {check["part"] for check in checks} == {
+        "settings", "folders", "disk", "keys", "secrets", "label rule", "event log", "lag", "lake", "training", "clock",
+    }  # fmt: skip
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+
+
+@pytest.mark.usefixtures("root")
+def test_a_misspelt_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAPOMETER_LAKES", "lake")
+    (wrong,) = errors(examined(1))
+    assert wrong["part"] == "settings"
+    assert "CLAPOMETER_LAKES" in wrong["found"]
+
+
+Mount = Callable[..., Path]
+
+
+@pytest.fixture
+def mounted(root: Path) -> Iterator[Mount]:
+    """Mounts a small file system in memory over the place of the log."""
+    places: list[Path] = []
+
+    def mount(place: Path, *options: str) -> Path:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", ",".join(options), "tmpfs", str(place)], check=True)
+        places.append(place)
+        return place
+
+    yield mount
+    for place in reversed(places):
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_found(root: Path, mounted: Mount) -> None:
+    log = mounted(root / "log", "size=4m")
+    EmbeddedLog(log, max_bytes=1 << 20).close()
+    with pytest.raises(OSError, match="No space"):
+        (log / "filler").write_bytes(bytes(8 << 20))
+    wrong = errors(examined(1))
+    assert {("disk", True), ("folders", True)} <= {(each["part"], "log" in each["found"]) for each in wrong}
+    assert any("No space left" in each["found"] for each in wrong)
+
+
+def test_a_folder_that_cannot_be_written_is_found(root: Path, mounted: Mount) -> None:
+    mounted(root / "log", "ro")
+    found = [each for each in errors(examined(1)) if each["part"] == "folders"]
+    assert len(found) == 1
+    assert "Read-only file system" in found[0]["found"]
+    assert "mount its disk for writing" in found[0]["advice"]
+
+
+def test_a_broker_that_does_not_answer_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert root
+    monkeypatch.setenv("CLAPOMETER_LOG", "kafka://127.0.0.1:9/events")
+    wrong = errors(examined(1))
+    assert [each["part"] for each in wrong] == ["event log"]
+
+
+def test_a_stale_clock_is_found(root: Path) -> None:
+    done = subprocess.run(
+        ["faketime", "-f", "-48h", sys.executable, "-m", "clapometer.cli.main", "doctor", "--json"],
+        capture_output=True, text=True, check=False, cwd=root,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    wrong = [check for check in json.loads(done.stdout)["checks"] if check["status"] == "error"]
+    assert {check["part"] for check in wrong} == {"clock"}
+    assert "the clock is behind by at least 1 day" in wrong[0]["advice"]
+
+
+def test_blocks_that_wait_too_long_are_found(root: Path) -> None:
+    log = EmbeddedLog(root / "log", max_bytes=1 << 24)
+    log.append_many([block([impression("late")], received_at=dt.datetime.now(dt.UTC) - dt.timedelta(hours=1))])
+    log.close()
+    (wrong,) = errors(examined(1))
+    assert wrong["part"] == "lag"
+    assert "1 blocks wait to be loaded, the oldest since" in wrong["found"]
+
+
+def test_a_log_that_was_replaced_by_an_older_copy_is_found(root: Path) -> None:
+    log = EmbeddedLog(root / "log", max_bytes=1 << 24)
+    (root / "copy").mkdir()
+    log.copy_to(root / "copy")
+    log.append_many([block([impression("new")])])
+    loader = Loader(log, Lake(root / "lake"), LoadSettings(upkeep=None))
+    loader.load_once()
+    loader.close()
+    log.close()
+    (root / "copy" / "data.mdb").replace(root / "log" / "data.mdb")
+    (wrong,) = errors(examined(1))
+    assert "has loaded 1 blocks that the log never had" in wrong["found"]
+
+
+def test_keys_and_secrets_are_looked_at(root: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    (root / "tokens.json").chmod(0o644)
+    save_keys(root / "keys.json", [new_key("secret", now=now, expires=now - dt.timedelta(days=1))[1]])
+    wrong = errors(examined(1))
+    assert {each["part"] for each in wrong} == {"keys", "secrets"}
+    (root / "tokens.json").chmod(0o600)
+    save_keys(root / "keys.json", [new_key("secret", now=now, expires=now + dt.timedelta(days=3))[1]])
+    warned = [each for each in examined(0) if each["part"] == "keys"]
+    assert warned[0]["status"] == "warning"
+    (root / "keys.json").write_text("{")
+    assert [each["part"] for each in errors(examined(1))] == ["keys"]
+
+
+def test_events_that_nobody_counted_are_found(root: Path) -> None:
+    Lake(root / "lake").append("events", events_table([clip("c")]))
+    (wrong,) = errors(examined(1))
+    assert "ledger difference 1" in wrong["found"]

@@ -1,0 +1,160 @@
+"""Every store says its format: old ones are read for ever, newer ones are refused with a reason."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pytest
+from tests.builders import block, impression
+from tests.event_rows import clip, events_table
+
+from clapometer.collector import load_keys, save_keys
+from clapometer.domain import InputError, TerminalError
+from clapometer.eventlog import EmbeddedLog
+from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.lake import TABLES, Lake, columns, publish
+from clapometer.lake.commit import Table
+from clapometer.lake.content import content
+from clapometer.lake.dedupe import KeyIndex
+from clapometer.lake.format import FORMAT, MARKER
+from clapometer.token_secrets import load_token_secrets, rotate_token_secrets
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "stores"
+HASHES = json.loads((GOLDEN / "expected.json").read_text())
+
+
+def unpacked(name: str, folder: Path) -> Path:
+    """Returns a folder with a store as an older version left it."""
+    with zipfile.ZipFile(GOLDEN / f"{name}.zip") as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_a_lake_of_format_1_is_read_and_becomes_one_of_today(tmp_path: Path) -> None:
+    lake = Lake(unpacked("lake-1", tmp_path / "lake"))
+    assert {name: content(lake, name).hash for name in HASHES} == HASHES
+    assert json.loads((lake.root / MARKER).read_bytes()) == {"format": FORMAT}
+    publish(lake)
+    lake.append("events", events_table([clip("another")]))
+    assert lake.rows("events") == 5
+
+
+def test_a_lake_of_format_1_goes_on_from_the_log_of_format_1(tmp_path: Path) -> None:
+    log = EmbeddedLog(unpacked("log-1", tmp_path / "log"), max_bytes=1 << 24)
+    lake = Lake(unpacked("lake-1", tmp_path / "lake"))
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    assert loader.load_once().received == 0
+    log.append_many([block([impression("i1"), impression("i9")])])
+    report = loader.load_once()
+    assert (report.stored, report.duplicate) == (1, 1)
+    loader.close()
+    log.close()
+
+
+def test_a_log_of_format_1_loaded_into_an_empty_lake_gives_the_same_events(tmp_path: Path) -> None:
+    log = EmbeddedLog(unpacked("log-1", tmp_path / "log"), max_bytes=1 << 24)
+    lake = Lake(tmp_path / "lake")
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    loader.load_once()
+    loader.close()
+    log.close()
+    assert content(lake, "events").hash == HASHES["events"]
+    assert content(lake, "ledger").hash == HASHES["ledger"]
+
+
+def test_results_get_the_columns_that_have_come_since(tmp_path: Path) -> None:
+    lake = Lake(unpacked("lake-1", tmp_path / "lake"))
+    with lake.connect() as con:
+        assert con.execute("SELECT left_item, difference, low, always_low FROM contrasts").fetchall() == [
+            ("a@1", 0.5, 0.25, None)
+        ]
+    schema, _ = TABLES["contrasts"]
+    row = dict.fromkeys(schema.names) | {"run_id": "new", "always_low": 0.1}
+    Lake(lake.root).append("contrasts", pa.Table.from_pylist([row], schema=schema))
+    with Lake(lake.root).connect() as con:
+        assert con.execute("SELECT run_id, always_low FROM contrasts ORDER BY run_id").fetchall() == [
+            ("new", 0.1), ("r", None)
+        ]  # fmt: skip
+
+
+def test_columns_are_added_again_after_a_crash_half_way(tmp_path: Path) -> None:
+    root = unpacked("lake-1", tmp_path / "lake")
+    schema, partition_by = TABLES["contrasts"]
+    columns._rewrite(Table(root / "contrasts", schema, partition_by))  # and then the power fails
+    lake = Lake(root)
+    assert lake.rows("contrasts") == 1
+    with lake.connect() as con:
+        assert con.execute("SELECT run_id, always_high FROM contrasts").fetchall() == [("r", None)]
+
+
+@pytest.mark.parametrize(
+    ("marker", "reason"),
+    [
+        (b'{"format": 99}', "has format 99, this version reads up to 2; upgrade"),
+        (b'{"format": 0}', "has format 0"),
+        (b'{"format": "new"}', "has format new"),
+        (b"torn", "is damaged"),
+        (b"[]", "is damaged"),
+    ],
+)
+def test_a_lake_of_another_format_is_refused(tmp_path: Path, marker: bytes, reason: str) -> None:
+    Lake(tmp_path)
+    (tmp_path / MARKER).write_bytes(marker)
+    with pytest.raises(TerminalError, match=reason):
+        Lake(tmp_path)
+
+
+def test_a_table_with_other_columns_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.append("events", events_table([clip("c")]))
+    log = tmp_path / "events" / "_delta_log" / f"{0:020d}.json"
+    log.write_text(log.read_text().replace('\\"clip_id\\"', '\\"clip_name\\"'))
+    with pytest.raises(TerminalError, match="it lacks clip_id; also has clip_name"):
+        Lake(tmp_path).rows("events")
+
+
+def test_a_log_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path / "log", max_bytes=1 << 24)
+    with log._transaction() as txn:
+        txn.put(b"format", b"7", db=log._meta)
+    log.close()
+    with pytest.raises(TerminalError, match="has format 7, this version reads up to 1; upgrade"):
+        EmbeddedLog(tmp_path / "log", max_bytes=1 << 24)
+
+
+def test_key_and_token_files_of_format_1_are_read_and_written_with_their_format(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    keys.write_bytes((GOLDEN / "keys-1.json").read_bytes())
+    assert [key.id for key in load_keys(keys)] == ["abcd1234"]
+    save_keys(keys, load_keys(keys))
+    assert msgspec.json.decode(keys.read_bytes())["format"] == 1
+    tokens = tmp_path / "tokens.json"
+    tokens.write_bytes((GOLDEN / "tokens-1.json").read_bytes())
+    assert load_token_secrets(tokens).signing() == ("k1", bytes(32))
+    assert "k1" in rotate_token_secrets(tokens).keys
+    assert msgspec.json.decode(tokens.read_bytes())["format"] == 1
+
+
+def test_newer_key_and_token_files_are_refused(tmp_path: Path) -> None:
+    keys, tokens = tmp_path / "keys.json", tmp_path / "tokens.json"
+    keys.write_text('{"format": 2, "keyring": []}')
+    with pytest.raises(InputError, match=r"keys.json has format 2, this version reads up to 1; upgrade"):
+        load_keys(keys)
+    tokens.write_text('{"format": 2, "vault": []}')
+    with pytest.raises(InputError, match=r"tokens.json has format 2, this version reads up to 1; upgrade"):
+        load_token_secrets(tokens)
+
+
+def test_a_cache_of_another_format_is_made_again(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.append("events", events_table([clip("c")]))
+    events = lake.open_table("events")
+    index = KeyIndex(events, tmp_path / "keys")
+    index.refresh(events_table([clip("c")])["received_date"][0].as_py())
+    index.save()
+    assert len(KeyIndex(events, tmp_path / "keys")) == 1
+    manifest = tmp_path / "keys" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 0'))
+    assert len(KeyIndex(events, tmp_path / "keys")) == 0
