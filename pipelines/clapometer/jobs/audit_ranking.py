@@ -34,7 +34,7 @@ def placebo_finding(audited: Audited, repeats: int, seed: int) -> Finding:
     part, scores = audited.fitted.part, audited.fitted.scores
     units = scores.units
     X = np.column_stack([part.table.model[units], part.table.prompt[units], part.table.strata[units]])
-    settings = PromptFixedEffects(parameters.interaction_ridge, parameters.min_prompts, parameters.level)
+    settings = PromptFixedEffects(**fit.get_params())
     found = placebo(X, scores.values, seed=seed, opportunity=scores.opportunities, repeats=repeats, estimator=settings)
     return finding_of_test(
         "placebo", found.p_value,

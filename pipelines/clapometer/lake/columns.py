@@ -1,4 +1,4 @@
-"""Tables that an older version made get the columns that have come since; others are refused before they are touched."""
+"""Tables that an older version made get the columns that have come since; others are refused, and left as they are."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
             f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("also has", unknown)) if names
         )
         msg = (
-            f"table {table.folder.name} of the lake is of another version of Clapometer: it {differs}. Use that version, "
-            "or load the lake again from the event log"
+            f"table {table.folder.name} of the lake is of another version of Clapometer: it {differs}. Use that "
+            "version, or load the lake again from the event log"
         )
         raise TerminalError(msg)
     if missing:
