@@ -76,7 +76,7 @@ class EmbeddedLog:
     trimmed. Threads may share it. After a fork, open it anew.
 
     Raises:
-        TerminalError: The folder holds a log of a newer format, or something else.
+        TerminalError: The folder holds a log of a newer format or something else, or cannot be written.
     """
 
     def __init__(self, path: Path | str, *, max_bytes: int = 8 << 30) -> None:
@@ -88,8 +88,12 @@ class EmbeddedLog:
         new = not self._path.exists()
         self._path.mkdir(parents=True, exist_ok=True)
         with self._lock:
-            self._open()
-            self._prepare()
+            try:
+                self._open()
+                self._prepare()
+            except lmdb.Error as error:
+                msg = f"the event log {self._path} cannot be opened: {error}"
+                raise TerminalError(msg) from error
         if new:
             for folder in (self._path, self._path.parent):
                 _fsync(folder)

@@ -26,7 +26,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Sc
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from clapometer.domain import InputError, TerminalError, TransientError
+from clapometer.domain import InputError, TransientError
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
