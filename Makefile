@@ -38,6 +38,7 @@ kafka: ## Java and Apache Kafka (in .tools) for the tests with a real broker
 	@scripts/kafka-jars
 
 unit: $(STAMP) browser kafka ## The tests alone
+	@scripts/need faketime faketime
 	$(BIN)/pytest -n 2 --dist loadfile
 
 study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
