@@ -94,5 +94,9 @@ def _decided(finding: Finding, limit: float) -> Finding:
     harmless = finding.p_value is not None and finding.p_value >= limit
     if finding.status == "failed" and harmless:
         finding = msgspec.structs.replace(finding, status="passed")
-    # what to do is said where there is something to do
-    return msgspec.structs.replace(finding, advice="") if finding.status == "passed" else finding
+    numbers = {name: float(each) if isinstance(each, float) else each for name, each in finding.numbers.items()}
+    # what to do is said where there is something to do; numpy's floats are no JSON
+    advice = "" if finding.status == "passed" else finding.advice
+    return msgspec.structs.replace(
+        finding, advice=advice, numbers=numbers, p_value=None if finding.p_value is None else float(finding.p_value)
+    )
