@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from clapometer.domain import InputError
 from clapometer.lake.schema import TABLES
+from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
-from clapometer.lake.views import sql
 
 OWN_COLUMNS: dict[str, tuple[str, ...]] = {
     "ledger": ("commit",), "rejected": ("partition", "offset"), "rankings": ("run_id", "created_at"),

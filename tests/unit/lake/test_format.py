@@ -151,10 +151,19 @@ def test_a_cache_of_another_format_is_made_again(tmp_path: Path) -> None:
     lake = Lake(tmp_path)
     lake.append("events", events_table([clip("c")]))
     events = lake.open_table("events")
-    index = KeyIndex(events, tmp_path / "keys")
-    index.refresh(events_table([clip("c")])["received_date"][0].as_py())
-    index.save()
-    assert len(KeyIndex(events, tmp_path / "keys")) == 1
-    manifest = tmp_path / "keys" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 0'))
-    assert len(KeyIndex(events, tmp_path / "keys")) == 0
+
+    def remembered() -> int:
+        """Returns how many keys an index knows before it has read anything but its cache."""
+        index = KeyIndex(events, tmp_path / "keys")
+        known = len(index)
+        index.refresh(events_table([clip("c")])["received_date"][0].as_py())
+        index.save()
+        index.close()
+        return known
+
+    assert (remembered(), remembered()) == (0, 1)
+    (manifest,) = (tmp_path / "keys").rglob("manifest.json")
+    saved = json.loads(manifest.read_text())
+    for other in (saved["format"] - 1, saved["format"] + 1):
+        manifest.write_text(json.dumps(saved | {"format": other}))
+        assert remembered() == 0
