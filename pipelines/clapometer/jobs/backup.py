@@ -1,7 +1,7 @@
 """Backups of a running system: a lake that is consistent, the blocks that it does not have yet, keys and secrets.
 
 Nothing has to stop. Files of the lake never change, so a backup is a version of each table: its log up to that version,
-and the files. What matters is the order. A table that names versions or offsets of another is taken before it: runs
+and the files. What matters is the order. A table that says something of another is taken before it: erasures and runs
 before their results, results and the ledger before ``events``. Dead letters are taken after ``events``, and the event
 log last: it then has every block that the lake lacks, and what it has twice is recognised.
 """
@@ -29,7 +29,7 @@ from clapometer.lake.storage import fsync
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ORDER = ("runs", "rankings", "contrasts", "comparisons", "ledger", "outcomes", "events", "rejected")
+ORDER = ("erasures", "runs", "rankings", "contrasts", "comparisons", "ledger", "outcomes", "events", "rejected")
 LAKE, LOG, FILES = "lake", "log", "files"
 _LOG_ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint.*\.parquet)$")
 _LAST_CHECKPOINT = "_last_checkpoint"

@@ -12,7 +12,7 @@ from clapometer.settings import load_settings
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.jobs.backup import Manifest
 
-Table = Literal["events", "rejected", "ledger", "outcomes", "comparisons", "rankings", "contrasts", "runs"]
+Table = Literal["events", "rejected", "ledger", "outcomes", "comparisons", "rankings", "contrasts", "runs", "erasures"]
 
 
 def backup(

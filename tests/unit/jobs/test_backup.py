@@ -12,11 +12,11 @@ from tests.builders import NOW, block, impression, registered, watched
 
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
-from clapometer.jobs.backup import BackupPlan, back_up, latest_backup, loaded_offsets, read_manifest
+from clapometer.jobs.backup import ORDER, BackupPlan, back_up, latest_backup, loaded_offsets, read_manifest
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact, vacuum
 from clapometer.jobs.restore import RestorePlan, choose_backup, restore
-from clapometer.lake import Lake
+from clapometer.lake import TABLES, Lake
 from clapometer.lake.content import content
 from clapometer.lake.ledger import ledger_difference
 
@@ -231,3 +231,7 @@ def test_offsets_are_those_of_the_version_that_is_asked_for(system: System) -> N
     system.load()
     assert loaded_offsets(system.lake, system.log, version) == {0: 3}
     assert loaded_offsets(system.lake, system.log) == {0: 5}
+
+
+def test_every_table_is_backed_up_once() -> None:
+    assert sorted(ORDER) == sorted(TABLES)
