@@ -34,7 +34,6 @@ REOPEN_INTERVAL = 50
 """Versions after which a table is opened anew: at 60 a commit takes eight times as long as at the first."""
 _PROPERTIES = {
     "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
-    "delta.logRetentionDuration": "interval 7 days",
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
 _RETRIES = 20
@@ -70,16 +69,20 @@ class Commit:
 
 
 class Table:
-    """A Delta table in ``folder``, created where it is missing."""
+    """A Delta table in ``folder``, created where it is missing; its log is kept for ``log_days``."""
 
-    def __init__(self, folder: Path, schema: pa.Schema, partition_by: Sequence[str]) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, partition_by: Sequence[str], *, log_days: int = 7) -> None:
         self.folder = folder
         self.schema = schema
         self.partition_by = tuple(partition_by)
         if not DeltaTable.is_deltatable(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
             DeltaTable.create(
-                folder, schema, mode="ignore", partition_by=list(partition_by), configuration=dict(_PROPERTIES)
+                folder,
+                schema,
+                mode="ignore",
+                partition_by=list(partition_by),
+                configuration={**_PROPERTIES, "delta.logRetentionDuration": f"interval {log_days} days"},
             )
             self._fsync_log(0)
             fsync(folder.parent)

@@ -281,6 +281,16 @@ def test_the_window_of_duplicates_survives_a_restart_and_the_loss_of_the_cache(l
     assert load(log, lake, block([watched("a")])).duplicate == 1
 
 
+@pytest.mark.parametrize("jumps", [(0, 48, 0, -48), (48, -48, 0), (-48, 48)], ids=str)
+def test_a_clock_that_jumps_by_two_days_neither_loses_nor_doubles_an_event(log, lake, jumps):
+    for number, hours in enumerate(jumps):
+        at = NOW + dt.timedelta(hours=hours)
+        report = load(log, lake, block([watched("same"), watched(f"new-{number}")], received_at=at))
+        assert (report.stored, report.duplicate) == ((2, 0) if number == 0 else (1, 1))
+    assert len(ids(lake)) == 1 + len(jumps)
+    assert ledger_difference(lake) == 0
+
+
 # Exactly once
 
 

@@ -2,7 +2,9 @@
 
 import datetime as dt
 import errno
+import os
 import threading
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -141,6 +143,19 @@ def test_a_table_that_is_committed_to_for_long_has_a_recent_checkpoint_and_lost_
     assert lake.version("rejected") - max(versions) < REOPEN_INTERVAL
     assert reader.txn("rejected", "app") == 2 * REOPEN_INTERVAL + 2
     assert reasons(reader) == [f"{number:03d}" for number in range(2 * REOPEN_INTERVAL + 3)]
+
+
+def test_the_log_of_a_table_that_is_committed_to_every_second_does_not_grow_for_ever(tmp_path):
+    lake, log = Lake(tmp_path), tmp_path / "rejected" / "_delta_log"
+    two_days_ago = time.time() - 2 * 86_400
+    for number in range(3 * REOPEN_INTERVAL):
+        lake.append("rejected", letters(f"{number:03d}"), {"app": number})
+        entry = log / f"{number:020d}.json"
+        if number < 2 * REOPEN_INTERVAL:
+            for path in (entry, *log.glob(f"{number:020d}.checkpoint.parquet")):
+                os.utime(path, (two_days_ago, two_days_ago))
+    assert len(list(log.glob("*.json"))) < 2 * REOPEN_INTERVAL + 2
+    assert len(reasons(Lake(tmp_path))) == 3 * REOPEN_INTERVAL
 
 
 def test_two_rewrites_at_once_do_not_both_succeed(tmp_path):
