@@ -18,7 +18,7 @@ from clapometer.labels import LabelRule, decode_rule, encode_rule
 from clapometer.lake import RUN_ID, TABLES, Lake
 
 ESTIMATOR = "ClipAIPW + PromptFixedEffects; HierarchicalBayes"
-RESULTS = ("rankings", "contrasts", "comparisons")
+RESULTS = ("rankings", "contrasts", "comparisons", "screened")
 """Tables that hold the results of runs."""
 _LIBRARIES = ("duckdb", "numpy", "scipy", "scikit-learn", "pyarrow")
 
@@ -90,10 +90,10 @@ def code_version() -> str:
 
 
 def result_hash(tables: Mapping[str, pa.Table]) -> str:
-    """Returns a hash of results that does not depend on who made them when."""
+    """Returns a hash of results that does not depend on who made them when; what was left out shows in them."""
     digest = hashlib.sha256()
     for name in RESULTS:
-        if name in tables:
+        if name in tables and name != "screened":
             rows = tables[name].drop_columns([c for c in ("run_id", "created_at") if c in tables[name].schema.names])
             lines = sorted(msgspec.json.encode(row, order="sorted") for row in rows.to_pylist())
             digest.update(name.encode() + b"\n" + b"\n".join(lines) + b"\n")

@@ -29,6 +29,7 @@ from clapometer.jobs.runs import (
     record_run,
     result_hash,
 )
+from clapometer.jobs.screened import screened_items
 from clapometer.jobs.sheets import Row, to_table
 from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen, viewers_by_model
 from clapometer.jobs.training_lock import training_lock
@@ -96,6 +97,7 @@ class _Results:
     rankings: list[Row]
     contrasts: list[Row]
     comparisons: list[Row]
+    screened: list[Row]
     excluded: dict[str, int]
     outcomes: int
     tier: str
@@ -103,12 +105,13 @@ class _Results:
 
     def tables(self, run: Run) -> dict[str, pa.Table]:
         """Returns the results as tables of the lake."""
-        rankings, contrasts, comparisons = (TABLES[name][0] for name in RESULTS)
+        rankings, contrasts, comparisons, screened = (TABLES[name][0] for name in RESULTS)
         own = {"run_id": run.run_id, "tenant": run.tenant}
         return {
             "rankings": to_table(self.rankings, rankings, **own, created_at=run.as_of),
             "contrasts": to_table(self.contrasts, contrasts, **own),
             "comparisons": to_table(self.comparisons, comparisons, **own),
+            "screened": to_table(self.screened, screened, **own),
         }
 
 
@@ -296,7 +299,10 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                 )  # fmt: skip
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {})
-        return _Results(rankings, contrasts, comparisons, excluded, scored.outcomes, scored.tier, scored.tier_reason)
+        left_out = screened_items(con, clips, automated, screening)
+        return _Results(
+            rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason
+        )
 
 
 def _explain(failure: Exception) -> str:

@@ -30,6 +30,7 @@ ANALYST_VIEWS = (
     "funnel",
     "creative_board",
     "comparisons_current",
+    "excluded_outcomes",
     "bt_pairs",
     "retention_curve",
 )

@@ -196,6 +196,15 @@ COMPARISONS = pa.schema(
 )  # fmt: skip
 """Preference labels: two clips of one prompt, and how likely the left one is better."""
 
+SCREENED = pa.schema(
+    [
+        ("run_id", pa.string()), ("tenant", pa.string()),
+        ("subject", pa.string()),  # viewer, clip
+        ("item", pa.string()), ("reason", pa.string()), ("counts_for", pa.string()),
+    ]
+)  # fmt: skip
+"""Viewers and clips that a run left out, each with the reason; a repost that counts for its original names it."""
+
 RUNS = pa.schema(
     [
         ("run_id", pa.string()), ("tenant", pa.string()),
@@ -225,6 +234,7 @@ TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "comparisons": (COMPARISONS, ()),
     "rankings": (RANKINGS, ()),
     "contrasts": (CONTRASTS, ()),
+    "screened": (SCREENED, ()),
     "runs": (RUNS, ()),
     "erasures": (ERASURES, ()),
 }

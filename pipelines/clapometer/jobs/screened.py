@@ -1,0 +1,37 @@
+"""Who and what a run left out, and why: rows that analysts can read."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+from clapometer.jobs.clips import Clips, numbers
+from clapometer.jobs.sheets import Row
+from clapometer.jobs.statistics import REASONS, Screening
+from clapometer.lake import sql
+
+__all__ = ["screened_items"]
+
+REPOST = REASONS.index("repost")
+
+
+def screened_items(
+    con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table | None, screening: Screening
+) -> list[Row]:
+    """Returns the clips that do not count, or count for another one, and the viewers that are not people.
+
+    Args:
+        con: Where the tenant's clips are in ``registered``.
+        clips: The same as arrays.
+        automated: Viewers that are not people, with the number of the reason.
+        screening: Which clips do not count.
+    """
+    given = {"drop_ads": screening.ads, "drop_watermarks": screening.watermarks}
+    found = con.sql(sql("train_screened"), params=given).to_arrow_table()
+    rows: list[Row] = []
+    for clip, reason in zip(numbers(found["clip"]).tolist(), numbers(found["reason"]).tolist(), strict=True):
+        original = clips.ids[clips.unit[clip]] if reason == REPOST and not screening.reposts else None
+        rows.append({"subject": "clip", "item": clips.ids[clip], "reason": REASONS[reason], "counts_for": original})
+    viewers = [] if automated is None else automated.to_pylist()
+    rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
+    return rows
