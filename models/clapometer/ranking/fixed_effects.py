@@ -14,7 +14,7 @@ from clapometer.domain import InputError
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, jackknife_residuals, probability_best, rank_ranges
 from clapometer.ranking.overlap import comparable, shared_prompts
-from clapometer.ranking.results import Interval, Ranked, Unranked
+from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 
 __all__ = ["PromptFixedEffects"]
 
@@ -107,6 +107,9 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         size = int(max(n_items or 0, X[:, 0].max(initial=-1) + 1))
         used = weight > 0
         self.items_, self.unranked_ = comparable(X[used, 0], X[used, 1], size, self.min_prompts)
+        if len(self.items_) and np.ptp(y[used]) <= 1e-12 * np.abs(y[used]).max():
+            same = tuple(Unranked(int(item), Reason.NO_DIFFERENCE) for item in self.items_)
+            self.items_, self.unranked_ = self.items_[:0], (*same, *self.unranked_)
         used &= np.isin(X[:, 0], self.items_)
         key, y, weight = self._keys(X[used]), y[used], weight[used]
         self._used = used

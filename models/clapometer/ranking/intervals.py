@@ -88,12 +88,14 @@ def probability_best(effects: Floats, covariance: Floats, seed: int = 0, draws: 
     """Probability that each item has the largest effect, ``(n,)``, sums to 1.
 
     The share of draws from ``N(effects, covariance)``, the posterior under a flat prior, in which the
-    item comes first.
+    item comes first; items that come first together share it.
     """
     if not len(effects):
         return np.zeros(0)
-    winners = _draws(effects, covariance, seed, draws).argmax(1)
-    return np.bincount(winners, minlength=len(effects)) / draws
+    sample = _draws(effects, covariance, seed, draws)
+    first = sample == sample.max(1, keepdims=True)
+    chance: Floats = (first / first.sum(1, keepdims=True)).mean(0)
+    return chance
 
 
 def _draws(mean: Floats, covariance: Floats, seed: int, draws: int) -> Floats:

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     NO_OVERLAP = "it never shares a prompt with another item"
     DISCONNECTED = "no chain of shared prompts connects it with the ranked items"
     TOO_FEW_PROMPTS = "it shares too few prompts with other items for an interval that holds"
+    NO_DIFFERENCE = "all clips have the same score: nothing tells the items apart"
     TOO_LITTLE_EVIDENCE = "its own impressions say hardly more than what it resembles does"
 
 

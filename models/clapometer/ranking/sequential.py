@@ -55,7 +55,7 @@ def always_valid_multiplier(
         raise InputError(msg, "level")
     alpha = 1.0 - level
     kappa = -2 * np.log(alpha) + np.log1p(-2 * np.log(alpha))
-    rho = kappa * (planned_error / np.maximum(standard_error, 1e-300)) ** 2
+    rho = kappa * (planned_error / np.maximum(standard_error, 1e-12 * planned_error)) ** 2
     multiplier: Floats = np.sqrt((rho + 1) / rho * np.log((rho + 1) / alpha**2))
     if np.isfinite(degrees_of_freedom):
         multiplier = student.isf(norm.sf(np.minimum(multiplier, 8.0)), degrees_of_freedom)

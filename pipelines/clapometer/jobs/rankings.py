@@ -81,6 +81,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 DEFAULT_PARAMETERS = Parameters()
+LEFT_OUT = "every clip of it is withdrawn, an advertisement or has a watermark"
 
 
 def slices(con: duckdb.DuckDBPyConnection, clips: Clips, scored: Scored, parameters: Parameters) -> Iterator[Slice]:
@@ -213,8 +214,9 @@ def rank_models(
     names = clips.model
     sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
     present = np.unique(part.table.model)
+    left_out = [sheet.unranked(item, LEFT_OUT) for item in _left_out(part, clips)]
     if fit is None:
-        return [sheet.unranked(item, scores.reason) for item in present.tolist()], []
+        return [*(sheet.unranked(item, scores.reason) for item in present.tolist()), *left_out], []
     level_error = _level_error(part.table.prompt[scores.units], scores.values)
     reach = float(student.ppf(0.5 + parameters.level / 2, max(fit.degrees_of_freedom_, 1)))
     rows = []
@@ -224,7 +226,15 @@ def rank_models(
             rows.append(sheet.ranked(place, fit.level_, half))
         elif place.item in present:
             rows.append(sheet.unranked(place.item, str(place.reason)))
-    return rows, list(_contrasts(sheet, fit, reach, parameters))
+    return rows + left_out, list(_contrasts(sheet, fit, reach, parameters))
+
+
+def _left_out(part: Slice, clips: Clips) -> list[int]:
+    """Model versions of which every clip is left out."""
+    if part.segment != "all":
+        return []
+    missing: list[int] = np.setdiff1d(clips.model.index[clips.excluded], part.table.model).tolist()
+    return missing
 
 
 def _level_error(prompt: Ints, values: Floats) -> float:

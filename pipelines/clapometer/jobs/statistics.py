@@ -141,6 +141,8 @@ class Scored:
     @property
     def tier_reason(self) -> str:
         """Why the tier is C; empty where it is B."""
+        if not self.counted:
+            return "no impression counts"
         return why_not_b(self.logged, self.explored, self.contradicted)
 
 

@@ -172,9 +172,27 @@ def test_with_nothing_to_rank_the_run_fails_and_says_what_to_do(tmp_path: Path, 
     assert advice in str(report.run.error)
 
 
+def with_all(rows: list[Row], kind: str, **columns: object) -> list[Row]:
+    """Returns the rows, those of one type with other columns."""
+    return [one | columns if one["type"] == kind else one for one in rows]
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
+        (with_all(traffic(), "clip_registered", flags_ad=True), "withdrawn, an advertisement or has a watermark"),
+        (
+            with_all(with_all(traffic(), "impression", viewer_id="one"), "watched", watched_ms=0),
+            "no impression of any clip counts",
+        ),
+        (
+            [one for one in traffic() if one["type"] in {"clip_registered", "impression"}],
+            "all clips have the same score",
+        ),
+        (
+            with_all([r for r in traffic() if r["type"] != "reacted"], "watched", watched_ms=5_000),
+            "have the same score",
+        ),
         (traffic(models=1), "nothing to compare it with"),
         (traffic(prompts=1), "too few prompts"),
         ([clip("a"), clip("b", model="m2"), impression("i", "a", trust="none")], "no impression of any clip counts"),
@@ -185,9 +203,20 @@ def test_what_cannot_be_compared_has_a_reason_and_no_number(tmp_path: Path, rows
     lake = lake_of(tmp_path, rows)
     report = train_once(lake, clock=clock)
     assert report.run.status == "succeeded", report.run.error
+    assert rankings(lake)
     for line in rankings(lake):
         assert reason in line["unranked_reason"]
         assert {line[name] for name in ("rank", "effect", "value", "p_best", "effect_low", "value_high")} == {None}
+
+
+@pytest.mark.parametrize("propensity", [0.05, 1e-12], ids=["clipped from below", "next to nothing"])
+def test_propensities_that_cannot_be_promise_nothing(tmp_path: Path, propensity: float) -> None:
+    lake = lake_of(tmp_path, with_all(traffic(), "impression", propensity=propensity))
+    run = train_once(lake, clock=clock, parameters=SMALL).run
+    assert "the data contradict the logged propensities" in run.tier_reason
+    assert {(line["tier"], line["calibrated"], line["verdict"]) for line in rankings(lake)} == {
+        ("C", False, "not enough evidence")
+    }
 
 
 def test_a_failed_run_leaves_the_last_good_ranking_in_place(tmp_path: Path) -> None:

@@ -128,6 +128,60 @@ def test_strengths_errors_and_covariates_agree_with_statsmodels() -> None:
     np.testing.assert_allclose(to_first @ robust.covariance_ @ to_first.T, expected, atol=1e-6)
 
 
+def test_half_ties_agree_with_choix() -> None:
+    X, y = comparisons(ties=0.25, seed=7)
+    # A tie is half a win for each: twice every decision, and each tie once either way.
+    wins = []
+    for (a, b), result in zip(X.tolist(), y, strict=True):
+        wins += {1.0: [(a, b)] * 2, 0.0: [(b, a)] * 2, 0.5: [(a, b), (b, a)]}[float(result)]
+    expected = choix.opt_pairwise(6, wins, alpha=0.0, method="Newton-CG", tol=1e-12)
+    np.testing.assert_allclose(BradleyTerry().fit(X, y).strengths_, expected - expected.mean(), atol=1e-6)
+
+
+def test_half_ties_covariates_and_clusters_together_agree_with_statsmodels() -> None:
+    X, y = comparisons(ties=0.25, seed=8)
+    rng = np.random.default_rng(9)
+    extra, cluster = rng.normal(size=(len(y), 2)), rng.integers(0, 30, len(y))
+    design = np.zeros((len(y), 6))
+    design[np.arange(len(y)), X[:, 0]], design[np.arange(len(y)), X[:, 1]] = 1.0, -1.0
+    design = np.column_stack([design[:, 1:], extra])
+    expected = sm.GLM(y, design, family=sm.families.Binomial()).fit(
+        tol=1e-14, maxiter=200, cov_type="cluster", cov_kwds={"groups": cluster, "use_correction": False}
+    )
+    ours = BradleyTerry().fit(X, y, covariates=extra, cluster=cluster)
+    to_first = np.eye(6)[1:] - np.eye(6)[0]
+    np.testing.assert_allclose(to_first @ ours.strengths_, expected.params[:5], atol=1e-6)
+    np.testing.assert_allclose(ours.coefficients_, expected.params[5:], atol=1e-6)
+    covariance = expected.cov_params() * 30 / 29
+    np.testing.assert_allclose(to_first @ ours.covariance_ @ to_first.T, covariance[:5, :5], atol=1e-6)
+    np.testing.assert_allclose(ours.coefficient_covariance_, covariance[5:, 5:], atol=1e-6)
+
+
+def test_davidson_ties_agree_with_statsmodels_log_linear_model() -> None:
+    X, y = comparisons(n=2_000, items=4, ties=0.3, seed=10)
+    # Fienberg and Larntz (1976): Davidson's model is a Poisson one for the counts, with an effect per pair.
+    first, swapped = X.min(1), X[:, 0] > X[:, 1]
+    result = np.where(swapped, 1 - y, y)
+    pairs = sorted({(int(a), int(b)) for a, b in zip(first, X.max(1), strict=True)})
+    counts, design = [], []
+    for place, (a, b) in enumerate(pairs):
+        here = (first == a) & (X.max(1) == b)
+        for outcome in (1.0, 0.0, 0.5):
+            line = np.zeros(4 + 1 + len(pairs))
+            line[a] = {1.0: 1.0, 0.0: 0.0, 0.5: 0.5}[outcome]
+            line[b] = 1.0 - line[a]
+            line[4] = outcome == 0.5
+            line[5 + place] = 1.0
+            counts.append(float((here & (result == outcome)).sum()))
+            design.append(line[1:])
+    expected = sm.GLM(counts, np.array(design), family=sm.families.Poisson()).fit(tol=1e-14, maxiter=200)
+    ours = BradleyTerry(ties="davidson").fit(X, y)
+    to_first = np.eye(4)[1:] - np.eye(4)[0]
+    np.testing.assert_allclose(to_first @ ours.strengths_, expected.params[:3], atol=1e-6)
+    assert ours.tie_ == pytest.approx(expected.params[3], abs=1e-6)
+    np.testing.assert_allclose(to_first @ ours.covariance_ @ to_first.T, expected.cov_params()[:3, :3], atol=1e-6)
+
+
 def test_aggregated_rows_fit_as_single_ones_do() -> None:
     X, y = comparisons(ties=0.2, seed=3)
     for ties in ("half", "davidson"):

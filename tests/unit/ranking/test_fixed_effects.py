@@ -106,10 +106,12 @@ def test_malformed_input_names_the_field(X, y, weight, field):
     assert error.value.field == field
 
 
-def test_ties_everywhere_give_no_winner():
+@pytest.mark.parametrize("score", [0.0, 1.0, 0.125])
+def test_ties_everywhere_give_a_reason_and_no_number(score):
     X, _ = prompts_of_clips()
-    ranking = PromptFixedEffects().fit(X, np.ones(len(X))).ranking()
-    assert all(place.rank_range == (1, 4) for place in ranking)
+    fitted = PromptFixedEffects().fit(X, np.full(len(X), score))
+    assert [place.reason for place in fitted.ranking()] == [Reason.NO_DIFFERENCE] * 4
+    assert len(fitted.effects_) == 0
 
 
 def test_parameters_follow_the_scikit_learn_convention():

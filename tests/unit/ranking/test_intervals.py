@@ -41,3 +41,8 @@ def test_fewer_degrees_of_freedom_widen_the_intervals():
 def test_one_item_and_none_have_trivial_ranges():
     assert rank_ranges(np.zeros(1), np.eye(1)).tolist() == [[1, 1]]
     assert rank_ranges(np.zeros(0), np.zeros((0, 0))).shape == (0, 2)
+
+
+def test_items_that_cannot_be_told_apart_share_the_chance_of_being_best():
+    np.testing.assert_allclose(probability_best(np.zeros(3), np.zeros((3, 3))), 1 / 3)
+    np.testing.assert_allclose(probability_best(np.array([1.0, 1.0, 0.0]), np.zeros((3, 3))), [0.5, 0.5, 0.0])

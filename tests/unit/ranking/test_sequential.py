@@ -37,3 +37,7 @@ def test_few_clusters_widen_the_interval():
 def test_a_plan_that_makes_no_sense_is_refused(planned, level):
     with pytest.raises(InputError):
         always_valid_multiplier(np.array([0.1]), planned, level)
+
+
+def test_an_error_of_nothing_has_a_finite_multiplier():
+    assert np.isfinite(always_valid_multiplier(np.array([0.0, 1e-300]), 0.01)).all()
