@@ -2,10 +2,15 @@
 
     python bench/collector.py [--seconds 5] [--batches 1 10 100] [--kind secret|publishable] [--json FILE]
 
-Each server runs in a process of its own, writes to an embedded log in the same folder and answers after its block
-is durable. The load comes from wrk (Debian: ``apt-get install wrk``). Servers take turns, batch by batch, several
-rounds each; what counts is events per second of the server's processor time (user and system, all its threads),
-which other work on the machine disturbs little, and the quotient of the two within a round.
+Each server runs in a process of its own on the first core, writes to an embedded log in the same folder and answers
+after its block is durable. The load comes from wrk on the last core (Debian: ``apt-get install wrk``), in a closed
+loop: each of its connections sends again when it has its answer. Servers take turns, batch by batch, several rounds
+each; what counts is events per second of the server's processor time (user and system, all its threads), which other
+work on the machine disturbs little, and the quotient of the two within a round.
+
+Two limits are measured beside them: an application that does nothing but read the body and answer, under the same
+uvicorn, and what the disk needs to sync as many bytes as a group of all connections holds. A group's commit is two
+such syncs (LMDB: pages, then the page that names them), and a request waits for the group before its own, too.
 """
 
 import argparse
@@ -13,21 +18,21 @@ import datetime as dt
 import json
 import multiprocessing
 import os
-import re
 import shutil
 import socket
 import statistics
-import subprocess
 import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import uvicorn
 from bench.peers import fastapi_pydantic
+from bench.wrk import post
 
 from clapometer.collector import (
     ApiKey,
@@ -42,27 +47,10 @@ from clapometer.domain import sign_impression
 from clapometer.domain.events import ImpressionData
 from clapometer.eventlog import EmbeddedLog, GroupCommitter
 
+OURS, PEER, NOTHING = "clapometer", "fastapi + pydantic", "no-op"
 TARGETS = {1: 4.0, 10: 6.0, 100: 7.0}
-P99_MS = 30.0
+P99_MS = 30.0  # at 10 events a request, 64 connections
 SECRETS = {"t1": b"a secret for impression tokens, 32 bytes or more"}
-SCRIPT = """
-local bodies = {}
-local file = assert(io.open(os.getenv("BODIES"), "r"))
-for line in file:lines() do bodies[#bodies + 1] = line end
-file:close()
-local headers = {["content-type"] = "application/json", ["authorization"] = "Bearer " .. os.getenv("KEY")}
-local turn = 0
-request = function()
-  turn = turn % #bodies + 1
-  return wrk.format("POST", "/v1/events", headers, bodies[turn])
-end
-done = function(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format("RESULT %d %d %d %f %f\\n", summary.requests, summary.duration,
-    errors.status + errors.connect + errors.read + errors.write + errors.timeout,
-    latency:percentile(50) / 1000, latency:percentile(99) / 1000))
-end
-"""
 
 
 def events(count: int, tenant: str) -> list[dict[str, Any]]:
@@ -98,12 +86,36 @@ def events(count: int, tenant: str) -> list[dict[str, Any]]:
     return made[:count]
 
 
+async def nothing(scope: Any, receive: Any, send: Any) -> None:
+    """An ASGI application that reads the body and answers."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 202, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def sync_times(folder: str, size: int, count: int = 100) -> tuple[float, float]:
+    """Returns the 50th and 99th percentile, in milliseconds, of appending ``size`` bytes to a file and syncing it."""
+    took = []
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _ in range(count):
+            started = time.perf_counter()
+            file.write(bytes(size))
+            os.fdatasync(file.fileno())
+            took.append((time.perf_counter() - started) * 1e3)
+    took.sort()
+    return took[count // 2], took[count * 99 // 100]
+
+
 def serve(name: str, folder: str, keys: list[ApiKey], listener: socket.socket) -> None:
-    """Runs one of the two servers until it is told to stop."""
+    """Runs one of the servers on the first core until it is told to stop."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     log = EmbeddedLog(Path(folder), max_bytes=16 << 30)
     committer = GroupCommitter(log)
     config = CollectorConfig()
-    if name == "clapometer":
+    if name == OURS:
         app = create_app(
             config, log=log, committer=committer, keys=KeyRing(keys), tokens=SECRETS,
             clock=lambda: dt.datetime.now(dt.UTC),
@@ -111,10 +123,8 @@ def serve(name: str, folder: str, keys: list[ApiKey], listener: socket.socket) -
         settings = uvicorn_config(app, config)
         calm_garbage_collection()
     else:
-        settings = uvicorn.Config(
-            fastapi_pydantic.create_app(committer, keys), loop="uvloop", http="httptools", access_log=False,
-            log_config=None,
-        )  # fmt: skip
+        peer: Any = nothing if name == NOTHING else fastapi_pydantic.create_app(committer, keys)
+        settings = uvicorn.Config(peer, loop="uvloop", http="httptools", access_log=False, log_config=None)
     uvicorn.Server(settings).run(sockets=[listener])
     committer.close()
     log.close()
@@ -132,10 +142,12 @@ def measure(
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         wait_for(listener.getsockname())
-        load(address, key[0], bodies, options, 1)  # warm
+        send = partial(post, address, "/v1/events", key[0], bodies, connections=options.connections)
+        core = max(os.sched_getaffinity(0))
+        send(seconds=1, core=core)  # warm
         server = psutil.Process(process.pid)
         before = server.cpu_times()
-        requests, seconds, errors, p50, p99 = load(address, key[0], bodies, options, options.seconds)
+        load = send(seconds=options.seconds, core=core)
         after = server.cpu_times()
     finally:
         process.terminate()
@@ -143,13 +155,14 @@ def measure(
         listener.close()
         shutil.rmtree(folder)
     busy = after.user + after.system - before.user - before.system
-    if errors:
-        msg = f"{name}: {errors} of {requests} requests failed"
+    if load.errors:
+        msg = f"{name}: {load.errors} of {load.requests} requests failed"
         raise SystemExit(msg)
-    count = requests * batch
+    count = load.requests * batch
     return {
-        "server": name, "batch": batch, "events": count, "events_per_second": count / seconds,
-        "events_per_core_second": count / busy, "cores": busy / seconds, "p50_ms": p50, "p99_ms": p99,
+        "server": name, "batch": batch, "events": count, "events_per_second": count / load.seconds,
+        "events_per_core_second": count / busy, "cores": busy / load.seconds, "p50_ms": load.p50_ms,
+        "p99_ms": load.p99_ms,
     }  # fmt: skip
 
 
@@ -168,23 +181,6 @@ def wait_for(address: tuple[str, int]) -> None:
     raise SystemExit(msg)
 
 
-def load(address: str, key: str, bodies: Path, options: argparse.Namespace, seconds: int) -> tuple[float, ...]:
-    """Runs wrk; returns requests, seconds, errors and the 50th and 99th percentile in milliseconds."""
-    script = bodies.with_suffix(".lua")
-    script.write_text(SCRIPT)
-    command = [
-        "wrk", "--threads", "1", "--connections", str(options.connections), "--duration", f"{seconds}s",
-        "--timeout", "10s", "--script", str(script), address,
-    ]  # fmt: skip
-    environment = {**os.environ, "BODIES": str(bodies), "KEY": key}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    found = re.search(r"RESULT (\d+) (\d+) (\d+) ([\d.]+) ([\d.]+)", done.stdout)
-    if found is None:
-        raise SystemExit(done.stdout + done.stderr)
-    requests, micros, errors, p50, p99 = map(float, found.groups())
-    return requests, micros / 1e6, errors, p50, p99
-
-
 def run(options: argparse.Namespace, say: Callable[[str], None] = print) -> list[dict[str, Any]]:
     """Returns all measurements, having said them."""
     key = new_key(options.kind, now=dt.datetime.now(dt.UTC))
@@ -197,15 +193,17 @@ def run(options: argparse.Namespace, say: Callable[[str], None] = print) -> list
         bodies.write_text("\n".join(lines) + "\n")
         quotients = []
         for _ in range(options.rounds):
-            pair = [measure(name, key, bodies, batch, options) for name in ("fastapi + pydantic", "clapometer")]
-            results += pair
-            quotients.append(pair[1]["events_per_core_second"] / pair[0]["events_per_core_second"])
-            for one in pair:
+            sync = sync_times(options.folder, size * batch * options.connections)
+            one_round = [measure(name, key, bodies, batch, options) for name in (PEER, NOTHING, OURS)]
+            results += one_round
+            quotients.append(one_round[2]["events_per_core_second"] / one_round[0]["events_per_core_second"])
+            for one in one_round:
                 say(
                     f"batch {batch:>3}  {one['server']:<18} {one['events_per_core_second']:>9,.0f} events/s/core  "
                     f"{one['events_per_second']:>9,.0f} events/s on {one['cores']:.2f} cores  "
                     f"p50 {one['p50_ms']:.1f} ms  p99 {one['p99_ms']:.1f} ms"
                 )
+            say(f"batch {batch:>3}  one sync of this disk: p50 {sync[0]:.1f} ms  p99 {sync[1]:.1f} ms")
         say(f"batch {batch:>3}  {statistics.median(quotients):.1f} times as many (target {TARGETS.get(batch, 0):.0f})")
     return results
 

@@ -36,14 +36,18 @@ class Load(NamedTuple):
     p99_ms: float
 
 
-def post(address: str, path: str, key: str, bodies: Path, *, connections: int, seconds: int) -> Load:
-    """Sends the lines of ``bodies`` to ``path`` for so many seconds."""
+def post(
+    address: str, path: str, key: str, bodies: Path, *, connections: int, seconds: int, core: int | None = None
+) -> Load:
+    """Sends the lines of ``bodies`` to ``path`` for so many seconds, from one core if that is named."""
     script = bodies.with_suffix(".lua")
     script.write_text(SCRIPT)
     command = [
         "wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s", "--timeout", "20s",
         "--script", str(script), address,
     ]  # fmt: skip
+    if core is not None:
+        command = ["taskset", "--cpu-list", str(core), *command]
     environment = {**os.environ, "BODIES": str(bodies), "KEY": key, "TARGET": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found = re.search(r"RESULT (\d+) (\d+) (\d+) ([\d.]+) ([\d.]+)", done.stdout)
