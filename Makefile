@@ -60,6 +60,7 @@ faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: no
 bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints what docs/benchmarks.md quotes)
 	@scripts/need wrk wrk
 	PYTHONPATH=. $(BIN)/python bench/collector.py
+	PYTHONPATH=. $(BIN)/python bench/kafka_collector.py
 	PYTHONPATH=. $(BIN)/python bench/loader.py
 	PYTHONPATH=. $(BIN)/python bench/memory.py
 	PYTHONPATH=. $(BIN)/python bench/freshness.py

@@ -11,6 +11,9 @@ work on the machine disturbs little, and the quotient of the two within a round.
 Two limits are measured beside them: an application that does nothing but read the body and answer, under the same
 uvicorn, and what the disk needs to sync as many bytes as a group of all connections holds. A group's commit is two
 such syncs (LMDB: pages, then the page that names them), and a request waits for the group before its own, too.
+
+Percentiles are those of a busy machine where it is busy; ``chrt -f 10 python bench/collector.py`` (root) gives server
+and wrk their cores for themselves.
 """
 
 import argparse

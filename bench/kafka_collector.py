@@ -116,7 +116,11 @@ def running(name: str, url: str, key: Key, options: argparse.Namespace) -> Itera
     }
     path = Path(options.folder) / "otelcol.yaml"  # JSON is YAML
     path.write_text(json.dumps(config))
-    with subprocess.Popen([options.otelcol, "--config", path], env={**os.environ, "GOMAXPROCS": "2"}) as server:
+    command = [options.otelcol, "--config", path]
+    with (
+        (path.parent / "otelcol.log").open("ab") as log,  # each connection that wrk closes is an error to it
+        subprocess.Popen(command, env={**os.environ, "GOMAXPROCS": "2"}, stdout=log, stderr=log) as server,
+    ):
         try:
             wait_for(("127.0.0.1", port))
             yield server.pid, port
