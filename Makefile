@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit browser kafka study audit faults bench lock clean
+.PHONY: help setup demo test check unit browser kafka readers study audit faults bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -37,7 +37,12 @@ kafka: ## Java and Apache Kafka (in .tools) for the tests with a real broker
 	@scripts/need mvn maven
 	@scripts/kafka-jars
 
-unit: $(STAMP) browser kafka ## The tests alone
+readers: $(STAMP) ## DuckDB 1.4 and 1.5, CLI and JDBC (in .tools) for the tests of the published file
+	@scripts/need javac openjdk-17-jdk-headless
+	@scripts/need mvn maven
+	@scripts/duckdb-readers $(BIN)/python
+
+unit: $(STAMP) browser kafka readers ## The tests alone
 	@scripts/need faketime faketime
 	$(BIN)/pytest -n 2 --dist loadfile
 
@@ -64,6 +69,7 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 	PYTHONPATH=. $(BIN)/python bench/loader.py
 	PYTHONPATH=. $(BIN)/python bench/memory.py
 	PYTHONPATH=. $(BIN)/python bench/freshness.py
+	PYTHONPATH=. $(BIN)/python bench/analyst.py --outcomes 10_000_000 --peers --load
 
 lock: ## Resolve the dependencies again
 	uv pip compile -q pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
