@@ -11,6 +11,7 @@ from clapometer.domain import TransientError
 from clapometer.serving.errors import NotPublishedError
 
 Stamp = tuple[int, int, int]
+_TRIES = 8
 
 
 class _Snapshot:
@@ -84,6 +85,21 @@ class Published:
             return self._current
 
     def _open(self, stamp: Stamp | None) -> _Snapshot:
+        """Opens the newest version.
+
+        DuckDB 2.0 reads the head of a file, closes it, and opens the path again for the rest: where the file was
+        replaced in between, the two do not fit ("No more data remaining in MetadataReader"), and it is opened anew.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._open_once(stamp)
+            except TransientError:
+                if (now := self.stamp()) == stamp:
+                    raise
+                stamp = now
+        return self._open_once(stamp)
+
+    def _open_once(self, stamp: Stamp | None) -> _Snapshot:
         if stamp is None:
             raise NotPublishedError
         connection = duckdb.connect(config=self._config)

@@ -1,5 +1,6 @@
 """The published file is replaced under its readers, all the time."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -89,3 +90,33 @@ def test_a_quote_in_the_path_is_part_of_the_path(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "o'lake")
     grow(lake, 1)
     assert runs(Published(lake.storage.published)) == 1
+
+
+def test_an_opening_in_the_very_moment_of_a_replacement_is_tried_again(tmp_path: Path) -> None:
+    """Two files of different layout take each other's place thousands of times a second."""
+    lake = Lake(tmp_path / "lake")
+    copies = [tmp_path / "one", tmp_path / "other"]
+    for copy, rows in zip(copies, (1, 20), strict=True):
+        for n in range(rows):
+            add(lake, "runs", [run_row(f"{copy.name}-{n}")])
+        publish(lake)
+        shutil.copyfile(lake.storage.published, copy)
+    path, stop = tmp_path / "published", threading.Event()
+    path.hardlink_to(copies[0])
+
+    def swap() -> None:
+        while not stop.is_set():
+            for copy in reversed(copies):  # never a link over itself: that would be no replacement
+                (tmp_path / "next").hardlink_to(copy)
+                (tmp_path / "next").rename(path)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(40):
+            published = Published(path, threads=1)
+            assert runs(published) in {1, 21}
+            published.close()
+    finally:
+        stop.set()
+        thread.join()
