@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 _TINY = 1e-12
 _STEPS = 8
 _SWEEPS = 4
+_PRIOR_CLIPS = 5.0
+"""Clips that the dispersion of a Poisson count, 1, is worth."""
 
 
 class Estimate(NamedTuple):
@@ -150,8 +152,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         both = (y.exposure > 0.3).all(1)
         gap = np.diff(y.label[both] / y.exposure[both], axis=1).ravel() ** 2 / (1 / y.exposure[both]).sum(1)
         # The folds of a clip differ by noise alone; without clips in both folds the label counts like a Poisson.
-        self.dispersion_ = float(gap.sum() / max(self._rate[both].sum(), _TINY)) if both.any() else 1.0
-        self.dispersion_ = max(self.dispersion_, 1e-6)
+        # A prior worth a few clips, or three that agree by luck would make everybody sure of everything.
+        prior = _PRIOR_CLIPS * self.level_
+        self.dispersion_ = float((gap.sum() + prior) / (self._rate[both].sum() + prior))
 
     def _iterate(self, levels: list[Ints]) -> None:
         """Alternates between effects and variances until both have settled."""
@@ -326,10 +329,13 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         reach = float(norm.ppf(0.5 + self.level / 2))
         ranked: list[Estimate | Unranked] = []
         unranked: list[Estimate | Unranked] = []
+        alone = int((rows[:, 3] > 0).sum()) == 1
         for item in np.argsort(-rows[:, 0], kind="stable").tolist():
             value, error, evidence, clips, impressions = rows[item].tolist()
             if not clips:
                 unranked.append(Unranked(item, Reason.NO_CLIPS))
+            elif alone:
+                unranked.append(Unranked(item, Reason.ONE_ITEM))
             elif evidence < self.min_evidence:
                 unranked.append(Unranked(item, Reason.TOO_LITTLE_EVIDENCE))
             else:
