@@ -88,7 +88,7 @@ class RunningService:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, seconds: float = 60) -> int:
+    def stop(self, seconds: float = 300) -> int:
         """Asks the service to end and returns its exit code."""
         if self.process is None or self.process.poll() is not None:
             return 0 if self.process is None else int(self.process.returncode)

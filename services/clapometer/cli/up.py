@@ -18,7 +18,7 @@ from clapometer.settings import lean_environment
 
 log = structlog.get_logger()
 
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 80.0
 """How long a part may take to drain after SIGTERM before it is killed."""
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 15.0
