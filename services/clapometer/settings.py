@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from clapometer.domain import InputError
@@ -20,6 +20,19 @@ CONFIG_VARIABLE = "CLAPOMETER_CONFIG"
 DEFAULT_FILE = Path("clapometer.toml")
 
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _lake_address(given: object) -> object:
+    """Keeps addresses of object stores as they are: as a path, ``s3://`` would lose a slash."""
+    if isinstance(given, str) and "://" in given:
+        if not given.startswith("s3://"):
+            msg = "must be a folder or s3://bucket/prefix; other stores than S3 are not supported"
+            raise ValueError(msg)
+        return given
+    return Path(given) if isinstance(given, str) else given
+
+
+LakeAddress = Annotated[Path | str, BeforeValidator(_lake_address)]
 
 
 class Settings(BaseSettings):
@@ -34,7 +47,14 @@ class Settings(BaseSettings):
     log_retention_seconds: int = Field(
         3600, ge=0, description="how long loaded blocks stay in the embedded log, in seconds"
     )
-    lake: Path = Field(Path("lake"), description="folder of the lake; holds clapometer.duckdb")
+    lake: LakeAddress = Field(
+        Path("lake"), description="lake: a folder, or s3://bucket/prefix; holds clapometer.duckdb"
+    )
+    lake_copies: Path = Field(Path("lake-copies"), description="folder for the local copy of a lake on an object store")
+    lake_endpoint: str | None = Field(
+        None, description="address of an object store other than Amazon's, such as http://minio:9000"
+    )
+    lake_region: str | None = Field(None, description="region of the bucket; AWS_REGION if unset")
     keys_file: Path = Field(Path("clapometer-keys.json"), description="API keys, hashed")
     tokens_file: Path = Field(Path("clapometer-tokens.json"), description="secrets of impression tokens; keep private")
     host: str = Field("127.0.0.1", description="address that collector and serving listen on")

@@ -83,8 +83,7 @@ def erase_viewers(lake: Lake, *, clock: Clock, log: EventLog | None = None) -> E
         erasure_id = _register(lake, orders, rows, clock())
         settle(lake)
         publish(lake)  # the published file must not name what goes now
-        for path in doomed:
-            path.unlink(missing_ok=True)
+        lake.delete(doomed)
     blocks = 0 if log is None else purge(log, lake)
     return ErasureReport(erasure_id, orders.num_rows, {name: n for name, n in rows.items() if n}, len(doomed), blocks)
 

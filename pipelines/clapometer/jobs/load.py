@@ -239,7 +239,7 @@ class Loader:
         """Merges files and erases viewers beside the loading, with a lake object of its own: neither has to wait."""
         if self._settings.upkeep is None:
             return None
-        lake = Lake(self._lake.root)
+        lake = Lake(self._lake.storage)
         erase = partial(erase_viewers, lake, clock=self._clock, log=self._log)
         thread = threading.Thread(
             target=keep_up,
@@ -330,8 +330,7 @@ class Loader:
 
     def _discard(self, work: _Work) -> None:
         """Deletes files that no commit names."""
-        for action in work.files:
-            (self._events.folder / action.path).unlink(missing_ok=True)
+        self._events.delete(self._events.folder / action.path for action in work.files)
         work.files = []
 
     def _publish(self, *, wait: bool) -> None:

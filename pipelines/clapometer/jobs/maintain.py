@@ -168,7 +168,7 @@ def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings) ->
     values = dict(group[0].partition)
     path = table.new_file(values, _suffix(group[0]))
     config: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": settings.memory_limit}
-    listed = ", ".join(quote(str(table.folder / file.path)) for file in group)
+    listed = ", ".join(quote(str(path)) for path in table.local(group))
     try:
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")

@@ -77,7 +77,7 @@ class Parser:
 
     def stored(self, keys: list[int]) -> dict[int, list[Fingerprint]]:
         """Returns the fingerprints of the events that the lake has under these keys, the first received first."""
-        paths = [self._events.folder / file.path for file in self._events.files()]
+        paths = self._events.local(self._events.files())
         events = f"({scan('events', paths)})"
         query = sql("stored_fingerprints").format(payload_hash=PAYLOAD_HASH, events=events)
         found: dict[int, list[Fingerprint]] = {}

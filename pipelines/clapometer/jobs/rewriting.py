@@ -57,7 +57,8 @@ def rewrite(
     for _ in range(ATTEMPTS):
         table.refresh()
         with _connected(edit) as connection:
-            files = {str(table.folder / file.path): file for file in table.files()}
+            listed = table.files()
+            files = {str(path): file for path, file in zip(table.local(listed), listed, strict=True)}
             touched = _touched(connection, list(files), edit)
             if not touched:
                 return 0, []
@@ -69,8 +70,7 @@ def rewrite(
                 removed = table.removed(gone, data_change=False)
                 table.commit([*added, *removed], txns, metadata(connection, rows))
             except CommitConflictError:
-                for action in added:
-                    (table.folder / action.path).unlink(missing_ok=True)
+                table.delete(table.folder / action.path for action in added)
                 continue
             return sum(touched.values()), [Path(path) for path in touched]
     msg = f"{name} was rewritten by others {ATTEMPTS} times meanwhile"
@@ -104,7 +104,7 @@ def _rewrite_file(
     connection: duckdb.DuckDBPyConnection, table: Table, file: DataFile, edit: Edit
 ) -> Iterator[AddAction]:
     """Yields the file that takes the place of ``file``; none where no row is left."""
-    source = f"read_parquet({quote(str(table.folder / file.path))}, hive_partitioning = false)"
+    source = f"read_parquet({quote(str(table.local([file])[0]))}, hive_partitioning = false)"
     columns = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608
     changed = ", ".join(
         f"CASE WHEN coalesce({edit.change}, false) THEN {value} ELSE t.{column} END AS {column}"

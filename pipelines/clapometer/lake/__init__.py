@@ -7,22 +7,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clapometer.lake.bucket import SCHEME, storage_at
     from clapometer.lake.commit import Commit, CommitConflictError
     from clapometer.lake.history import RUN_ID, versions_at, versions_of_run
-    from clapometer.lake.publication import publish
+    from clapometer.lake.publication import follow, publish
     from clapometer.lake.schema import DATA_COLUMNS, TABLES
     from clapometer.lake.statements import sql
+    from clapometer.lake.storage import Storage
     from clapometer.lake.tables import Lake
 
 __all__ = [
     "DATA_COLUMNS",
     "RUN_ID",
+    "SCHEME",
     "TABLES",
     "Commit",
     "CommitConflictError",
     "Lake",
+    "Storage",
+    "follow",
     "publish",
     "sql",
+    "storage_at",
     "versions_at",
     "versions_of_run",
 ]
@@ -30,12 +36,16 @@ __all__ = [
 _MODULES = {
     "DATA_COLUMNS": "schema",
     "RUN_ID": "history",
+    "SCHEME": "bucket",
     "TABLES": "schema",
     "Commit": "commit",
     "CommitConflictError": "commit",
     "Lake": "tables",
+    "Storage": "storage",
+    "follow": "publication",
     "publish": "publication",
     "sql": "statements",
+    "storage_at": "bucket",
     "versions_at": "history",
     "versions_of_run": "history",
 }

@@ -13,7 +13,8 @@ import json
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from clapometer.domain import InputError, TransientError
+from clapometer.lake.bucket import Bucket
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
@@ -37,6 +39,8 @@ _PROPERTIES = {
     "delta.deletedFileRetentionDuration": "interval 7 days",
 }
 _RETRIES = 20
+_DOWNLOADS = 8
+"""Files that are fetched from an object store at once."""
 
 
 class CommitConflictError(TransientError):
@@ -69,24 +73,38 @@ class Commit:
 
 
 class Table:
-    """A Delta table in ``folder``, created where it is missing; its log is kept for ``log_days``."""
+    """A Delta table in ``folder``, created where it is missing; its log is kept for ``log_days``.
 
-    def __init__(self, folder: Path, schema: pa.Schema, partition_by: Sequence[str], *, log_days: int = 7) -> None:
+    Where there is a ``bucket``, the table is there, under the name of the folder, and the folder holds copies of its
+    files: those written here, and those that were asked for.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: pa.Schema,
+        partition_by: Sequence[str],
+        bucket: Bucket | None = None,
+        *,
+        log_days: int = 7,
+    ) -> None:
         self.folder = folder
         self.schema = schema
         self.partition_by = tuple(partition_by)
-        if not DeltaTable.is_deltatable(str(folder)):
+        self._bucket = bucket
+        self._place = str(folder) if bucket is None else f"{bucket.url}/{folder.name}"
+        self._options = None if bucket is None else bucket.options
+        with self._reached():
             folder.mkdir(parents=True, exist_ok=True)
-            DeltaTable.create(
-                folder,
-                schema,
-                mode="ignore",
-                partition_by=list(partition_by),
-                configuration={**_PROPERTIES, "delta.logRetentionDuration": f"interval {log_days} days"},
-            )
-            self._fsync_log(0)
-            fsync(folder.parent)
-        self._delta = DeltaTable(folder)
+            if not DeltaTable.is_deltatable(self._place, self._options):
+                DeltaTable.create(
+                    self._place, schema, mode="ignore", partition_by=list(partition_by),
+                    configuration={**_PROPERTIES, "delta.logRetentionDuration": f"interval {log_days} days"},
+                    storage_options=self._options,
+                )  # fmt: skip
+                self._fsync_log(0)
+                fsync(folder.parent)
+            self._delta = self._open()
         self._durable = max(-1, self.version - CHECKPOINT_INTERVAL)
         self._doubtful: int | None = None
         self._opened = self.version
@@ -106,15 +124,33 @@ class Table:
         except CommitFailedError as error:
             msg = f"another process changed {self.folder.name} first: {error}"
             raise CommitConflictError(msg) from error
-        self._delta = DeltaTable(self.folder)
+        self._delta = self._open()
         self.make_durable()
 
     def refresh(self) -> int:
-        """Reads what others committed; returns the version."""
-        self._delta.update_incremental()
+        """Reads what others committed; returns the version.
+
+        Raises:
+            TransientError: The object store does not answer.
+        """
+        with self._reached():
+            self._delta.update_incremental()
         if self.version - self._opened >= REOPEN_INTERVAL:
             self._reopen()
         return self.version
+
+    def _open(self, version: int | None = None) -> DeltaTable:
+        return DeltaTable(self._place, version=version, storage_options=self._options)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Says what it means when the object store cannot be reached."""
+        try:
+            yield
+        except (DeltaError, OSError) as error:
+            if self._bucket is None:
+                raise
+            raise TransientError(str(self._bucket.explain(error))) from error
 
     @property
     def version(self) -> int:
@@ -123,12 +159,12 @@ class Table:
 
     def txn(self, app_id: str, version: int | None = None) -> int | None:
         """Returns the number that ``app_id`` had committed last in a version; without one, as of the last refresh."""
-        delta = self._delta if version in (None, self.version) else DeltaTable(self.folder, version=version)
+        delta = self._delta if version in (None, self.version) else self._open(version)
         return delta.transaction_version(app_id)
 
     def files(self, version: int | None = None) -> list[DataFile]:
         """Returns the files of a version; without one, as of the last refresh."""
-        delta = self._delta if version in (None, self.version) else DeltaTable(self.folder, version=version)
+        delta = self._delta if version in (None, self.version) else self._open(version)
         actions = pa.table(delta.get_add_actions(flatten=True))
         partitions = [actions[f"partition.{column}"].to_pylist() for column in self.partition_by]
         return [
@@ -141,6 +177,25 @@ class Table:
                 strict=True,
             )
         ]
+
+    def local(self, files: Iterable[DataFile]) -> list[Path]:
+        """Returns the paths of files on this machine; what no machine has any more is missing there.
+
+        Raises:
+            TransientError: The object store does not answer.
+        """
+        return self._copies([self.folder / file.path for file in files])
+
+    def _copies(self, paths: list[Path]) -> list[Path]:
+        bucket = self._bucket
+        if bucket is not None and (missing := [path for path in paths if not path.exists()]):
+            scratch = self.folder.parent / ".tmp"
+            with ThreadPoolExecutor(_DOWNLOADS) as pool:
+                list(pool.map(lambda path: bucket.download(self._key(path), path, scratch), missing))
+        return paths
+
+    def _key(self, path: Path) -> str:
+        return path.relative_to(self.folder.parent).as_posix()
 
     def write(self, table: pa.Table) -> list[AddAction]:
         """Writes a table of this schema as one durable file per partition; a commit has to name them."""
@@ -156,9 +211,15 @@ class Table:
         return partition_folder(self.folder, values) / f"{uuid.uuid4().hex}{suffix}"
 
     def added(self, path: Path, values: dict[str, str | None], *, data_change: bool = True) -> AddAction:
-        """Returns the action that adds a written file, which is durable then."""
+        """Returns the action that adds a written file, which is durable then, in the bucket if there is one.
+
+        Raises:
+            TransientError: The object store did not take it.
+        """
         fsync(path)
         fsync(path.parent)
+        if self._bucket is not None:
+            self._bucket.upload(path, self._key(path))
         return AddAction(
             path=str(path.relative_to(self.folder)),
             size=path.stat().st_size,
@@ -246,7 +307,7 @@ class Table:
         Raises:
             InputError: The table is younger, or its log does not reach back that far.
         """
-        delta = DeltaTable(self.folder)
+        delta = self._open()
         try:
             delta.load_as_version(moment)
         except (DeltaError, OSError) as error:
@@ -268,8 +329,11 @@ class Table:
 
     def log_entry(self, version: int) -> bytes | None:
         """Returns the bytes of a commit; ``None`` where the log no longer has it."""
+        path = self.folder / "_delta_log" / f"{version:020d}.json"
+        if self._bucket is not None:
+            return self._bucket.read(self._key(path))
         try:
-            return (self.folder / "_delta_log" / f"{version:020d}.json").read_bytes()
+            return path.read_bytes()
         except FileNotFoundError:
             return None
 
@@ -293,32 +357,51 @@ class Table:
 
         Where that fails, as on a full disk, the table is only slower.
         """
-        with suppress(DeltaError, OSError):
+        with suppress(DeltaError, OSError, TransientError):
             if self.version - self._checkpointed() >= REOPEN_INTERVAL:
                 self.checkpoint()
-            self._delta = DeltaTable(self.folder)
+            self._delta = self._open()
         self._opened = self.version
 
     def _checkpointed(self) -> int:
         """Returns the version of the last checkpoint."""
+        path = self.folder / "_delta_log" / "_last_checkpoint"
+        if self._bucket is not None:
+            found = self._bucket.read(self._key(path))
+            return -1 if found is None else int(json.loads(found)["version"])
         try:
-            return int(json.loads((self.folder / "_delta_log" / "_last_checkpoint").read_bytes())["version"])
+            return int(json.loads(path.read_bytes())["version"])
         except FileNotFoundError:
             return -1
 
     def checkpoint(self) -> None:
         """Sums up the log in one file, so that opening the table stays fast, and drops expired log entries."""
-        self._delta.create_checkpoint()
-        for path in (self.folder / "_delta_log").glob(f"{self.version:020d}.checkpoint*"):
-            fsync(path)
-        fsync(self.folder / "_delta_log")
-        self._delta.cleanup_metadata()
+        with self._reached():
+            self._delta.create_checkpoint()
+            if self._bucket is None:
+                for path in (self.folder / "_delta_log").glob(f"{self.version:020d}.checkpoint*"):
+                    fsync(path)
+                fsync(self.folder / "_delta_log")
+            self._delta.cleanup_metadata()
 
     def vacuum(self, grace_hours: float) -> list[str]:
         """Deletes files that no version of the last ``grace_hours`` names; returns their paths."""
-        return self._delta.vacuum(
-            retention_hours=max(0, int(grace_hours)), dry_run=False, enforce_retention_duration=False, full=True
-        )
+        with self._reached():
+            deleted = self._delta.vacuum(
+                retention_hours=max(0, int(grace_hours)), dry_run=False, enforce_retention_duration=False, full=True
+            )
+        self.forget(grace_hours)
+        return deleted
+
+    def forget(self, grace_hours: float) -> None:
+        """Deletes local copies, as old as that, of files that the latest version does not name."""
+        if self._bucket is None:
+            return
+        kept = {self.folder / file.path for file in self.files()}
+        oldest = time.time() - grace_hours * 3600
+        for path in self.folder.rglob("*.parquet"):
+            if path not in kept and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     def _rewrite_log(self, version: int) -> None:
         """Replaces an entry of the log by a copy of itself that is on disk."""
@@ -336,10 +419,24 @@ class Table:
     def stale(self) -> list[Path]:
         """Returns the files that some commit named and the latest version does not."""
         self.refresh()
-        listed = self._delta.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False, full=False)
-        return [self.folder / unquote(path) for path in listed]
+        with self._reached():
+            listed = self._delta.vacuum(retention_hours=0, dry_run=True, enforce_retention_duration=False, full=False)
+        return self._copies([self.folder / unquote(path) for path in listed])
+
+    def delete(self, paths: Iterable[Path]) -> None:
+        """Deletes files that no commit needs, from the bucket too if there is one.
+
+        Raises:
+            TransientError: The object store does not answer.
+        """
+        for path in paths:
+            if self._bucket is not None:
+                self._bucket.delete(self._key(path))
+            path.unlink(missing_ok=True)
 
     def _fsync_log(self, version: int) -> None:
+        if self._bucket is not None:  # its servers have it
+            return
         log = self.folder / "_delta_log"
         entry = log / f"{version:020d}.json"
         if entry.exists():

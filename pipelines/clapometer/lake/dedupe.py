@@ -165,7 +165,7 @@ class KeyIndex:
             date = str(file.partition["received_date"] or "")
             if date < self._from:
                 continue
-            parquet = pq.ParquetFile(self._table.folder / file.path)
+            parquet = pq.ParquetFile(self._table.local([file])[0])
             for rows in parquet.iter_batches(STORED_RUN, columns=["event_key", "payload_hash"]):
                 if len(rows):
                     self._add(date, sort_run(rows["event_key"].to_numpy(), rows["payload_hash"].to_numpy()))

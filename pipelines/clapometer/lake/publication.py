@@ -9,12 +9,15 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
+from clapometer.domain import ClapometerError
+from clapometer.lake.bucket import Bucket
 from clapometer.lake.catalogue import comment_statements, statements
 from clapometer.lake.schema import TABLES
 from clapometer.lake.statements import quote
@@ -23,14 +26,24 @@ from clapometer.lake.tables import Lake
 from clapometer.lake.views import scan
 
 STORAGE_VERSION = "v1.2.0"
+_COPY_HOURS = 1.0
+"""How long a reader keeps the copy of a file that the lake replaced: whoever opened the published file may need it."""
 _BLOCK_SIZE = 16_384
 """The smallest: most of the file is a few kilobytes of SQL, and all of it is synced at every publication."""
 
 
-def publish(lake: Lake) -> dict[str, int]:
+def publish(lake: Lake, *, upload: bool = True) -> dict[str, int]:
     """Replaces ``clapometer.duckdb`` by one over the latest version of every table; returns the versions.
 
-    Processes that publish at once wait for each other, so that a newer file is never replaced by an older.
+    Processes that publish at once wait for each other, so that a newer file is never replaced by an older. For a lake
+    on an object store the local file reads the local copy; the file in the bucket reads what lies beside it.
+
+    Args:
+        lake: The lake.
+        upload: Replace the file in the bucket too, where there is one.
+
+    Raises:
+        TransientError: The object store does not answer.
     """
     storage = lake.storage
     with _alone(storage.cache / "publish.lock"):
@@ -44,17 +57,59 @@ def publish(lake: Lake) -> dict[str, int]:
         finally:
             path.unlink(missing_ok=True)
         fsync(storage.root)
+        if upload and storage.bucket is not None:
+            _upload(lake, storage.bucket, versions)
     return versions
 
 
-def write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path) -> None:
-    """Writes a file to ``path`` that shows the given version of every table, as analysts open it."""
+def follow(
+    lake: Lake, stop: threading.Event, on_error: Callable[[Exception], None], *, interval_s: float = 2.0
+) -> None:
+    """Keeps the local file up to date with what others commit to an object store, until ``stop`` is set.
+
+    A store that does not answer is told to ``on_error`` once, and asked again: readers keep what they have.
+    """
+    seen: dict[str, int] = {}
+    failed = False
+    while True:
+        try:
+            if lake.versions() != seen:
+                seen = publish(lake, upload=False)
+                lake.forget_copies(_COPY_HOURS)
+            failed = False
+        except (ClapometerError, OSError, duckdb.Error) as error:
+            if not failed:
+                on_error(error)
+            failed = True
+        if stop.wait(interval_s):
+            return
+
+
+def _upload(lake: Lake, bucket: Bucket, versions: Mapping[str, int]) -> None:
+    path = lake.storage.temporary(".duckdb")
+    try:
+        write_catalogue(lake, versions, path, relative=True)
+        bucket.upload(path, lake.storage.published.name)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path, *, relative: bool = False) -> None:
+    """Writes a file to ``path`` that shows the given version of every table, as analysts open it.
+
+    With ``relative`` its views name files relative to the folder of the lake: wherever a copy of that is, DuckDB that
+    is started there reads it.
+    """
     with lake.catalogues() as connection:
         shutil.copyfile(_template(lake, connection), path)
+        # what a view reads is looked for when it is made
+        connection.execute(f"SET file_search_path = {quote(str(lake.root) if relative else '')}")
         with _attached(connection, path):
             connection.execute("BEGIN")
             for name in TABLES:
-                connection.execute(_view(name, lake.files(name, versions[name]), replace=True))
+                found = lake.files(name, versions[name])
+                paths = [file.relative_to(lake.root) for file in found] if relative else found
+                connection.execute(_view(name, paths, replace=True))
             connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
             connection.execute("COMMIT; CHECKPOINT written")
         _check(connection, path)

@@ -1,28 +1,38 @@
 """Where the lake's files lie, and how they get onto the disk for good: the one place that knows paths."""
 
+from __future__ import annotations
+
 import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clapometer.domain import TerminalError
+
+if TYPE_CHECKING:
+    from clapometer.lake.bucket import Bucket
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A folder that holds a lake.
+    """A folder that holds a lake, or the local copy of one on an object store.
 
     Attributes:
         root: The folder.
+        bucket: Where the lake is, if not in the folder.
     """
 
     root: Path
+    bucket: Bucket | None = None
 
     def prepare(self) -> None:
         """Creates the folders that everything else expects.
 
         Raises:
             TerminalError: The folder cannot be created.
+            InputError: The bucket does not exist, or may not be used.
+            TransientError: The object store does not answer.
         """
         try:
             for folder in (self.root, self.scratch, self.cache):
@@ -30,6 +40,8 @@ class Storage:
         except OSError as error:
             msg = f"the lake {self.root} cannot be used: {error}"
             raise TerminalError(msg) from error
+        if self.bucket is not None:
+            self.bucket.check()
 
     def table(self, name: str) -> Path:
         """Returns the folder of a Delta table."""

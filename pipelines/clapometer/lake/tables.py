@@ -30,10 +30,17 @@ class Lake:
     """Tables with snapshots: a version of a table is a list of Parquet files that never changes.
 
     Processes may share a lake; threads may share an object. Tables are created when first used.
+
+    Args:
+        root: Its folder, or its place on an object store with the folder of a local copy.
+
+    Raises:
+        InputError: The bucket does not exist, or may not be used.
+        TransientError: The object store does not answer.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        self.storage = Storage(Path(root).absolute())
+    def __init__(self, root: Path | str | Storage) -> None:
+        self.storage = root if isinstance(root, Storage) else Storage(Path(root).absolute())
         self.storage.prepare()
         bring_up_to_date(self.storage)
         self._tables: dict[str, Table] = {}
@@ -42,7 +49,7 @@ class Lake:
 
     @property
     def root(self) -> Path:
-        """The folder of the lake."""
+        """The folder of the lake, or of the local copy."""
         return self.storage.root
 
     def append(
@@ -114,7 +121,7 @@ class Lake:
             table = self.table(name)
             if version is None:
                 table.refresh()
-            return sorted(table.folder / file.path for file in table.files(version))
+            return sorted(table.local(table.files(version)))
 
     def rows(self, name: str, version: int | None = None) -> int:
         """Returns how many rows a version of a table has, without reading them."""
@@ -137,6 +144,20 @@ class Lake:
             table = self.table(name)
             table.refresh()
             yield from list(table.commits(after))
+
+    def delete(self, paths: Iterable[Path]) -> None:
+        """Deletes files of tables that no commit needs any more, from the object store too if the lake is there.
+
+        Raises:
+            TransientError: The object store does not answer.
+        """
+        for path in paths:
+            self.table(path.relative_to(self.root).parts[0]).delete([path])
+
+    def forget_copies(self, grace_hours: float) -> None:
+        """Deletes the local copies, as old as that, of files that a lake on an object store does not have any more."""
+        for name in TABLES:
+            self.table(name).forget(grace_hours)
 
     def connect(
         self,
@@ -194,7 +215,7 @@ class Lake:
         """
         schema, partition_by = TABLES[name]
         log_days = LOADED_LOG_DAYS if name in LOADED else LOG_DAYS
-        table = Table(self.storage.table(name), schema, partition_by, log_days=log_days)
+        table = Table(self.storage.table(name), schema, partition_by, self.storage.bucket, log_days=log_days)
         bring_columns_up_to_date(table)
         return table
 

@@ -40,17 +40,16 @@ def audit(
     from clapometer.jobs.audit import AuditOptions
     from clapometer.jobs.audit import audit as audited
     from clapometer.jobs.train import Resources
-    from clapometer.lake import Lake
 
     options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed)
     settings = load_settings()
-    if not settings.lake.is_dir():
+    if not wiring.has_lake(settings):
         msg = f"there is no {settings.lake} yet: `clapometer up` or `clapometer load` makes it"
         raise InputError(msg, "lake")
     with sending.progress_bar(json) as bar:
         task = bar.add_task("audit", total=None, note="")
         report = audited(
-            Lake(settings.lake),
+            wiring.open_lake(settings),
             options,
             tenant=tenant,
             run_id=run,

@@ -21,16 +21,16 @@ def backup(
 ) -> None:
     """Back up lake, embedded log, keys and secrets while everything runs; what an earlier backup has is linked."""
     from clapometer.jobs.backup import BackupPlan, back_up
-    from clapometer.lake import Lake
 
     settings = load_settings()
-    if not settings.lake.is_dir():
+    if not wiring.has_lake(settings):
         msg = f"there is no {settings.lake} to back up"
         raise InputError(msg, "lake")
+    wiring.lake_folder(settings)
     log = wiring.open_log(settings)
     try:
         plan = BackupPlan(
-            lake=Lake(settings.lake), log=log, copy_log=wiring.log_copier(settings, log),
+            lake=wiring.open_lake(settings), log=log, copy_log=wiring.log_copier(settings, log),
             files=wiring.single_files(settings), version=wiring.version(), now=wiring.utc_now(),
         )  # fmt: skip
         made, manifest = back_up(plan, folder)
@@ -50,7 +50,7 @@ def restore(
     settings = load_settings()
     chosen = choose_backup(folder)
     log = settings.log_folder if settings.log == "embedded" else None
-    manifest = put_back(chosen, RestorePlan(settings.lake.absolute(), log, wiring.single_files(settings)))
+    manifest = put_back(chosen, RestorePlan(wiring.lake_folder(settings), log, wiring.single_files(settings)))
     _print(chosen, manifest, json=json, done="restored")
 
 
@@ -63,14 +63,15 @@ def checksum(
     """Print a hash of what a table holds: the same for the same rows, however they came there."""
     import msgspec
 
-    from clapometer.lake import Lake
     from clapometer.lake.content import content
 
     settings = load_settings()
-    if not settings.lake.is_dir():
+    if not wiring.has_lake(settings):
         msg = f"there is no {settings.lake} yet"
         raise InputError(msg, "lake")
-    found = content(Lake(settings.lake), table, version, threads=settings.threads, memory_limit=settings.memory_limit)
+    found = content(
+        wiring.open_lake(settings), table, version, threads=settings.threads, memory_limit=settings.memory_limit
+    )
     line = f"{found.hash}  {found.table} version {found.version}, {found.rows:,} rows"
     typer.echo(msgspec.json.encode(found).decode() if json else line)
     if expect is not None and found.hash != expect:

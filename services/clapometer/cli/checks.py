@@ -79,7 +79,7 @@ def _folders(settings: Settings) -> Iterator[Check]:
 
 
 def _places(settings: Settings) -> dict[str, Path]:
-    places = {"lake": settings.lake}
+    places = {"lake": wiring.lake_storage(settings).root}
     return places | ({"log_folder": settings.log_folder} if settings.log == "embedded" else {})
 
 
@@ -179,11 +179,10 @@ def _log(settings: Settings) -> Iterator[Check]:
 
 def _lag(settings: Settings, log: EventLog, ends: dict[int, int]) -> Iterator[Check]:
     from clapometer.jobs.backup import loaded_offsets
-    from clapometer.lake import Lake
 
-    if not settings.lake.is_dir():
+    if not wiring.has_lake(settings):
         return
-    loaded = loaded_offsets(Lake(settings.lake), log)
+    loaded = loaded_offsets(wiring.open_lake(settings), log)
     behind = {partition: end - loaded[partition] for partition, end in ends.items() if end > loaded[partition]}
     ahead = {partition: loaded[partition] - end for partition, end in ends.items() if end < loaded[partition]}
     if ahead:
@@ -213,12 +212,11 @@ def _oldest(log: EventLog, loaded: dict[int, int], behind: dict[int, int]) -> dt
 
 def _lake(settings: Settings) -> Iterator[Check]:
     from clapometer.jobs.runs import read_runs
-    from clapometer.lake import Lake
     from clapometer.lake.ledger import ledger_difference
 
-    if not settings.lake.is_dir():
+    if not wiring.has_lake(settings):
         return
-    lake = Lake(settings.lake)
+    lake = wiring.open_lake(settings)
     rows = lake.rows("events")
     difference = next((0 for _ in range(3) if not ledger_difference(lake)), None)
     lost = ledger_difference(lake) if difference is None else 0
@@ -254,10 +252,8 @@ def _clock(settings: Settings) -> Iterator[Check]:
 
 def _witnesses(settings: Settings) -> Iterator[tuple[str, dt.datetime]]:
     """Yields moments that cannot be in the future."""
-    from clapometer.lake import Lake
-
-    if settings.lake.is_dir():
-        with Lake(settings.lake).connect(threads=1) as con:
+    if wiring.has_lake(settings):
+        with wiring.open_lake(settings).connect(threads=1) as con:
             newest = con.execute("SELECT epoch_us(max(received_at)) FROM events").fetchall()[0][0]
         if newest is not None:
             yield "the newest event", dt.datetime.fromtimestamp(newest / 1e6, dt.UTC)

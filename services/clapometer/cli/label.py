@@ -55,7 +55,6 @@ def fit(
     """Fit a rule's weights to an anchor in the lake, and say how well it calibrates on what was held out."""
     from clapometer.jobs.anchors import AnchorOptions, fit_rule
     from clapometer.labels import rule_toml
-    from clapometer.lake import Lake
 
     settings = load_settings()
     before = wiring.label_rule(start or settings.label_rule)
@@ -65,7 +64,7 @@ def fit(
     with sending.progress_bar(json) as bar:
         task = bar.add_task("outcomes", total=None, note="")
         fitted = fit_rule(
-            Lake(settings.lake), anchor, before, as_of=wiring.utc_now(), tenant=tenant,
+            wiring.open_lake(settings), anchor, before, as_of=wiring.utc_now(), tenant=tenant,
             options=AnchorOptions(min_impressions, within_days, strength),
             threads=settings.threads, memory_limit=settings.memory_limit,
             progress=lambda stage, done, of: bar.update(task, description=stage, completed=done, total=of or None),

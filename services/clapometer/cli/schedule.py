@@ -56,9 +56,8 @@ def due(
     wiring.end_with_parent(signal.SIGKILL)  # as if the scheduler had been killed while it trained itself
     from clapometer.jobs.due import Training, last_start, train_due, until_stopped
     from clapometer.jobs.train import Resources
-    from clapometer.lake import Lake
 
-    lake = Lake(settings.lake)
+    lake = wiring.open_lake(settings)
     if last:
         _say(last_start(lake))
         return

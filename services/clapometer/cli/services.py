@@ -59,6 +59,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
 
 def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
     """Answer with rankings, comparisons and slates, and show the page."""
+    import structlog
     import uvicorn
 
     from clapometer.serving import ServingConfig, create_app
@@ -76,7 +77,9 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
             sql_min_viewers=settings.sql_min_viewers,
             sql_per_key=settings.sql_per_key,
         ),
-        published=wiring.published_file(settings),
+        published=wiring.follow_lake(
+            settings, stop, lambda error: structlog.get_logger().error("lake not reached", error=str(error))
+        ),
         authenticate=wiring.authenticator(settings),
         token_key=wiring.open_token_secrets(settings).signing(),
         clock=wiring.utc_now,

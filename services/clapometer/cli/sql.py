@@ -75,11 +75,11 @@ def _now(path: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
 
 
 def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":
-    from clapometer.lake import Lake, versions_at, versions_of_run
+    from clapometer.lake import versions_at, versions_of_run
     from clapometer.serving import parse_as_of
 
     moment = parse_as_of(as_of)
-    lake = Lake(settings.lake)
+    lake = wiring.open_lake(settings)
     versions = versions_of_run(lake, as_of) if moment is None else versions_at(lake, moment)
     missing = [path for name in versions for path in lake.files(name, versions[name]) if not path.exists()]
     if missing:

@@ -69,11 +69,10 @@ def erase(
 
 @contextmanager
 def _opened(settings: Settings) -> "Iterator[tuple[EventLog, Lake]]":
-    from clapometer.lake import Lake
 
     log = wiring.open_log(settings)
     try:
-        yield log, Lake(settings.lake)
+        yield log, wiring.open_lake(settings)
     finally:
         log.close()
 

@@ -62,10 +62,9 @@ def _warn(settings: Settings, rule: Path | None) -> None:
 
 def _again(settings: Settings, run: str, told: "Callable[[str, int, int], None]") -> str:
     from clapometer.jobs.train import Resources, reproduce
-    from clapometer.lake import Lake
 
     resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
-    result = reproduce(Lake(settings.lake), run, resources=resources, progress=told)
+    result = reproduce(wiring.open_lake(settings), run, resources=resources, progress=told)
     if not result.same:
         msg = f"run {run} came out differently: {result.found} instead of {result.expected}"
         raise TerminalError(msg)
@@ -81,9 +80,8 @@ def _train(
     told: "Callable[[str, int, int], None]",
 ) -> "list[TrainReport]":
     from clapometer.jobs.train import Resources, tenants, train_once
-    from clapometer.lake import Lake
 
-    lake = Lake(settings.lake)
+    lake = wiring.open_lake(settings)
     return [
         train_once(
             lake,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.eventlog.kafka import KafkaSettings, PartitionShare
     from clapometer.jobs.load import Loader
     from clapometer.labels import LabelRule
+    from clapometer.lake import Lake, Storage
 
 PARENT_POLL_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -101,11 +102,10 @@ def open_share(settings: Settings) -> "PartitionShare | None":
 def open_loader(settings: Settings, log: "EventLog", share: "PartitionShare | None") -> "Loader":
     """Returns the loader of the partitions that ``share`` says; of all of them without one."""
     from clapometer.jobs.load import Loader, LoadSettings
-    from clapometer.lake import Lake
 
     return Loader(
         log,
-        Lake(settings.lake),
+        open_lake(settings),
         LoadSettings(
             linger_s=settings.commit_seconds,
             window_days=settings.dedupe_days,
@@ -133,18 +133,75 @@ def open_token_secrets(settings: Settings) -> TokenSecrets:
     return load_token_secrets(settings.tokens_file)
 
 
-def published_file(settings: Settings) -> Path:
-    """Returns where the loader publishes the lake for readers; it may not be there yet."""
-    return settings.lake.absolute() / "clapometer.duckdb"
+def lake_storage(settings: Settings) -> "Storage":
+    """Returns where the lake is: a folder, or a place on an object store and the folder of its local copy.
+
+    Raises:
+        InputError: The address names no bucket.
+    """
+    from clapometer.lake import storage_at
+
+    return storage_at(settings.lake, settings.lake_copies, endpoint=settings.lake_endpoint, region=settings.lake_region)
+
+
+def has_lake(settings: Settings) -> bool:
+    """Returns whether there may be a lake: only a folder can be seen to be missing without asking a server."""
+    return not isinstance(settings.lake, Path) or settings.lake.is_dir()
+
+
+def lake_folder(settings: Settings) -> Path:
+    """Returns the folder of a lake that is backed up with the log.
+
+    Raises:
+        InputError: The lake is on an object store.
+    """
+    if not isinstance(settings.lake, Path):
+        msg = f"{settings.lake} is on an object store: keep its objects by the store's own versions or replication"
+        raise InputError(msg, "lake")
+    return settings.lake.absolute()
+
+
+def open_lake(settings: Settings) -> "Lake":
+    """Returns the lake.
+
+    Raises:
+        InputError: The bucket does not exist, or may not be used.
+        TransientError: The object store does not answer.
+    """
+    from clapometer.lake import Lake
+
+    return Lake(lake_storage(settings))
+
+
+def follow_lake(settings: Settings, stop: threading.Event, on_error: Callable[[Exception], None]) -> Path:
+    """Returns the published file, which others who load on another machine keep up to date by the object store.
+
+    In a folder they do it themselves; for a lake on an object store a thread looks for new versions until ``stop``.
+    """
+    from clapometer.lake import follow
+
+    storage = lake_storage(settings)
+    if storage.bucket is not None:
+        lake = open_lake(settings)
+        threading.Thread(target=follow, args=(lake, stop, on_error), name="clapometer-follow", daemon=True).start()
+    else:
+        storage.prepare()
+    return storage.published
 
 
 def existing_published_file(settings: Settings) -> Path:
-    """Returns the published file.
+    """Returns the published file; where the lake is on an object store, made from what is there now.
 
     Raises:
         InputError: There is none yet.
+        TransientError: The object store does not answer.
     """
-    path = published_file(settings)
+    storage = lake_storage(settings)
+    path = storage.published
+    if storage.bucket is not None:
+        from clapometer.lake import Lake, publish
+
+        publish(Lake(storage), upload=False)
     if not path.exists():
         msg = f"there is no {path} yet: `clapometer up` or `clapometer load` makes it"
         raise InputError(msg, "lake")

@@ -1,12 +1,16 @@
-"""A loader in a process of its own, to be killed: ``python -m tests.unit.jobs.loading_process LOG LAKE``."""
+"""A loader in a process of its own, to be killed.
+
+``python -m tests.unit.jobs.loading_process LOG LAKE [COPIES ENDPOINT]``, the latter for a lake on an object store.
+"""
 
 import sys
 import threading
+from pathlib import Path
 
 from clapometer.eventlog import EmbeddedLog
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings
-from clapometer.lake import Lake
+from clapometer.lake import Lake, storage_at
 
 UPKEEP = UpkeepSettings(interval_s=0.2, vacuum_interval_s=0.5, grace_hours=1)
 SETTINGS = LoadSettings(
@@ -14,6 +18,8 @@ SETTINGS = LoadSettings(
 )
 
 if __name__ == "__main__":
-    loader = Loader(EmbeddedLog(sys.argv[1]), Lake(sys.argv[2]), SETTINGS)
+    log, address, copies, endpoint = [*sys.argv[1:], ".", ""][:4]
+    lake = Lake(storage_at(address, Path(copies), endpoint=endpoint or None))
+    loader = Loader(EmbeddedLog(log), lake, SETTINGS)
     print("ready", flush=True)
     loader.run(threading.Event(), on_error=lambda error: sys.exit(f"load failed: {error}"))
