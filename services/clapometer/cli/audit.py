@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from clapometer.cli import sending
+from clapometer.cli import sending, wiring
 from clapometer.domain import InputError
 from clapometer.settings import load_settings
 
