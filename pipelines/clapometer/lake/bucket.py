@@ -24,8 +24,8 @@ SCHEME = "s3://"
 _RETRIES = 5
 _RETRY_SECONDS = 30
 _DENIED = (
-    "403", "401", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidToken", "ExpiredToken",
-    "169.254.169.254", "169.254.170", "redentials",
+    "403 Forbidden", "401 Unauthorized", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidToken",
+    "ExpiredToken", "169.254.169.254", "169.254.170", "redentials",
 )  # fmt: skip
 
 
