@@ -17,7 +17,7 @@ from clapometer.jobs.robustness import prompt_robustness
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts, verdict
 from clapometer.jobs.statistics import Scored
 from clapometer.labels import LabelRule
-from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Unranked, clip_rates
+from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Reason, Unranked, clip_rates
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -44,6 +44,8 @@ def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameter
     """Returns the fit of prompts within templates and tasks to the clips of a slice, or why there is none."""
     if scores.reason:
         return scores.reason
+    if len(scores.values) > 1 and np.ptp(scores.values) <= 1e-9 * np.abs(scores.values).max():
+        return str(Reason.NO_DIFFERENCE)
     rates = clip_rates(part.cells.cells, part.table, scores.offsets)
     if not len(rates.unit):
         return "no clip was ever eligible"

@@ -186,9 +186,6 @@ def score_clips(part: Slice, parameters: Parameters) -> Scores:
         fitted = estimator.fit(part.cells.cells, part.table)
     except InputError as error:
         return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), str(error))
-    if len(fitted.scores_) > 1 and np.ptp(fitted.scores_) <= 1e-9 * np.abs(fitted.scores_).max():
-        reason = "every clip earned the same; nothing tells items apart"
-        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), reason)
     known = None if fitted.normalised_.any() else fitted.opportunities_
     return Scores(fitted.units_, fitted.scores_, known, fitted.opportunities_, offsets=fitted.offsets_)
 

@@ -270,10 +270,6 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
         if not scored.outcomes:
             msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
             raise InputError(msg)
-        if clips.excluded.all():
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
-            msg = f"there is nothing to rank: every clip is left out ({reasons})"
-            raise InputError(msg)
         rankings: list[Row] = []
         contrasts: list[Row] = []
         comparisons: list[Row] = []
