@@ -4,6 +4,7 @@ import argparse
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,7 +51,7 @@ def main() -> int:
         for name, fault in LANES[log].items():
             if options.only and name not in options.only:
                 continue
-            for outcome in fault(bench, log):
+            for outcome in _attempted(fault, bench, log, name):
                 outcomes.append(outcome)
                 with told:
                     print(f"{time.monotonic() - started:6.0f} s  {line(outcome)}", flush=True)
@@ -62,6 +63,14 @@ def main() -> int:
         outcomes = [outcome for found in lanes.map(lane, options.logs) for outcome in found]
     print(last_line(outcomes))
     return 0 if all(outcome.good for outcome in outcomes) else 1
+
+
+def _attempted(fault: Callable[..., Iterator[Outcome]], bench: Bench, log: str, name: str) -> Iterator[Outcome]:
+    """Yields the outcomes of a fault; that its system did not even start is one, too."""
+    try:
+        yield from fault(bench, log)
+    except Exception:  # noqa: BLE001 - the other faults are to be tried all the same
+        yield Outcome(name, log, 0, error=traceback.format_exc())
 
 
 def _options() -> argparse.Namespace:
