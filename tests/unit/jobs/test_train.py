@@ -164,7 +164,12 @@ def test_segments_with_enough_impressions_have_rankings_of_their_own(tmp_path: P
 
 @pytest.mark.parametrize(
     ("rows", "advice"),
-    [([], "PUT /v1/clips"), ([clip("a")], "POST impressions"), ([impression("i")], "PUT /v1/clips")],
+    [
+        ([], "PUT /v1/clips"),
+        ([clip("a")], "POST impressions"),
+        ([impression("i")], "PUT /v1/clips"),
+        ([clip("a", flags_ad=True), impression("i", "a")], "every clip is left out (1 advertisement)"),
+    ],
 )
 def test_with_nothing_to_rank_the_run_fails_and_says_what_to_do(tmp_path: Path, rows: list[Row], advice: str) -> None:
     report = train_once(lake_of(tmp_path, rows), clock=clock)
@@ -180,23 +185,31 @@ def with_all(rows: list[Row], kind: str, **columns: object) -> list[Row]:
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        (with_all(traffic(), "clip_registered", flags_ad=True), "withdrawn, an advertisement or has a watermark"),
         (
             with_all(with_all(traffic(), "impression", viewer_id="one"), "watched", watched_ms=0),
             "no impression of any clip counts",
         ),
         (
             [one for one in traffic() if one["type"] in {"clip_registered", "impression"}],
-            "all clips have the same score",
+            "nothing tells items apart",
         ),
         (
             with_all([r for r in traffic() if r["type"] != "reacted"], "watched", watched_ms=5_000),
-            "have the same score",
+            "nothing tells items apart",
         ),
         (traffic(models=1), "nothing to compare it with"),
         (traffic(prompts=1), "too few prompts"),
         ([clip("a"), clip("b", model="m2"), impression("i", "a", trust="none")], "no impression of any clip counts"),
-        ([clip("a"), clip("b", "p2", "m2"), impression("i", "a"), impression("j", "b")], "never shares a prompt"),
+        (
+            [
+                clip("a"),
+                clip("b", "p2", "m2"),
+                impression("i", "a"),
+                impression("j", "b"),
+                answer("reacted", "j", "r", reaction="like"),
+            ],
+            "never shares a prompt",
+        ),
     ],
 )
 def test_what_cannot_be_compared_has_a_reason_and_no_number(tmp_path: Path, rows: list[Row], reason: str) -> None:
