@@ -29,7 +29,9 @@ from clapometer.lake.storage import fsync
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ORDER = ("erasures", "runs", "rankings", "contrasts", "comparisons", "ledger", "outcomes", "events", "rejected")
+ORDER = (
+    "erasures", "runs", "rankings", "contrasts", "comparisons", "screened", "ledger", "outcomes", "events", "rejected",
+)  # fmt: skip
 LAKE, LOG, FILES = "lake", "log", "files"
 _LOG_ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint.*\.parquet)$")
 _LAST_CHECKPOINT = "_last_checkpoint"

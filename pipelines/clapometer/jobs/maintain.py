@@ -16,7 +16,8 @@ import duckdb
 
 from clapometer.domain import TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
-from clapometer.lake.commit import DataFile, Table
+from clapometer.lake.commit import Table
+from clapometer.lake.data_files import DataFile
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES

@@ -11,7 +11,8 @@ from deltalake.transaction import AddAction
 
 from clapometer.domain import TransientError
 from clapometer.lake import CommitConflictError, Lake
-from clapometer.lake.commit import DataFile, Table
+from clapometer.lake.commit import Table
+from clapometer.lake.data_files import DataFile
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from clapometer.lake.bucket import SCHEME, storage_at
-    from clapometer.lake.commit import Commit, CommitConflictError
+    from clapometer.lake.commit import CommitConflictError
+    from clapometer.lake.data_files import Commit
     from clapometer.lake.history import RUN_ID, versions_at, versions_of_run
     from clapometer.lake.publication import follow, publish
     from clapometer.lake.schema import DATA_COLUMNS, TABLES
@@ -38,7 +39,7 @@ _MODULES = {
     "RUN_ID": "history",
     "SCHEME": "bucket",
     "TABLES": "schema",
-    "Commit": "commit",
+    "Commit": "data_files",
     "CommitConflictError": "commit",
     "Lake": "tables",
     "Storage": "storage",

@@ -15,20 +15,18 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from clapometer.domain import InputError, TransientError
+from clapometer.domain import TransientError
 from clapometer.lake.bucket import Bucket
+from clapometer.lake.data_files import Commit, DataFile, now_ms, split, statistics, text, version_at
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
@@ -45,31 +43,6 @@ _DOWNLOADS = 8
 
 class CommitConflictError(TransientError):
     """Another process committed with the same application transaction: read the table again and redo."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """A Parquet file of a table.
-
-    Attributes:
-        path: Relative to the table's folder.
-        size: Bytes.
-        rows: Number of rows.
-        partition: Values of the partition columns.
-    """
-
-    path: str
-    size: int
-    rows: int
-    partition: Mapping[str, str | None]
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What one commit of a table said about itself."""
-
-    version: int
-    metadata: Mapping[str, Any]
 
 
 class Table:
@@ -168,7 +141,7 @@ class Table:
         actions = pa.table(delta.get_add_actions(flatten=True))
         partitions = [actions[f"partition.{column}"].to_pylist() for column in self.partition_by]
         return [
-            DataFile(path, size, rows or 0, dict(zip(self.partition_by, map(_text, values), strict=True)))
+            DataFile(path, size, rows or 0, dict(zip(self.partition_by, map(text, values), strict=True)))
             for path, size, rows, *values in zip(
                 actions["path"].to_pylist(),
                 actions["size_bytes"].to_pylist(),
@@ -200,7 +173,7 @@ class Table:
     def write(self, table: pa.Table) -> list[AddAction]:
         """Writes a table of this schema as one durable file per partition; a commit has to name them."""
         added = []
-        for values, part in _split(table, self.partition_by):
+        for values, part in split(table, self.partition_by):
             path = self.new_file(values)
             pq.write_table(part.drop_columns(list(values)), path, compression="zstd")
             added.append(self.added(path, values))
@@ -224,14 +197,14 @@ class Table:
             path=str(path.relative_to(self.folder)),
             size=path.stat().st_size,
             partition_values=values,
-            modification_time=_now_ms(),
+            modification_time=now_ms(),
             data_change=data_change,
-            stats=_statistics(pq.read_metadata(path)),
+            stats=statistics(pq.read_metadata(path)),
         )
 
     def removed(self, files: Iterable[DataFile], *, data_change: bool = True) -> list[RemoveAction]:
         """Returns the actions that remove ``files`` from the table; the files stay until they are vacuumed."""
-        return [RemoveAction(file.path, data_change, _now_ms(), file.size, dict(file.partition)) for file in files]
+        return [RemoveAction(file.path, data_change, now_ms(), file.size, dict(file.partition)) for file in files]
 
     def commit(
         self,
@@ -307,25 +280,7 @@ class Table:
         Raises:
             InputError: The table is younger, or its log does not reach back that far.
         """
-        delta = self._open()
-        try:
-            delta.load_as_version(moment)
-        except (DeltaError, OSError) as error:
-            msg = f"{self.folder.name} as of {moment.isoformat()} is no longer kept: {error}"
-            raise InputError(msg, "as_of") from error
-        version = delta.version()
-        committed = self._committed_at(version)
-        if committed is None or committed > moment:
-            since = "" if committed is None else f" from {committed.isoformat()} on"
-            msg = f"{self.folder.name} is not kept as of {moment.isoformat()}, only{since or ' later'}"
-            raise InputError(msg, "as_of")
-        return version
-
-    def _committed_at(self, version: int) -> dt.datetime | None:
-        for line in (self.log_entry(version) or b"").splitlines():
-            if info := json.loads(line).get("commitInfo"):
-                return dt.datetime.fromtimestamp(info["timestamp"] / 1000, dt.UTC)
-        return None
+        return version_at(self._open(), self.log_entry, moment)
 
     def log_entry(self, version: int) -> bytes | None:
         """Returns the bytes of a commit; ``None`` where the log no longer has it."""
@@ -442,45 +397,3 @@ class Table:
         if entry.exists():
             fsync(entry)
         fsync(log)
-
-
-def _split(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
-    """Yields the rows of each partition with the partition's values."""
-    if not table.num_rows:
-        return
-    if not columns:
-        yield {}, table
-        return
-    (column,) = columns
-    for value in pc.unique(table[column]).to_pylist():
-        part = table if pc.count_distinct(table[column], mode="all").as_py() == 1 else None
-        yield {column: _text(value)}, part if part is not None else table.filter(pc.equal(table[column], value))
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _statistics(parquet: pq.FileMetaData) -> str:
-    """Returns the Delta statistics of a file: rows, and the ranges of its instants, by which readers skip it."""
-    low: dict[str, str] = {}
-    high: dict[str, str] = {}
-    for group in range(parquet.num_row_groups):
-        row_group = parquet.row_group(group)
-        for index in range(row_group.num_columns):
-            column = row_group.column(index)
-            found = column.statistics
-            if found is None or not found.has_min_max or not isinstance(found.min, dt.datetime):
-                continue
-            name = column.path_in_schema
-            low[name] = min(low.get(name, "9"), _instant(found.min))
-            high[name] = max(high.get(name, ""), _instant(found.max))
-    return json.dumps({"numRecords": parquet.num_rows, "minValues": low, "maxValues": high, "nullCount": {}})
-
-
-def _instant(value: dt.datetime) -> str:
-    return value.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

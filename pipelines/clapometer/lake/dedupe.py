@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clapometer.domain import TerminalError
-from clapometer.lake.commit import DataFile, Table
+from clapometer.lake.commit import Table
+from clapometer.lake.data_files import DataFile
 from clapometer.lake.key_runs import Int64s, Run, join_runs, map_run, merge_runs, sort_run, store_run
 from clapometer.lake.storage import fsync
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from clapometer.domain import TerminalError
 from clapometer.lake.columns import bring_columns_up_to_date
-from clapometer.lake.commit import Commit, CommitConflictError, Table
+from clapometer.lake.commit import CommitConflictError, Table
+from clapometer.lake.data_files import Commit
 from clapometer.lake.format import bring_up_to_date
 from clapometer.lake.schema import TABLES
 from clapometer.lake.storage import Storage

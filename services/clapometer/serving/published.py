@@ -94,9 +94,7 @@ class Published:
             try:
                 return self._open_once(stamp)
             except TransientError:
-                if (now := self.stamp()) == stamp:
-                    raise
-                stamp = now
+                stamp = self.stamp()
         return self._open_once(stamp)
 
     def _open_once(self, stamp: Stamp | None) -> _Snapshot:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from clapometer.lake.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
 from clapometer.serving.sandbox.job import Job
 
 CATALOGUE = "catalogue"
@@ -64,7 +65,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
     """Creates a view of the tenant's rows of each published view that has a tenant; returns their columns."""
     listed = connection.execute(
         "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE database_name = 'published' "
-        "AND NOT internal ORDER BY table_name, column_index"
+        "AND schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
     ).fetchall()
     columns: dict[str, list[str]] = {}
     for table, column, _, _ in listed:
@@ -87,19 +88,14 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
 def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) -> frozenset[str]:
     """Creates the published macros anew, so that the tables in them are the tenant's; returns the table macros."""
     listed = connection.execute(
-        "SELECT function_name, function_type, parameters, macro_definition FROM duckdb_functions() "
-        "WHERE database_name = 'published' AND NOT internal"
+        "SELECT DISTINCT function_name, function_type FROM duckdb_functions() "
+        "WHERE database_name = 'published' AND NOT internal ORDER BY ALL"
     ).fetchall()
-    tables = set()
-    for name, kind, parameters, definition in listed:
-        if kind == "table_macro" and scalar_only:
-            continue
-        table = "TABLE " if kind == "table_macro" else ""
-        arguments = ", ".join(_name(parameter) for parameter in parameters)
-        connection.execute(f"CREATE MACRO {_name(name)}({arguments}) AS {table}{definition}")
-        if kind == "table_macro":
-            tables.add(name)
-    return frozenset(tables)
+    kinds = {name: kind for name, kind in listed if not (scalar_only and kind == "table_macro")}
+    for name in (*MACROS, *ANALYST_VIEWS):  # each after what it needs
+        if name in kinds:
+            connection.execute(analyst_sql(name))
+    return frozenset(name for name, kind in kinds.items() if kind == "table_macro")
 
 
 def _text(text: str) -> str:
