@@ -56,11 +56,12 @@ def no_training(lake: Lake) -> Iterator[None]:
     path = lake.storage.cache / "training.lock"
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            msg = f"a training is under way ({_holder(path)}); this job was not started"
+            raise TrainingLockedError(msg) from error
         yield
-    except BlockingIOError as error:
-        msg = f"a training is under way ({_holder(path)}); this job was not started"
-        raise TrainingLockedError(msg) from error
     finally:
         os.close(handle)
 

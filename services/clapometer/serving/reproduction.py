@@ -2,6 +2,8 @@
 
 import msgspec
 
+from clapometer.lake.statements import quote
+
 COLUMNS = (
     "item", "label", "rank", "rank_low", "rank_high", "effect", "effect_low", "effect_high", "value", "value_low",
     "value_high", "p_best", "verdict", "tier", "calibrated", "unranked_reason", "impressions", "clips", "prompts",
@@ -30,7 +32,7 @@ def reproduction(
     conditions = {
         "tenant": tenant, "run_id": run_id, "subject": subject, "segment": segment, "segment_value": segment_value,
     }  # fmt: skip
-    where = " AND ".join(f"{name} = {_literal(value)}" for name, value in conditions.items())
+    where = " AND ".join(f"{name} = {quote(value)}" for name, value in conditions.items())
     sql = (
         f"SELECT {', '.join(COLUMNS)} FROM rankings WHERE {where} "  # noqa: S608 - shown, and every value is quoted
         f"ORDER BY rank NULLS LAST, impressions DESC NULLS LAST, item LIMIT {limit} OFFSET {offset}"
@@ -41,7 +43,3 @@ def reproduction(
         as_of=f"clapometer sql --as-of {run_id} '{quoted}'",
         train=f"clapometer train --run {run_id}",
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from clapometer.lake.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
+from clapometer.lake.statements import quote
 from clapometer.serving.sandbox.job import Job
 
 CATALOGUE = "catalogue"
@@ -50,11 +51,11 @@ def open_tenant(job: Job) -> Iterator[TenantView]:
     )
     try:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        connection.execute(f"ATTACH {_text(job.published)} AS published (READ_ONLY)")
+        connection.execute(f"ATTACH {quote(job.published)} AS published (READ_ONLY)")
         columns = _create_views(connection, job)
         functions = _create_macros(connection, scalar_only=job.min_viewers > 1)
         folder = str(Path(job.published).parent.resolve())
-        connection.execute(f"SET allowed_directories = [{_text(folder + '/')}]")
+        connection.execute(f"SET allowed_directories = [{quote(folder + '/')}]")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield TenantView(connection, columns, functions)
     finally:
@@ -72,7 +73,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
         columns.setdefault(table, []).append(column)
     readable = {table: names for table, names in columns.items() if "tenant" in names}
     for table, names in readable.items():
-        condition = f"tenant = {_text(job.tenant)}"
+        condition = f"tenant = {quote(job.tenant)}"
         if job.min_viewers > 1 and "viewers" in names:
             condition += f" AND coalesce(viewers >= {job.min_viewers}, true)"
         connection.execute(f"CREATE VIEW {_name(table)} AS SELECT * FROM published.{_name(table)} WHERE {condition}")  # noqa: S608
@@ -96,10 +97,6 @@ def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) 
         if name in kinds:
             connection.execute(analyst_sql(name))
     return frozenset(name for name, kind in kinds.items() if kind == "table_macro")
-
-
-def _text(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _name(name: str) -> str:
