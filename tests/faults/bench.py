@@ -1,6 +1,7 @@
 """Where trials take place: folders, systems and how much of everything there is to be."""
 
 import shutil
+import subprocess
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +25,14 @@ def started(folder: Path, log: str, *, broker: Mapping[str, Any] | None = None, 
         (folder / "broker").mkdir()
         made = Broker(folder / "broker", **(broker or {}))
     return System(folder, broker=made, loaders=LOADERS[log], **options)
+
+
+def library(name: str, folder: Path) -> Path:
+    """Returns ``name.c`` of this package, compiled to be preloaded."""
+    made = folder / f"{name}.so"
+    source = Path(__file__).with_name(f"{name}.c")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", made, source, "-ldl"], check=True)
+    return made
 
 
 @dataclass(frozen=True)

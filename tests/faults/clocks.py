@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.bench import Bench, started
+from tests.faults.bench import Bench, library, started
 from tests.faults.trial import Outcome, judge, trial
 
 JUMPS = ("+48h", "+0", "-48h", "+0", "-48h", "+48h", "+0")
@@ -16,12 +16,12 @@ def jumps(bench: Bench, log: str) -> Iterator[Outcome]:
 
 
 def _jump(bench: Bench, log: str, name: str) -> Outcome:
-    (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    (faketime,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     with bench.folder() as folder:
         offset = folder / "offset"
         offset.write_text("+0")
         preload = {
-            "LD_PRELOAD": str(library),
+            "LD_PRELOAD": f"{library('nanosleep', folder)} {faketime}",
             "FAKETIME_TIMESTAMP_FILE": str(offset),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",

@@ -70,6 +70,7 @@ def _last_files(system: System) -> list[Path]:
 def _flip(system: System, name: str, times: int, chance: random.Random) -> Outcome:
     """Flips bits of blocks that are acknowledged and not loaded yet, while everything stands still."""
     aside: set[int] = set()
+    flipped: list[bytes] = []
     with trial(system, "flip") as running:
         for _ in range(times):
             for loader in system.loaders:
@@ -78,7 +79,8 @@ def _flip(system: System, name: str, times: int, chance: random.Random) -> Outco
             system.collector.stop()
             blocks = _waiting(system)
             if system.broker is None:
-                _flip_in(system.log_folder / "data.mdb", chance.choice(blocks).block, chance)
+                flipped.append(chance.choice(blocks).block)
+                _flip_in(system.log_folder / "data.mdb", flipped[-1], chance)
             else:
                 system.broker.stop()
                 _flip_at_end(_last_files(system), chance)
@@ -90,7 +92,7 @@ def _flip(system: System, name: str, times: int, chance: random.Random) -> Outco
             running.note_ready(since)
             running.wait_for_stored()
             _wait_for_dead_letter(running)
-            aside |= _set_aside(system, blocks)
+            aside |= _set_aside(system, blocks) | _numbers_kept(system, flipped)
         outcome = judge(running, name, set_aside=aside)
         assert outcome.quarantined, "no damaged block was found"
         return outcome
@@ -117,8 +119,9 @@ def _flip_in(file: Path, block: bytes, chance: random.Random) -> None:
     at = chance.randrange(len(block))
     start = content.find(block)
     assert start >= 0
+    flip = 1 << chance.randrange(8)
     while start >= 0:
-        content[start + at] ^= 1 << chance.randrange(8)
+        content[start + at] ^= flip
         start = content.find(block, start + 1)
     with file.open("r+b") as opened:
         opened.write(content)
@@ -158,3 +161,18 @@ def _set_aside(system: System, blocks: list[Record]) -> set[int]:
             for number in _NUMBER.findall(record.block)
         }
     return numbers
+
+
+def _numbers_kept(system: System, flipped: list[bytes]) -> set[int]:
+    """Returns the numbers of those blocks that a dead letter holds but for the bit that was flipped.
+
+    The bit may be one of a number.
+    """
+    with duckdb.connect(str(system.lake / "clapometer.duckdb"), read_only=True) as connection:
+        kept = connection.execute("SELECT from_base64(raw) FROM rejected WHERE encoding = 'base64'").fetchall()
+    whole = [block for block in flipped if any(_one_bit_apart(block, letter) for (letter,) in kept)]
+    return {int(number) for block in whole for number in _NUMBER.findall(block)}
+
+
+def _one_bit_apart(one: bytes, other: bytes) -> bool:
+    return len(one) == len(other) and (int.from_bytes(one) ^ int.from_bytes(other)).bit_count() == 1

@@ -1,24 +1,15 @@
 """fsync that fails: nothing is acknowledged, and what failed once is not taken for durable later."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.faults.bench import Bench, started
+from tests.faults.bench import Bench, library, started
 from tests.faults.system import System
 from tests.faults.trial import Outcome, Trial, judge, trial
 
-SOURCE = Path(__file__).with_name("fsync.c")
 FLUSHING = "log.flush.interval.messages=1\n"
 """Kafka leaves syncing to the operating system unless told otherwise."""
-
-
-def library(folder: Path) -> Path:
-    """Returns the compiled library that makes fsync fail."""
-    made = folder / "fsync.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", made, SOURCE, "-ldl"], check=True)
-    return made
 
 
 def failing_syncs(bench: Bench, log: str) -> Iterator[Outcome]:
@@ -31,7 +22,7 @@ def failing_syncs(bench: Bench, log: str) -> Iterator[Outcome]:
 def _fail(bench: Bench, log: str, part: str, name: str) -> Outcome:
     with bench.folder() as folder:
         control = folder / "fails"
-        preload = {"LD_PRELOAD": str(library(folder)), "FAULTS_FSYNC": str(control)}
+        preload = {"LD_PRELOAD": str(library("fsync", folder)), "FAULTS_FSYNC": str(control)}
         options: dict[str, Any] = {"preload": {part: preload}}
         if part == "broker":
             options = {"broker": {"preload": preload, "properties": FLUSHING}}
