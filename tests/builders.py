@@ -56,6 +56,7 @@ def block(
     rejected: Sequence[RejectedEvent] = (),
     trust: Trust = "none",
     exceptions: Mapping[int, Trust] | None = None,
+    trace_id: str | None = None,
 ) -> bytes:
     """Returns the block of a request whose ``events`` were accepted."""
     return encode_block(
@@ -66,4 +67,5 @@ def block(
         rejected=rejected,
         trust=trust,
         exceptions=exceptions,
+        trace_id=trace_id,
     )

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     loader_port: Port | None = Field(
         None, description="port of the loader's /metrics; 0 lets the system choose, none if unset"
     )
+    scheduler_port: Port | None = Field(
+        None, description="port of the scheduler's /metrics; 0 lets the system choose, none if unset"
+    )
     max_body_bytes: int = Field(2**20, ge=1024, description="largest request body, decompressed, in bytes")
     max_beacon_bytes: int = Field(2**16, ge=1024, description="largest sendBeacon body, in bytes")
     max_events: int = Field(500, ge=1, le=100_000, description="events in one request")

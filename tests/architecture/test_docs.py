@@ -16,6 +16,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
         ("event_reference", "event_reference", "events"),
         ("command_reference", "command_reference", "commands"),
         ("command_reference", "settings_reference", "settings"),
+        ("telemetry_reference", "telemetry_reference", "prometheus"),
         ("metric_reference", "metric_reference", "metrics"),
         ("metric_reference", "lake_reference", "lake"),
     ],

@@ -35,6 +35,7 @@ class Refusal(msgspec.Struct, frozen=True):
     id: str | None = None
     raw: str = ""
     encoding: str = "text"
+    trace_id: str | None = None
 
 
 @dataclass
@@ -42,7 +43,7 @@ class Batch:
     """Accepted events of some records, as columns, in the order of the log.
 
     Attributes:
-        lines: tenant, received_at, trust, line, partition and offset of each event.
+        lines: tenant, received_at, trust, line, partition, offset and trace_id of each event.
         refusals: What the collector rejected, and blocks that cannot be read.
         next_offsets: For each partition, the offset after the last record.
         blocks: How many blocks there are.
@@ -141,7 +142,7 @@ def _refusal(event: RejectedEvent, record: Record, header: BlockHeader) -> Refus
     return Refusal(
         tenant=header.tenant, received_at=header.received_at, reason=event.reason, partition=record.partition,
         offset=record.offset, field=event.field, source=event.source, id=event.id, raw=event.raw,
-        encoding=event.encoding,
+        encoding=event.encoding, trace_id=header.trace_id,
     )  # fmt: skip
 
 
@@ -162,6 +163,7 @@ def _columns(parts: _Parts) -> pa.Table:
             "trust": _TRUSTS.take(pa.array(trust)),
             "partition": np.array([record.partition for record in parts.records], np.int64)[block],
             "offset": np.array([record.offset for record in parts.records], np.int64)[block],
+            "trace_id": pa.array([header.trace_id for header in parts.headers], pa.string()).take(pa.array(block)),
         }
     )
     return chunked(table)

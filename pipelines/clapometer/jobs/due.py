@@ -84,9 +84,10 @@ def _train(training: Training, tenant: str, force: bool, trigger: str, progress:
         return Tick(tenant, "busy", str(error))
     except Exception as error:  # noqa: BLE001 - the job loop: what failed is told, and tried again next time
         return Tick(tenant, "failed", f"{type(error).__name__}: {error}")
+    seconds = (done.run.finished_at - done.run.started_at).total_seconds()
     if done.run.status == "failed":
-        return Tick(tenant, "failed", done.run.error or "")
-    return Tick(tenant, "trained")
+        return Tick(tenant, "failed", done.run.error or "", seconds)
+    return Tick(tenant, "trained", seconds=seconds)
 
 
 def nothing_new(training: Training, tenant: str) -> str:

@@ -356,6 +356,7 @@ def _conflicts(events: pa.Table, verdicts: Verdicts) -> list[Refusal]:
         Refusal(
             tenant=row["tenant"], received_at=row["received_at"], reason=CONFLICT, partition=row["partition"],
             offset=row["offset"], source=row["source"], id=row["id"], raw=row["line"].rstrip("\n"),
+            trace_id=row["trace_id"],
         )
         for row in rows
     ]  # fmt: skip

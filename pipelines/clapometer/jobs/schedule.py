@@ -26,11 +26,13 @@ class Tick(msgspec.Struct, frozen=True):
         tenant: Whose ranking.
         result: trained, skipped (nothing new), busy (another process trains) or failed.
         reason: Why it was skipped, or failed.
+        seconds: How long it took.
     """
 
     tenant: str
     result: Literal["trained", "skipped", "busy", "failed"]
     reason: str = ""
+    seconds: float = 0.0
 
 
 Report = Callable[[Tick], None]

@@ -9,8 +9,8 @@ from clapometer.domain import TerminalError
 from clapometer.lake.commit import Table
 from clapometer.lake.schema import WATCHING_SUFFIX
 
-GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs"})
-"""Tables of results: small enough to be written anew when they get a column."""
+GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs", "rejected"})
+"""Tables of results, and dead letters: small enough to be written anew when they get a column."""
 
 
 def bring_columns_up_to_date(table: Table) -> list[str]:

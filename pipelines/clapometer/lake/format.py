@@ -12,8 +12,8 @@ from clapometer.domain import TerminalError
 from clapometer.lake.storage import Storage, fsync
 
 FORMAT = 2
-"""1: tables without a marker. 2: the same with ``format.json``. Columns that tables of results have got since are added
-when a table is opened (`clapometer.lake.columns`); that is no new format."""
+"""1: tables without a marker. 2: the same with ``format.json``. Columns that results and dead letters have got since
+are added when a table is opened (`clapometer.lake.columns`); that is no new format."""
 MARKER = "format.json"
 
 

@@ -116,7 +116,7 @@ REJECTED = pa.schema(
     [
         ("tenant", pa.string()), ("received_at", TIMESTAMP), ("reason", pa.string()), ("field", pa.string()),
         ("source", pa.string()), ("id", pa.string()), ("raw", pa.string()), ("encoding", pa.string()),
-        ("partition", pa.int64()), ("offset", pa.int64()), ("received_date", pa.date32()),
+        ("partition", pa.int64()), ("offset", pa.int64()), ("trace_id", pa.string()), ("received_date", pa.date32()),
     ]
 )  # fmt: skip
 """Dead letters: what was refused, why, and its bytes."""

@@ -67,15 +67,16 @@ def _load_until(
     tell: "Callable[[LoadReport], None]",
 ) -> None:
     import structlog
-    from prometheus_client import CollectorRegistry
 
-    from clapometer.cli.loader_metrics import LoaderMetrics, serve_metrics
+    from clapometer.cli.loader_metrics import LoaderMetrics
+    from clapometer.cli.metrics_server import process_registry, serve_metrics
 
     logger = structlog.get_logger()
-    registry = CollectorRegistry()
+    registry = process_registry()
     metrics = LoaderMetrics(registry, wiring.utc_now)
     if port is not None:
-        logger.info("metrics", address=f"http://{settings.host}:{serve_metrics(registry, settings.host, port)}/metrics")
+        chosen = serve_metrics(registry, settings.host, port, "--metrics-port")
+        logger.info("metrics", address=f"http://{settings.host}:{chosen}/metrics")
 
     def report(done: "LoadReport") -> None:
         tell(done)

@@ -5,11 +5,9 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from clapometer.domain import TerminalError
 
 if TYPE_CHECKING:  # this module is imported with the command line
     from clapometer.jobs.load import LoadReport
@@ -100,17 +98,3 @@ class LoaderMetrics(Collector):
             return "other"
         self._reasons.add(reason)
         return reason
-
-
-def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> int:
-    """Answers ``/metrics`` in a thread; returns the port.
-
-    Raises:
-        TerminalError: The address is taken or not ours.
-    """
-    try:
-        server, _ = start_http_server(port, host, registry)
-    except OSError as error:
-        msg = f"metrics cannot be served at {host}:{port}: {error.strerror or error}; choose another --metrics-port"
-        raise TerminalError(msg) from error
-    return int(server.server_address[1])

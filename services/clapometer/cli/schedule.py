@@ -28,18 +28,29 @@ def schedule(
     """Train at set times, never two at once, and make up for missed ones."""
     import structlog
 
+    from clapometer.cli.metrics_server import process_registry, serve_metrics
+    from clapometer.cli.trainer_metrics import TrainerMetrics
     from clapometer.jobs.schedule import Tick, run_schedule
 
     settings, stop = wiring.begin("scheduler", supervised)
     logger = structlog.get_logger()
     child = Child()
+    registry = process_registry()
+    metrics = TrainerMetrics(registry, wiring.utc_now)
+    if settings.scheduler_port is not None:
+        port = serve_metrics(registry, settings.host, settings.scheduler_port, "scheduler_port")
+        logger.info("metrics", address=f"http://{settings.host}:{port}/metrics")
 
     def train() -> None:
         try:
             for line in child.run("due"):
-                _tell(msgspec.json.decode(line, type=Tick))
+                tick = msgspec.json.decode(line, type=Tick)
+                metrics.ticked(tick)
+                _tell(tick)
         except TransientError as error:
+            metrics.crashed()
             logger.error("training failed", reason=str(error))
+        metrics.done()
 
     answers = [msgspec.json.decode(line, type=dt.datetime | None) for line in child.run("due", "--last")]
     run_schedule(

@@ -24,6 +24,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
     """Take events over HTTP and answer once they are durable."""
     import uvicorn
 
+    from clapometer.cli.metrics_server import process_registry
     from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
     from clapometer.eventlog import GroupCommitter
 
@@ -46,6 +47,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         keys=wiring.open_keys(settings),
         tokens=wiring.open_token_secrets(settings).verifying(),
         clock=wiring.utc_now,
+        registry=process_registry(),
         version=wiring.version(),
     )
     calm_garbage_collection()
@@ -62,6 +64,7 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
     import structlog
     import uvicorn
 
+    from clapometer.cli.metrics_server import process_registry
     from clapometer.serving import ServingConfig, create_app
 
     settings, stop = wiring.begin("serving", supervised)
@@ -83,6 +86,7 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
         authenticate=wiring.authenticator(settings),
         token_key=wiring.open_token_secrets(settings).signing(),
         clock=wiring.utc_now,
+        registry=process_registry(),
         docs_assets=wiring.docs_assets(),
         version=wiring.version(),
     )

@@ -66,7 +66,7 @@ def create_app(
         version: Version of the product, for the documentation.
     """
     registry = registry or CollectorRegistry()
-    metrics = CollectorMetrics(registry, lambda: committer.pending_bytes)
+    metrics = CollectorMetrics(registry, lambda: committer.pending_bytes, log.fill_ratio)
     intake = Intake(
         config=config,
         committer=committer,

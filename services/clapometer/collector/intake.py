@@ -160,6 +160,7 @@ class Intake:
         """Returns what a batch leaves in the event log and what its sender is told once it is there."""
         seconds = now.timestamp()
         judged = judge(batch, key, self._tokens, seconds)
+        self.metrics.received += len(judged.events) + len(judged.rejected)
         return Weighed(
             block=block_of(judged, key, now, trace_id),
             verdict=verdict_of(judged),
@@ -210,6 +211,7 @@ class Intake:
 
     def _failed(self, error: ClapometerError) -> RefusedError:
         self.failure = str(error)
+        self.metrics.append_failures += 1
         what = "the event log is full or busy" if isinstance(error, LogFullError) else "the event log is away"
         detail = f"{what}; send the same events again later: repeats are recognised by source and id"
         return retry_later(503, detail, self.config.retry_after_seconds)

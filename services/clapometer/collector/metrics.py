@@ -8,19 +8,32 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from clapometer.domain import ClapometerError
+
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Upper bounds of the histogram of answer times, in seconds."""
 
 
 class CollectorMetrics(Collector):
-    """Counts of one collector process; all of them are written by its event loop alone."""
+    """Counts of one collector process; all of them are written by its event loop alone.
 
-    def __init__(self, registry: CollectorRegistry, pending_bytes: Callable[[], int]) -> None:
+    Args:
+        registry: Where the metrics go.
+        pending_bytes: Bytes that wait for the event log.
+        fill_ratio: How full the event log is, 0 to 1; may raise where that cannot be said.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, pending_bytes: Callable[[], int], fill_ratio: Callable[[], float]
+    ) -> None:
         self.answers: Counter[int] = Counter()
         self.events: Counter[str] = Counter()
+        self.received = 0
+        self.append_failures = 0
         self.body_bytes = 0
         self.held_bytes = 0
         self._pending_bytes = pending_bytes
+        self._fill_ratio = fill_ratio
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
         registry.register(self)
@@ -37,7 +50,14 @@ class CollectorMetrics(Collector):
         for status, count in self.answers.items():
             answers.add_metric([str(status)], count)
         yield answers
-        events = CounterMetricFamily("clapometer_collector_events", "Events by verdict", labels=["verdict"])
+        yield CounterMetricFamily(
+            "clapometer_collector_received_events", "Events received, durable or not", value=self.received
+        )
+        events = CounterMetricFamily(
+            "clapometer_collector_events",
+            "Events that are durable, by verdict; of the accepted, impressions with a forged or expired token",
+            labels=["verdict"],
+        )
         for verdict in ("accepted", "rejected", "forged", "expired"):
             events.add_metric([verdict], self.events[verdict])
         yield events
@@ -46,7 +66,22 @@ class CollectorMetrics(Collector):
         yield GaugeMetricFamily(
             "clapometer_collector_pending_bytes", "Bytes that wait for the event log", value=self._pending_bytes()
         )
+        yield CounterMetricFamily(
+            "clapometer_collector_append_failures",
+            "Requests that the event log could not take",
+            value=self.append_failures,
+        )
+        yield from self._fill()
         yield self._histogram()
+
+    def _fill(self) -> Iterator[Metric]:
+        try:
+            filled = self._fill_ratio()
+        except ClapometerError:
+            return  # `/readyz` says why
+        yield GaugeMetricFamily(
+            "clapometer_collector_log_fill_ratio", "How full the event log is, 0 to 1", value=filled
+        )
 
     def _histogram(self) -> Metric:
         family = HistogramMetricFamily(

@@ -1,5 +1,6 @@
 """Serving as a FastAPI application."""
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from clapometer.serving.desk import Desk
 from clapometer.serving.documentation import DOCS_PAGE, DOCS_POLICY, openapi_document
 from clapometer.serving.errors import NotPublishedError
 from clapometer.serving.guard import Guard
-from clapometer.serving.metrics import ServingMetrics
+from clapometer.serving.metrics import ServingMetrics, TrainingMetrics
 from clapometer.serving.page import page_routes
 from clapometer.serving.problems import add_handlers, problem
 from clapometer.serving.published import Published
@@ -60,6 +61,7 @@ def create_app(
     registry = registry or CollectorRegistry()
     lake = Published(published, threads=config.duckdb_threads, memory_limit=config.memory_limit)
     metrics = ServingMetrics(registry, lambda: _file_age(lake, clock()))
+    TrainingMetrics(registry, lake, clock)
     desk = Desk(lake, config, metrics, clock)
     access = Access(authenticate, config.public_tenant)
 
@@ -107,7 +109,8 @@ def _add_operations(app: FastAPI, desk: Desk, registry: CollectorRegistry) -> No
 
     @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
     async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
+        shown = await asyncio.to_thread(generate_latest, registry)  # it may read the lake
+        return Response(shown, media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
 
 
 def _add_documentation(app: FastAPI, assets: Path | None) -> None:

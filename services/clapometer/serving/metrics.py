@@ -1,10 +1,17 @@
-"""What serving counts."""
+"""What serving counts, and what the published lake says of training."""
 
+import datetime as dt
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from clapometer.domain import ClapometerError
+from clapometer.lake import sql
+from clapometer.serving.published import Published, Stamp
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Upper bounds of the histogram of answer times, in seconds."""
@@ -43,3 +50,61 @@ class ServingMetrics(Collector):
             yield GaugeMetricFamily(
                 "clapometer_serving_lake_age_seconds", "Since the published lake was replaced", value=age
             )
+
+
+@dataclass(frozen=True)
+class _Training:
+    """How training was doing when a version of the file was published."""
+
+    ranked_at: float | None = None
+    seconds: float | None = None
+    failing: int = 0
+
+
+class TrainingMetrics(Collector):
+    """Age and duration of training, from the records of the runs: the same wherever training runs.
+
+    A version of the file is asked once. Nobody who may read metrics learns the name of a tenant.
+
+    Args:
+        registry: Where the metrics go.
+        lake: The published file.
+        clock: Returns the time, with its zone.
+    """
+
+    def __init__(self, registry: CollectorRegistry, lake: Published, clock: Callable[[], dt.datetime]) -> None:
+        self._lake = lake
+        self._clock = clock
+        self._known: tuple[Stamp | None, _Training] = (None, _Training())
+        self._lock = threading.Lock()
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields what the runs say; nothing of it while there is none, or the lake cannot be read."""
+        try:
+            known = self._training()
+        except ClapometerError:
+            return  # `/readyz` says why
+        yield GaugeMetricFamily(
+            "clapometer_serving_tenants_failing", "Tenants whose last training failed", value=known.failing
+        )
+        if known.ranked_at is not None:
+            age = self._clock().timestamp() - known.ranked_at
+            yield GaugeMetricFamily(
+                "clapometer_serving_ranking_age_seconds",
+                "Since the newest good training of any tenant began",
+                value=age,
+            )
+        if known.seconds is not None:
+            yield GaugeMetricFamily(
+                "clapometer_serving_train_seconds", "How long the newest good training took", value=known.seconds
+            )
+
+    def _training(self) -> _Training:
+        with self._lock:
+            stamp = self._lake.stamp()
+            if stamp is not None and stamp != self._known[0]:
+                with self._lake.read() as connection:
+                    row = connection.execute(sql("serve_training")).fetchone()
+                self._known = (stamp, _Training(*(row or ())))
+            return self._known[1]

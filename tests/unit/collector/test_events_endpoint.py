@@ -27,6 +27,12 @@ class BrokenLog(EmbeddedLog):
             raise TransientError(msg)
         return super().append_many(blocks)
 
+    def fill_ratio(self) -> float:
+        if self.broken:
+            msg = "the disk is gone"
+            raise TransientError(msg)
+        return super().fill_ratio()
+
     def ready(self) -> bool:
         return not self.broken and super().ready()
 
@@ -173,3 +179,17 @@ def test_requests_are_counted_by_status(collector: Collector) -> None:
     assert 'clapometer_collector_events_total{verdict="accepted"} 1.0' in text
     assert 'clapometer_collector_events_total{verdict="rejected"} 1.0' in text
     assert "clapometer_collector_answer_seconds_count 2.0" in text
+    assert "clapometer_collector_received_events_total 2.0" in text
+    assert 0 < float(text.partition("\nclapometer_collector_log_fill_ratio ")[2].split()[0]) < 1
+
+
+def test_events_that_the_log_could_not_take_were_received_and_are_not_durable(
+    start: Callable[..., Collector], tmp_path: Path
+) -> None:
+    collector = start(log=BrokenLog(tmp_path / "log"))
+    assert collector.post([event(collector)]).status_code == 503
+    text = collector.http.get("/metrics").text
+    assert "clapometer_collector_received_events_total 1.0" in text
+    assert "clapometer_collector_append_failures_total 1.0" in text
+    assert 'clapometer_collector_events_total{verdict="accepted"} 0.0' in text
+    assert "\nclapometer_collector_log_fill_ratio " not in text, "nobody can tell"

@@ -74,6 +74,15 @@ def test_a_damaged_block_is_quarantined_whole_and_the_others_are_read(log, lake,
     assert ledger_difference(lake) == 0
 
 
+def test_dead_letters_say_the_trace_of_their_request(log, lake):
+    refused = RejectedEvent(reason="no such type", id="r")
+    load(log, lake, block([watched("a")], rejected=[refused], trace_id="aa" * 16))
+    load(log, lake, block([watched("a", ms=7)], trace_id="bb" * 16), block([watched("b")], trace_id="cc" * 16))
+    load(log, lake, block([], rejected=[RejectedEvent(reason="no trace", id="s")]))
+    found = rows(lake, "SELECT id, trace_id FROM rejected ORDER BY trace_id NULLS LAST")
+    assert found == [("r", "aa" * 16), ("a", "bb" * 16), ("s", None)]
+
+
 @pytest.mark.parametrize(
     "line", [b"{", b"[]", b'{"id":"x"}', b"null", b"not json", b'{"id":"x","source":"s","type":"t"}']
 )

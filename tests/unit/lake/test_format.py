@@ -79,6 +79,14 @@ def test_results_get_the_columns_that_have_come_since(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+def test_dead_letters_get_the_columns_that_have_come_since(tmp_path: Path) -> None:
+    root = unpacked("lake-1", tmp_path / "lake")
+    with Lake(root).connect() as con:
+        ids, traces = zip(*con.execute("SELECT id, trace_id FROM rejected").fetchall(), strict=True)
+    assert ids
+    assert set(traces) == {None}
+
+
 def test_columns_are_added_again_after_a_crash_half_way(tmp_path: Path) -> None:
     root = unpacked("lake-1", tmp_path / "lake")
     schema, partition_by = TABLES["contrasts"]

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, SECRET, Serving
-from tests.unit.serving.sample_lake import EVIL, HOUR, MODELS, NOW, add_failed_run, add_run
+from tests.unit.serving.sample_lake import EVIL, HOUR, MODELS, NOW, add, add_failed_run, add_run, run_row
 
 from clapometer.lake import Lake, publish
 from clapometer.serving import ServingConfig
@@ -229,6 +229,34 @@ def test_metrics_count_answers_by_route_and_never_by_path(serving: Serving) -> N
     assert 'clapometer_serving_requests_total{route="/v1/rankings/{subject}",status="200"}' in text
     assert "made/up" not in text
     assert "clapometer_serving_lake_age_seconds" in text
+
+
+def measured(server: Serving) -> dict[str, float]:
+    """Returns the metrics without labels."""
+    lines = [line.split() for line in server.get("/metrics").text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, value in lines if "{" not in name}
+
+
+def test_metrics_tell_how_old_the_ranking_is_how_long_it_took_and_whose_training_fails_without_names(
+    own_lake: Lake, start: Callable[..., Serving]
+) -> None:
+    server = start(own_lake.storage.published)
+    found = measured(server)
+    assert found["clapometer_serving_ranking_age_seconds"] == 3600 + 40
+    assert found["clapometer_serving_train_seconds"] == 40
+    assert found["clapometer_serving_tenants_failing"] == 0
+    add(own_lake, "runs", [run_row("r9", NOW, tenant="secret-tenant", status="failed", error="no disk")])
+    publish(own_lake)
+    found = measured(server)
+    assert found["clapometer_serving_tenants_failing"] == 1
+    assert found["clapometer_serving_ranking_age_seconds"] == 3640, "a failed run makes no ranking younger"
+    assert "secret-tenant" not in server.get("/metrics").text
+
+
+def test_before_the_first_publication_metrics_say_nothing_of_training(
+    tmp_path: Path, start: Callable[..., Serving]
+) -> None:
+    assert not [name for name in measured(start(tmp_path / "none.duckdb")) if "ranking_age" in name or "train" in name]
 
 
 def test_the_state_of_the_process_can_be_asked(serving: Serving, tmp_path: Path, start: Callable[..., Serving]) -> None:

@@ -1,0 +1,26 @@
+"""``/metrics`` of parts that have no other HTTP, and what every process says of itself."""
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
+from clapometer.domain import TerminalError
+
+
+def process_registry() -> CollectorRegistry:
+    """Returns a registry that knows this process's memory, processor time and open files."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def serve_metrics(registry: CollectorRegistry, host: str, port: int, setting: str) -> int:
+    """Answers ``/metrics`` in a thread; returns the port, which ``setting`` chose.
+
+    Raises:
+        TerminalError: The address is taken or not ours.
+    """
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except OSError as error:
+        msg = f"metrics cannot be served at {host}:{port}: {error.strerror or error}; choose another {setting}"
+        raise TerminalError(msg) from error
+    return int(server.server_address[1])
