@@ -1,4 +1,4 @@
-"""The log, read one batch ahead: while DuckDB works on a batch, the next one is fetched and cut into lines."""
+"""The log, read one batch ahead: while a batch is judged and written, the next one is fetched and parsed."""
 
 import datetime as dt
 from collections.abc import Callable, Mapping
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clapometer.eventlog import EventLog, Record
 from clapometer.jobs.batch import Batch, read_batch
+from clapometer.jobs.parser import MalformedLineError, Parsed, Parser
 
 FULL = 0.8
 """From this share of what a partition may give to a batch on, it is taken to have more."""
@@ -14,10 +15,11 @@ FULL = 0.8
 
 @dataclass(frozen=True)
 class Fetched:
-    """A batch, where it starts, and whether more waits behind it."""
+    """A batch, its events, where it starts, and whether more waits behind it."""
 
     offsets: Mapping[int, int]
     batch: Batch
+    events: Parsed
     more: bool
 
     @property
@@ -29,8 +31,9 @@ class Fetched:
 class ReadAhead:
     """Fetches batches of about ``max_bytes``, fairly from all partitions."""
 
-    def __init__(self, log: EventLog, max_bytes: int, clock: Callable[[], dt.datetime]) -> None:
+    def __init__(self, log: EventLog, parser: Parser, max_bytes: int, clock: Callable[[], dt.datetime]) -> None:
         self._log = log
+        self._parser = parser
         self._max_bytes = max_bytes
         self._clock = clock
         self._executor = ThreadPoolExecutor(1, "clapometer-read-ahead")
@@ -47,8 +50,20 @@ class ReadAhead:
         """Begins to fetch the batch that will be asked for next, probably."""
         self._ahead = (dict(offsets), self._executor.submit(self.fetch, dict(offsets)))
 
-    def fetch(self, offsets: Mapping[int, int], *, check_lines: bool = False) -> Fetched:
-        """Reads a batch; with ``check_lines`` every line of it is decoded, and the bad ones refused."""
+    def fetch(self, offsets: Mapping[int, int]) -> Fetched:
+        """Reads a batch; where our collector did not write it, every line is decoded, and the bad ones refused."""
+        try:
+            return self._fetch(offsets, check_lines=False)
+        except MalformedLineError:
+            return self._fetch(offsets, check_lines=True)
+
+    def _fetch(self, offsets: Mapping[int, int], *, check_lines: bool) -> Fetched:
+        records, more = self._read(offsets)
+        batch = read_batch(records, self._clock(), check_lines=check_lines)
+        del records  # as large as the batch
+        return Fetched(dict(offsets), batch, self._parser.parse(batch.lines), more)
+
+    def _read(self, offsets: Mapping[int, int]) -> tuple[list[Record], bool]:
         share = self._max_bytes // max(1, len(offsets))
         records: list[Record] = []
         more = False
@@ -56,7 +71,7 @@ class ReadAhead:
             part = self._log.read(partition, offset, share)
             more |= sum(len(record.block) for record in part) > FULL * share
             records += part
-        return Fetched(dict(offsets), read_batch(records, self._clock(), check_lines=check_lines), more)
+        return records, more
 
     def close(self) -> None:
         """Waits for what is being fetched, and drops it."""

@@ -26,7 +26,7 @@ from clapometer.jobs.batch import Refusal
 from clapometer.jobs.counts import count
 from clapometer.jobs.erase import erase_viewers
 from clapometer.jobs.maintain import UpkeepSettings, keep_up
-from clapometer.jobs.parser import MalformedLineError, Parser
+from clapometer.jobs.parser import Parser
 from clapometer.jobs.refusals import CONFLICT, RefusalWriter
 from clapometer.jobs.retention import Trimmer
 from clapometer.jobs.verdicts import Verdicts, judge
@@ -124,13 +124,11 @@ class _Work:
 
     Attributes:
         fetched: The batch.
-        events: Its lines with source and key.
-        stored: Which of them ``files`` has.
+        stored: Which of its events ``files`` has.
         files: What was written for them and is not committed yet.
     """
 
     fetched: Fetched
-    events: pa.Table
     stored: NDArray[np.bool_] | None = None
     files: list[AddAction] = field(default_factory=list)
 
@@ -158,13 +156,13 @@ class Loader:
         self._partitions = partitions or log.partitions
         self._events = lake.open_table("events")
         self._index = KeyIndex(self._events, lake.storage.cache / "keys", window_days=self._settings.window_days)
-        self._ahead = ReadAhead(log, self._settings.max_batch_bytes, clock)
         self._parser = Parser(
             self._events,
             spill=lake.storage.scratch / "spill",
             threads=self._settings.threads,
             memory_limit=self._settings.memory_limit,
         )
+        self._ahead = ReadAhead(log, self._parser, self._settings.max_batch_bytes, clock)
         self._refusals = RefusalWriter(lake, log)
         self._trimmer = Trimmer(log, self._settings.retention_s, clock)
         self._unpublished = True
@@ -281,7 +279,7 @@ class Loader:
 
     def _load(self, fetched: Fetched) -> LoadReport:
         """Commits a batch; where another loader was faster, what it stored may be what is in the batch."""
-        work = self._identified(fetched)
+        work = _Work(fetched)
         self._refusals.begin()
         try:
             for _ in range(MAX_ATTEMPTS):
@@ -296,31 +294,23 @@ class Loader:
         finally:
             self._discard(work)
 
-    def _identified(self, fetched: Fetched) -> _Work:
-        try:
-            return _Work(fetched, self._parser.identify(fetched.batch.lines))
-        except MalformedLineError:
-            checked = self._ahead.fetch(fetched.offsets, check_lines=True)
-            return _Work(checked, self._parser.identify(checked.batch.lines))
-
     def _commit(self, work: _Work) -> LoadReport:
         """Judges the events and commits them with offsets and counts.
 
         Raises:
             CommitConflictError: Another loader committed meanwhile.
         """
-        batch = work.fetched.batch
-        self._index.refresh(_oldest_day(work.events))
-        keys = work.events["event_key"].to_numpy()
-        verdicts = judge(keys, self._index, self._parser.fingerprints, self._parser.stored)
-        conflicts = _conflicts(work.events, verdicts)
+        batch, events = work.fetched.batch, work.fetched.events
+        self._index.refresh(_oldest_day(events.rows))
+        verdicts = judge(events.keys, self._index, events.fingerprints, self._parser.stored)
+        conflicts = _conflicts(batch.lines, events.rows, verdicts)
         self._refusals.write([*batch.refusals, *conflicts], batch.next_offsets)
         if work.stored is None or not np.array_equal(work.stored, verdicts.stored):
             self._discard(work)
-            work.files, work.stored = self._parser.write(verdicts.stored), verdicts.stored
+            work.files, work.stored = self._parser.write(events, verdicts.stored), verdicts.stored
         # A lost race may have written conflicts that are none any more; the ledger counts what is in `rejected`.
         conflicts = list(dict.fromkeys([*conflicts, *self._refusals.conflicts]))
-        entries = count(work.events, verdicts, batch.refusals, conflicts)
+        entries = count(events.rows, verdicts, batch.refusals, conflicts)
         txns = {self._app_id(partition): offset for partition, offset in batch.next_offsets.items()}
         txns[LOADS] = (self._events.txn(LOADS) or 0) + 1
         version = self._events.commit(work.files, txns, to_metadata(entries))
@@ -349,24 +339,25 @@ def _oldest_day(events: pa.Table) -> dt.date | None:
     return None if oldest is None else oldest.astimezone(dt.UTC).date()
 
 
-def _conflicts(events: pa.Table, verdicts: Verdicts) -> list[Refusal]:
+def _conflicts(lines: pa.Table, rows: pa.Table, verdicts: Verdicts) -> list[Refusal]:
     """Returns the dead letters of events that contradict one that was stored before."""
-    rows = events.filter(pa.array(verdicts.conflict)).to_pylist() if verdicts.conflict.any() else []
+    at = pa.array(np.flatnonzero(verdicts.conflict))
+    found = lines.take(at).append_column("id", rows["id"].take(at)).append_column("source", rows["source"].take(at))
     return [
         Refusal(
             tenant=row["tenant"], received_at=row["received_at"], reason=CONFLICT, partition=row["partition"],
             offset=row["offset"], source=row["source"], id=row["id"], raw=row["line"].rstrip("\n"),
             trace_id=row["trace_id"],
         )
-        for row in rows
+        for row in found.to_pylist()
     ]  # fmt: skip
 
 
 def _report(entries: Sequence[LedgerEntry], work: _Work, version: int, refusals: Sequence[Refusal]) -> LoadReport:
-    batch = work.fetched.batch
+    batch, rows = work.fetched.batch, work.fetched.events.rows
     names = ("received", "stored", "duplicate", "conflict", "rejected", "suppressed")
     totals = {name: sum(getattr(entry, name) for entry in entries) for name in names}
-    received = pc.min_max(work.events["received_at"]).as_py()
+    received = pc.min_max(rows["received_at"]).as_py()
     return LoadReport(
         **totals,
         blocks=batch.blocks,

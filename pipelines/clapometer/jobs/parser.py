@@ -1,12 +1,18 @@
-"""A batch of lines in DuckDB: who its events are, and its new events as Parquet files of ``events``."""
+"""A batch of lines as rows of ``events``: parsed once, in DuckDB, and written as Parquet files of the new ones."""
 
+from __future__ import annotations
+
+import datetime as dt
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 from numpy.typing import NDArray
 
@@ -15,21 +21,60 @@ from clapometer.jobs.batch import chunked
 from clapometer.jobs.verdicts import Fingerprint
 from clapometer.lake import sql
 from clapometer.lake.commit import Table
-from clapometer.lake.event_rows import FINGERPRINTS, IDENTIFY, PAYLOAD_HASH, parse
-from clapometer.lake.schema import WATCHING_SUFFIX
-from clapometer.lake.statements import quote
+from clapometer.lake.event_rows import JUDGED, PAYLOAD_HASH, parse
+from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
 from clapometer.lake.views import scan
 
-_PARQUET = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 40960"
-"""Small groups keep memory low, and light compression is quick: upkeep soon rewrites these files with more of both."""
+_UNIQUE = {"id", "impression_id", "left_impression_id", "right_impression_id", "order_id", "played_segments"}
+_DICTIONARIES = [field.name for field in EVENTS if field.type == pa.string() and field.name not in _UNIQUE]
+_INSTANTS = [field.name for field in EVENTS if pa.types.is_timestamp(field.type)]
+ROW_GROUP = 122_880
 
 
 class MalformedLineError(ClapometerError):
     """A block holds a line that our collector cannot have written."""
 
 
+@dataclass(frozen=True, eq=False)
+class Parsed:
+    """The events of a batch.
+
+    Attributes:
+        rows: Each event, in the order of the log, without the columns that watching events never fill.
+        others: Those that are not watching events, with all columns, in any order; ``line_number`` says which they are.
+    """
+
+    rows: pa.Table
+    others: pa.Table
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """The key of each event."""
+        keys: NDArray[np.int64] = self.rows["event_key"].to_numpy()
+        return keys
+
+    def fingerprints(self, positions: NDArray[np.int64]) -> list[Fingerprint]:
+        """Returns the fingerprints of the events at some positions of the batch."""
+        hashes = self.rows["payload_hash"].to_numpy().copy()
+        hashes[self.others["line_number"].to_numpy()] = self.others["payload_hash"].to_numpy()
+        asked = self.rows.select(["tenant", "source", "id"]).take(pa.array(positions))
+        identities = zip(*(column.to_pylist() for column in asked.columns), strict=True)
+        return list(zip(identities, hashes[positions].tolist(), strict=True))
+
+    def files(self, kept: NDArray[np.bool_]) -> Iterator[tuple[dt.date, str, pa.Table]]:
+        """Yields the rows to be stored, per day of receipt and watching events apart, and how the file's name ends."""
+        watching = self.rows["watching"].to_numpy()
+        parts = {
+            WATCHING_SUFFIX: _only(self.rows, kept & watching),
+            ".parquet": _only(self.others, kept[self.others["line_number"].to_numpy()]),
+        }
+        for suffix, rows in parts.items():
+            for day, in_day in _by_day(rows):
+                yield day, suffix, in_day.drop_columns(list(JUDGED))
+
+
 class Parser:
-    """Parses one batch after another in a DuckDB connection of its own."""
+    """Parses batches in a DuckDB of its own; threads may share it."""
 
     def __init__(self, events: Table, *, spill: Path, threads: int, memory_limit: str) -> None:
         self._events = events
@@ -39,41 +84,33 @@ class Parser:
             "temp_directory": str(spill),
         }
         self._connection = duckdb.connect(config=config)
-        self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self._lookups = self._connection.cursor()
+        self._lock = threading.Lock()
         self._parse, self._parse_watching = parse(watching=False), parse(watching=True)
-        self._parse_fingerprints = parse(watching=False, with_line_number=True)
-        self._batch = pa.table({})
 
     def close(self) -> None:
         """Closes the connection."""
+        self._lookups.close()
         self._connection.close()
 
-    def identify(self, lines: pa.Table) -> pa.Table:
-        """Takes up a batch; returns its lines' columns with source, id, event_key and watching.
+    def parse(self, lines: pa.Table) -> Parsed:
+        """Returns the events of a batch.
 
         Raises:
             MalformedLineError: A line is not JSON, or lacks what every event has.
         """
-        try:
-            found = self._query(IDENTIFY, lines)
-        except duckdb.InvalidInputException as error:
-            raise MalformedLineError(str(error)) from error
-        if not pc.all(found["sound"], min_count=0).as_py():
-            msg = "a line has no id, source, time or type"
-            raise MalformedLineError(msg)
-        self._batch = lines
-        for name in ("source", "id", "event_key", "watching"):
-            self._batch = self._batch.append_column(name, found[name])
-        return self._batch
-
-    def fingerprints(self, positions: NDArray[np.int64]) -> list[Fingerprint]:
-        """Returns the fingerprints of the events at some positions of the batch."""
-        return [
-            ((tenant, source, id_), payload)
-            for tenant, source, id_, payload in _tuples(
-                self._query(FINGERPRINTS.format(parsed=self._parse_fingerprints), self._batch.take(pa.array(positions)))
-            )
-        ]
+        batch = lines.append_column("line_number", pa.array(np.arange(len(lines))))
+        with self._lock:
+            try:
+                rows = _in_order(self._query(self._parse_watching, batch))
+            except duckdb.InvalidInputException as error:
+                raise MalformedLineError(str(error)) from error
+            if not pc.all(rows["sound"], min_count=0).as_py():
+                msg = "a line has no id, source, time or type"
+                raise MalformedLineError(msg)
+            others = chunked(batch.filter(pc.invert(rows["watching"])))
+            return Parsed(rows, self._query(self._parse, others))
 
     def stored(self, keys: list[int]) -> dict[int, list[Fingerprint]]:
         """Returns the fingerprints of the events that the lake has under these keys, the first received first."""
@@ -81,46 +118,49 @@ class Parser:
         events = f"({scan('events', paths)})"
         query = sql("stored_fingerprints").format(payload_hash=PAYLOAD_HASH, events=events)
         found: dict[int, list[Fingerprint]] = {}
-        for key, tenant, source, id_, payload in self._connection.execute(query, [keys]).fetchall():
+        for key, tenant, source, id_, payload in self._lookups.execute(query, [keys]).fetchall():
             found.setdefault(key, []).append(((tenant, source, id_), payload))
         return found
 
-    def write(self, kept: NDArray[np.bool_]) -> list[AddAction]:
-        """Writes the kept events of the batch: durable files per day of receipt, watching events apart."""
-        rows = self._batch if kept.all() else self._batch.filter(pa.array(kept))
+    def write(self, parsed: Parsed, kept: NDArray[np.bool_]) -> list[AddAction]:
+        """Writes the kept events of a batch as durable files."""
         added = []
-        for day, in_day in _split(rows, pc.cast(rows["received_at"], pa.date32(), safe=False)):
+        for day, suffix, rows in parsed.files(kept):
             values: dict[str, str | None] = {"received_date": str(day)}
-            for watching, part in _split(in_day, in_day["watching"]):
-                path = self._events.new_file(values, WATCHING_SUFFIX if watching else ".parquet")
-                query = self._parse_watching if watching else self._parse
-                self._query_into(f"COPY ({query}) TO {quote(str(path))} ({_PARQUET})", part)
-                added.append(self._events.added(path, values))
+            path = self._events.new_file(values, suffix)
+            # light compression is quick: upkeep soon rewrites these files with more of it
+            pq.write_table(
+                rows, path, row_group_size=ROW_GROUP, compression="zstd", compression_level=1,
+                use_dictionary=_DICTIONARIES, write_statistics=_INSTANTS, store_schema=False,
+            )  # fmt: skip
+            added.append(self._events.added(path, values))
         return added
 
     def _query(self, query: str, batch: pa.Table) -> pa.Table:
-        """Returns the result in the order of ``batch``: DuckDB returns the chunks of Arrow tables in any order."""
-        self._connection.register("batch", batch.append_column("line_number", pa.array(np.arange(len(batch)))))
-        try:
-            found = self._connection.sql(query).to_arrow_table()
-            return found.take(pc.sort_indices(found["line_number"])).drop_columns("line_number")
-        finally:
-            self._connection.unregister("batch")
-
-    def _query_into(self, statement: str, batch: pa.Table) -> None:
         self._connection.register("batch", batch)
         try:
-            self._connection.execute(statement)
+            return self._connection.sql(query).to_arrow_table()
         finally:
             self._connection.unregister("batch")
 
 
-def _split(rows: pa.Table, by: pa.ChunkedArray) -> Iterator[tuple[object, pa.Table]]:
-    """Yields the rows of each value of ``by``, in chunks that threads can share."""
-    values = pc.unique(by).to_pylist()
+def _in_order(rows: pa.Table) -> pa.Table:
+    """Returns the rows by line number, without copying: DuckDB mixes chunks, not what is in them."""
+    numbers = rows["line_number"].to_numpy()
+    starts = np.flatnonzero(np.diff(numbers, prepend=-2) != 1)
+    ends = np.append(starts[1:], len(numbers))
+    order = np.argsort(numbers[starts])
+    return (
+        pa.concat_tables([rows.slice(starts[at], ends[at] - starts[at]) for at in order]) if len(starts) > 1 else rows
+    )
+
+
+def _only(rows: pa.Table, kept: NDArray[np.bool_]) -> pa.Table:
+    return rows if kept.all() else rows.filter(pa.array(kept))
+
+
+def _by_day(rows: pa.Table) -> Iterator[tuple[dt.date, pa.Table]]:
+    days = pc.cast(rows["received_at"], pa.date32(), safe=False)
+    values = pc.unique(days).to_pylist()
     for value in values:
-        yield value, chunked(rows if len(values) == 1 else rows.filter(pc.equal(by, value)))
-
-
-def _tuples(table: pa.Table) -> list[tuple[str, str, str, int]]:
-    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        yield value, rows if len(values) == 1 else rows.filter(pc.equal(days, value))

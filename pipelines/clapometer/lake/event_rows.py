@@ -2,7 +2,7 @@
 
 The lines were written by our collector: every known field once, each of the right type. So one
 ``json_transform`` with the structure of the union parses them, in DuckDB's threads. The view ``batch`` must
-have the columns line, tenant, received_at, trust and event_key; line_number too where the answer has an order.
+have the columns line, tenant, received_at, trust and line_number.
 
 Nearly all events say what viewers did, and need half of the columns. They have Parquet files of their own
 without the other half, which makes writing them a quarter cheaper; see ``schema.WATCHING``.
@@ -21,20 +21,17 @@ _KEPT = {column.name: column for column in DATA_COLUMNS if column.name in _STORE
 _WATCHING_TYPES = ", ".join(f"'{name}'" for name in WATCHING)
 _WATCHING_TAGS = ", ".join(f"'clapometer.{name}.v1'" for name in WATCHING)
 
-IDENTIFY = f"""
-SELECT
-    line_number,
-    fields[1] AS source,
-    fields[2] AS id,
-    (md5_number_lower(concat_ws(chr(31), tenant, fields[1], fields[2])) >> 1)::BIGINT AS event_key,
-    coalesce(fields[4] IN ({_WATCHING_TAGS}), false) AS watching,
-    list_count(fields) = 4 AS sound
-FROM (
-    SELECT line_number, tenant, json_extract_string(line, ['$.source', '$.id', '$.time', '$.type']) AS fields
-    FROM batch
-)
-"""  # noqa: S608 - our own names
-"""Source, id, the 63-bit key of (tenant, source, id), and whether it is a watching event, for each line number."""
+EVENT_KEY = "(md5_number_lower(concat_ws(chr(31), tenant, event.source, event.id)) >> 1)::BIGINT"
+"""The 63-bit key of (tenant, source, id)."""
+_JUDGED = {
+    "line_number": "line_number",
+    "watching": f"coalesce(event.type IN ({_WATCHING_TAGS}), false)",
+    # an instant that only DuckDB cannot read is no fault of the line
+    "sound": "event.id IS NOT NULL AND event.source IS NOT NULL AND event.type IS NOT NULL AND "
+    "CASE WHEN event.time IS NULL THEN json_extract_string(line, '$.time') IS NOT NULL ELSE true END",
+}
+JUDGED = tuple(_JUDGED)
+"""Columns of a parsed batch that are not stored."""
 
 
 def _hash(names: list[str]) -> str:
@@ -87,25 +84,19 @@ _EXPRESSIONS = {
     "client_time": "event.time",
     "received_at": "received_at",
     "trust": "trust",
-    "event_key": "event_key",
 }
 
 
-FINGERPRINTS = "SELECT line_number, tenant, source, id, payload_hash FROM ({parsed})"
-"""Who each event is, and the hash of what it says, for each line number; ``parsed`` is from `parse`."""
+def parse(*, watching: bool) -> str:
+    """Returns the query for the rows of ``batch``: the columns of ``events`` but for the partition's, and ``JUDGED``.
 
-
-def parse(*, watching: bool, with_line_number: bool = False) -> str:
-    """Returns the query for the rows of ``batch``, in the columns of ``events`` but for the partition's.
-
-    With ``watching`` all of ``batch`` must be watching events; the columns that these never fill are left out.
-    Rows come in any order: DuckDB's threads share the chunks of an Arrow table and do not wait for each other.
+    With ``watching`` the columns that watching events never fill are left out; of the others the payload hash is not
+    the one to be stored then. Rows may come in any order: DuckDB's threads share the chunks of an Arrow table.
     """
     names = [name for name in _KEPT if name in WATCHING_COLUMNS or not watching]
-    columns = {**_EXPRESSIONS, **{name: _column(name, watching=watching) for name in names}}
-    if with_line_number:
-        columns["line_number"] = "line_number"
+    data = {name: _column(name, watching=watching) for name in names}
+    columns = {**_EXPRESSIONS, "event_key": EVENT_KEY, **data, **_JUDGED}
     parsed = ", ".join(f'{value} AS "{name}"' for name, value in columns.items())
-    transformed = f"SELECT * EXCLUDE line, json_transform(line, '{_structure(names)}') AS event FROM batch"  # noqa: S608
+    transformed = f"SELECT *, json_transform(line, '{_structure(names)}') AS event FROM batch"  # noqa: S608
     payload_hash = _HASHES[True] if watching else PAYLOAD_HASH
     return f"SELECT *, {payload_hash} AS payload_hash FROM (SELECT {parsed} FROM ({transformed}))"  # noqa: S608 - ours

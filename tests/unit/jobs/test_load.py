@@ -255,9 +255,9 @@ def test_of_two_events_with_one_id_and_different_data_the_first_wins_and_the_oth
 
 
 def test_two_events_whose_hashed_keys_collide_are_both_stored(log, lake, monkeypatch):
-    from clapometer.jobs import parser
+    from clapometer.lake import event_rows
 
-    monkeypatch.setattr(parser, "IDENTIFY", parser.IDENTIFY.replace("(md5_number_lower(", "(0 * md5_number_lower("))
+    monkeypatch.setattr(event_rows, "EVENT_KEY", event_rows.EVENT_KEY.replace("(md5_", "(0 * md5_"))
     assert load(log, lake, block([watched("a", ms=1), watched("b", ms=2), watched("a", ms=1)])).stored == 2
     report = load(log, lake, block([watched("c", ms=3), watched("a", ms=1), watched("b", ms=9)]))
     assert (report.stored, report.duplicate, report.conflict) == (1, 2, 1)
@@ -397,10 +397,10 @@ def test_a_loader_that_lost_a_race_for_its_own_partition_leaves_nothing_behind(l
     slow, fast = loader(log, lake), loader(log, Lake(lake.root))
     write = module.Parser.write
 
-    def overtaken(parser, kept):
+    def overtaken(parser, events, kept):
         monkeypatch.setattr(module.Parser, "write", write)
         fast.load_once()
-        return write(parser, kept)
+        return write(parser, events, kept)
 
     monkeypatch.setattr(module.Parser, "write", overtaken)
     assert slow.load_once().stored == 0

@@ -48,10 +48,10 @@ def test_every_event_has_its_own_id_and_key_however_threads_share_the_batch(
     parser: Parser, lake: Lake, blocks: int, size: int
 ) -> None:
     lines = read_batch([record(block, size) for block in range(blocks)], NOW).lines
-    found = parser.identify(lines)
-    assert found["id"].to_pylist() == [str(number) for number in range(blocks * size)]
+    found = parser.parse(lines)
+    assert found.rows["id"].to_pylist() == [str(number) for number in range(blocks * size)]
 
-    written = parser.write(np.ones(blocks * size, bool))
+    written = parser.write(found, np.ones(blocks * size, bool))
     files = [lake.table("events").folder / action.path for action in written]
     assert sum(pq.ParquetFile(file).metadata.num_rows for file in files) == blocks * size
     with lake.connect() as connection:
@@ -63,9 +63,8 @@ def test_every_event_has_its_own_id_and_key_however_threads_share_the_batch(
 
 def test_fingerprints_come_in_the_order_in_which_they_are_asked_for(parser: Parser) -> None:
     lines = read_batch([record(block, 100) for block in range(200)], NOW).lines
-    parser.identify(lines)
     asked = np.random.default_rng(7).permutation(20_000)[:5_000]
-    found = parser.fingerprints(asked)
+    found = parser.parse(lines).fingerprints(asked)
     assert [identity for identity, _ in found] == [("default", "/parser", str(number)) for number in asked]
 
 
@@ -74,11 +73,11 @@ def test_the_hash_of_a_payload_is_the_one_that_is_stored_wherever_the_event_lies
 ) -> None:
     events = [impression("a"), registered("b"), watched("c"), impression("d", position=7)]
     lines = read_batch([Record(0, 0, block(events))], NOW).lines
-    parser.identify(lines)
-    files = [lake.table("events").folder / action.path for action in parser.write(np.ones(4, bool))]
+    parsed = parser.parse(lines)
+    files = [lake.table("events").folder / action.path for action in parser.write(parsed, np.ones(4, bool))]
     stored: dict[str, int] = {}
     for file in files:
         rows = pq.ParquetFile(file).read(columns=["id", "payload_hash"])
         stored |= dict(zip(rows["id"].to_pylist(), rows["payload_hash"].to_pylist(), strict=True))
-    found = parser.fingerprints(np.array([3, 1, 0, 2]))
+    found = parsed.fingerprints(np.array([3, 1, 0, 2]))
     assert [(identity[2], payload) for identity, payload in found] == [(id_, stored[id_]) for id_ in "dbac"]
