@@ -37,18 +37,11 @@ import uvicorn
 from bench.peers import fastapi_pydantic
 from bench.wrk import post
 
-from clapometer.collector import (
-    ApiKey,
-    CollectorConfig,
-    KeyRing,
-    calm_garbage_collection,
-    create_app,
-    new_key,
-    uvicorn_config,
-)
+from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
 from clapometer.domain import sign_impression
 from clapometer.domain.events import ImpressionData
 from clapometer.eventlog import EmbeddedLog, GroupCommitter
+from clapometer.gate import ApiKey, Gate, KeyRing, new_key
 
 OURS, PEER, NOTHING = "clapometer", "fastapi + pydantic", "no-op"
 TARGETS = {1: 4.0, 10: 6.0, 100: 7.0}
@@ -120,7 +113,7 @@ def serve(name: str, folder: str, keys: list[ApiKey], listener: socket.socket) -
     config = CollectorConfig()
     if name == OURS:
         app = create_app(
-            config, log=log, committer=committer, keys=KeyRing(keys), tokens=SECRETS,
+            config, log=log, committer=committer, gate=Gate(KeyRing(keys)), tokens=SECRETS,
             clock=lambda: dt.datetime.now(dt.UTC),
         )  # fmt: skip
         settings = uvicorn_config(app, config)

@@ -34,17 +34,10 @@ from bench.peers import fastapi_kafka
 from bench.wrk import post
 from tests.brokers.broker import Broker
 
-from clapometer.collector import (
-    ApiKey,
-    CollectorConfig,
-    KeyRing,
-    calm_garbage_collection,
-    create_app,
-    new_key,
-    uvicorn_config,
-)
+from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
 from clapometer.eventlog import GroupCommitter
 from clapometer.eventlog.kafka import KafkaLog, init_topic, parse_kafka_url
+from clapometer.gate import ApiKey, Gate, KeyRing, new_key
 
 FASTAPI, OURS, CONFLUENT, OTELCOL = "fastapi + kafka-python", "clapometer", "clapometer, confluent", "otelcol"
 TARGETS = {FASTAPI: {1: 1.2, 10: 2.0, 100: 5.0}, OTELCOL: {10: 1.0, 100: 1.0}}
@@ -82,7 +75,12 @@ def serve(name: str, url: str, key: ApiKey, listener: socket.socket) -> None:
     committer = GroupCommitter(log)
     limits = CollectorConfig()
     app = create_app(
-        limits, log=log, committer=committer, keys=KeyRing([key]), tokens=SECRETS, clock=lambda: dt.datetime.now(dt.UTC)
+        limits,
+        log=log,
+        committer=committer,
+        gate=Gate(KeyRing([key])),
+        tokens=SECRETS,
+        clock=lambda: dt.datetime.now(dt.UTC),
     )
     served = uvicorn_config(app, limits)
     calm_garbage_collection()

@@ -12,7 +12,7 @@ from bench.peers.fastapi_pydantic import Accepted, Event
 from fastapi import Depends, FastAPI, Header, HTTPException
 from kafka import KafkaProducer
 
-from clapometer.collector import ApiKey
+from clapometer.gate import ApiKey
 
 
 def create_app(servers: list[str], topic: str, compression: str | None, keys: list[ApiKey]) -> FastAPI:

@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from fastapi import Depends, FastAPI, Header, HTTPException
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from clapometer.collector import ApiKey
 from clapometer.domain import encode_block
 from clapometer.eventlog import GroupCommitter
+from clapometer.gate import ApiKey
 
 Identifier = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=100)]

@@ -96,6 +96,21 @@ class Settings(BaseSettings):
         0, ge=0, description="viewers that each cell of an answer of /v1/sql must have; below 2, rows may be read"
     )
     sql_per_key: int = Field(2, ge=1, description="statements of one key under way at once")
+    rate_publishable: str | None = Field(
+        None, description="events that each publishable key may send, such as `1000/second`; no limit if unset"
+    )
+    rate_secret: str | None = Field(
+        None, description="events, or requests of serving, of each secret key: `100 per 10 seconds; 100000/day`"
+    )
+    rate_address: str | None = Field(None, description="requests that each IP address may send; no limit if unset")
+    rate_storage: SecretStr = Field(
+        SecretStr("memory"),
+        description="where rates are counted: `memory` of each process, or redis://host:6379 for all (extra `redis`)",
+    )
+    require_signatures: bool = Field(
+        False, description="whether secret keys must sign requests (RFC 9421); those that are sent are refused"
+    )
+    signature_seconds: int = Field(300, ge=1, le=86_400, description="how old a signature may be, in seconds")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="form of log lines")
 

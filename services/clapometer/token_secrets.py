@@ -2,12 +2,14 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from clapometer.domain import InputError
+from clapometer.gate import Followed
 
 FORMAT = 1
 """Of the file; newer ones are refused."""
@@ -68,6 +70,61 @@ def rotate_token_secrets(path: Path) -> TokenSecrets:
     new = TokenSecrets(current=key_id, keys={**old.keys, key_id: secret})
     _write(path, new)
     return new
+
+
+def retire_token_secret(path: Path, key_id: str) -> TokenSecrets:
+    """Takes a secret out, so that its tokens are void from now on, and returns the others.
+
+    Raises:
+        InputError: There is no such secret, or it is the one that signs.
+    """
+    old = load_token_secrets(path)
+    if key_id not in old.keys or key_id == old.current:
+        why = "signs now: rotate first" if key_id == old.current else "is none"
+        msg = f"{key_id!r} {why}; there are {', '.join(old.keys)}, and {old.current} signs"
+        raise InputError(msg, "key_id")
+    new = TokenSecrets(current=old.current, keys={name: old.keys[name] for name in old.keys if name != key_id})
+    _write(path, new)
+    return new
+
+
+class TokenRing(Mapping[str, bytes]):
+    """The secrets that verify, by key id, and the one that signs; follows the changes of the file within a second.
+
+    A key id that is not known makes it look at once: whoever signs may have seen the change a moment before.
+    """
+
+    def __init__(self, path: Path, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
+        self._file = Followed(path, load_token_secrets, self._install)
+
+    @property
+    def error(self) -> str | None:
+        """Why the file could not be read again; ``None`` where it could."""
+        return self._file.error
+
+    def signing(self) -> tuple[str, bytes]:
+        """Returns the key id and the secret that sign new tokens."""
+        self._file.look(self._seconds())
+        return self._signing
+
+    def __getitem__(self, key_id: str) -> bytes:
+        return self._verifying[key_id]
+
+    def __contains__(self, key_id: object) -> bool:
+        self._file.look(self._seconds())
+        if key_id not in self._verifying:
+            self._file.look_now()
+        return key_id in self._verifying
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._verifying)
+
+    def __len__(self) -> int:
+        return len(self._verifying)
+
+    def _install(self, found: TokenSecrets) -> None:
+        self._verifying, self._signing = found.verifying(), found.signing()
 
 
 def _fresh() -> tuple[str, str]:

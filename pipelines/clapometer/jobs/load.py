@@ -148,6 +148,7 @@ class Loader:
         *,
         partitions: Callable[[], Sequence[int] | None] | None = None,
         clock: Callable[[], dt.datetime] = utc_now,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
         self._lake = lake
@@ -164,7 +165,7 @@ class Loader:
         )
         self._ahead = ReadAhead(log, self._parser, self._settings.max_batch_bytes, clock)
         self._refusals = RefusalWriter(lake, log)
-        self._trimmer = Trimmer(log, self._settings.retention_s, clock)
+        self._trimmer = Trimmer(log, self._settings.retention_s, seconds)
         self._unpublished = True
         self._published_at = float("-inf")
 

@@ -116,7 +116,7 @@ def _disk(settings: Settings) -> Iterator[Check]:
 
 
 def _keys(settings: Settings) -> Iterator[Check]:
-    from clapometer.collector import load_keys
+    from clapometer.gate import load_keys
 
     path = settings.keys_file
     if not path.exists():

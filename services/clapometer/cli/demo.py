@@ -219,7 +219,7 @@ def _fresh_folders(options: DemoOptions) -> Path:
 
 def _write_keys(path: Path) -> dict[str, str]:
     """Writes a key file; returns a secret key for each tenant."""
-    from clapometer.collector import new_key, save_keys
+    from clapometer.gate import new_key, save_keys
 
     now = dt.datetime.now(dt.UTC)
     made = {tenant: new_key("secret", now=now, tenant=tenant, name="demo") for tenant in (SIMULATED, RECORDED)}

@@ -10,10 +10,10 @@ from rich.table import Table
 from clapometer.cli import wiring
 from clapometer.domain import InputError
 from clapometer.settings import Settings, load_settings
-from clapometer.token_secrets import rotate_token_secrets
+from clapometer.token_secrets import retire_token_secret, rotate_token_secrets
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
-    from clapometer.collector import ApiKey
+    from clapometer.gate import ApiKey
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 
@@ -28,16 +28,36 @@ def new(
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     origin: Annotated[list[str] | None, typer.Option(help="Only pages of this origin may use it; repeatable.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never if left out.")] = None,
+    signs: Annotated[
+        bool, typer.Option("--signs", help="It signs requests (RFC 9421) and is never sent; secret keys only.")
+    ] = False,
 ) -> None:
-    """Make a key and print it. It is shown this once: only its hash is stored."""
-    from clapometer.collector import new_key, save_keys
+    """Make a key and print it. It is shown this once: only its hash is stored, save of one that signs."""
+    from clapometer.gate import new_key, save_keys
 
     settings = load_settings()
     now = wiring.utc_now()
     expires = None if days is None else now + dt.timedelta(days=days)
-    key, record = new_key(kind, now=now, tenant=tenant, expires=expires, origins=origin or (), name=name)
+    key, record = new_key(kind, now=now, tenant=tenant, expires=expires, origins=origin or (), name=name, signs=signs)
     settings.keys_file.parent.mkdir(parents=True, exist_ok=True)
     save_keys(settings.keys_file, (*_stored(settings), record))
+    typer.echo(key)
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")],
+    overlap_days: Annotated[
+        int, typer.Option(min=0, help="Days that the old key holds beside the new one; 0 ends it at once.")
+    ] = 7,
+) -> None:
+    """Make the successor of a key and print it; the old one holds until the overlap is over. Nothing restarts."""
+    from clapometer.gate import rotated, save_keys
+
+    settings = load_settings()
+    now = wiring.utc_now()
+    key, keys = rotated(_stored(settings), key_id, now=now, until=now + dt.timedelta(days=overlap_days))
+    save_keys(settings.keys_file, keys)
     typer.echo(key)
 
 
@@ -45,20 +65,27 @@ def new(
 def list_keys() -> None:
     """List the keys; what is secret of them is not stored and not shown."""
     table = Table(box=None, pad_edge=False)
-    for title in ("id", "kind", "tenant", "name", "created", "expires", "origins"):
+    for title in ("id", "kind", "tenant", "name", "created", "expires", "origins", "proof"):
         table.add_column(title)
     for key in _stored(load_settings()):
         expires = "never" if key.expires is None else f"{key.expires:%Y-%m-%d}"
         table.add_row(
-            key.id, key.kind, key.tenant, key.name, f"{key.created:%Y-%m-%d}", expires, " ".join(key.origins) or "any"
+            key.id,
+            key.kind,
+            key.tenant,
+            key.name,
+            f"{key.created:%Y-%m-%d}",
+            expires,
+            " ".join(key.origins) or "any",
+            "sent" if key.signing is None else "signs",
         )
     Console().print(table)
 
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")]) -> None:
-    """Revoke a key; a running collector refuses it within a second."""
-    from clapometer.collector import save_keys
+    """Revoke a key; running services refuse it within a second."""
+    from clapometer.gate import save_keys
 
     settings = load_settings()
     keys = _stored(settings)
@@ -74,10 +101,18 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys l
 def rotate_tokens() -> None:
     """Sign impression tokens with a fresh secret; tokens signed before stay valid until they expire."""
     secrets = rotate_token_secrets(load_settings().tokens_file)
-    typer.echo(f"{secrets.current} signs from the next start of serving on; {len(secrets.keys)} secrets verify")
+    typer.echo(f"{secrets.current} signs within a second; {', '.join(secrets.keys)} verify")
+    typer.echo("once their last tokens have expired (`token_seconds`), take old ones out: `keys retire-token`")
+
+
+@app.command("retire-token")
+def retire_token(key_id: Annotated[str, typer.Argument(help="Id of a secret that no longer signs.")]) -> None:
+    """Take a secret of impression tokens out; tokens that it signed weigh nothing from now on."""
+    secrets = retire_token_secret(load_settings().tokens_file, key_id)
+    typer.echo(f"{', '.join(secrets.keys)} verify; {secrets.current} signs")
 
 
 def _stored(settings: Settings) -> "tuple[ApiKey, ...]":
-    from clapometer.collector import load_keys
+    from clapometer.gate import load_keys
 
     return load_keys(settings.keys_file) if settings.keys_file.exists() else ()

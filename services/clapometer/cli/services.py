@@ -44,8 +44,8 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         config,
         log=log,
         committer=committer,
-        keys=wiring.open_keys(settings),
-        tokens=wiring.open_token_secrets(settings).verifying(),
+        gate=wiring.open_gate(settings, stop),
+        tokens=wiring.open_token_secrets(settings),
         clock=wiring.utc_now,
         registry=process_registry(),
         version=wiring.version(),
@@ -83,8 +83,8 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
         published=wiring.follow_lake(
             settings, stop, lambda error: structlog.get_logger().error("lake not reached", error=str(error))
         ),
-        authenticate=wiring.authenticator(settings),
-        token_key=wiring.open_token_secrets(settings).signing(),
+        gate=wiring.open_gate(settings, stop),
+        token_key=wiring.open_token_secrets(settings).signing,
         clock=wiring.utc_now,
         registry=process_registry(),
         docs_assets=wiring.docs_assets(),
@@ -146,7 +146,7 @@ def _address(host: str, port: int, fd: int | None) -> dict[str, Any]:
 def _first_steps(settings: Settings) -> None:
     import structlog
 
-    from clapometer.collector import load_keys
+    from clapometer.gate import load_keys
 
     wiring.open_keys(settings)
     if not load_keys(settings.keys_file):

@@ -6,21 +6,19 @@ import os
 import shutil
 import signal
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clapometer.domain import InputError
 from clapometer.settings import Settings, load_settings, settings_file, state_home
 from clapometer.telemetry import configure_logging
-from clapometer.token_secrets import TokenSecrets, load_token_secrets
+from clapometer.token_secrets import TokenRing
 
 if TYPE_CHECKING:  # imported where they are used, so that no command pays for the others
-    from clapometer.collector import KeyRing
     from clapometer.eventlog import EventLog
     from clapometer.eventlog.kafka import KafkaSettings, PartitionShare
+    from clapometer.gate import Gate, KeyRing
     from clapometer.jobs.load import Loader
     from clapometer.labels import LabelRule
     from clapometer.lake import Lake, Storage
@@ -120,7 +118,7 @@ def open_loader(settings: Settings, log: "EventLog", share: "PartitionShare | No
 
 def open_keys(settings: Settings) -> "KeyRing":
     """Returns the API keys, which follow the changes of their file; makes an empty file where there is none."""
-    from clapometer.collector import KeyRing, save_keys
+    from clapometer.gate import KeyRing, save_keys
 
     if not settings.keys_file.exists():
         settings.keys_file.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +126,37 @@ def open_keys(settings: Settings) -> "KeyRing":
     return KeyRing(path=settings.keys_file)
 
 
-def open_token_secrets(settings: Settings) -> TokenSecrets:
-    """Returns the secrets of impression tokens; makes the first one."""
-    return load_token_secrets(settings.tokens_file)
+def open_gate(settings: Settings, stop: threading.Event) -> "Gate":
+    """Returns what lets requests in: keys, signatures, and rates that are counted until ``stop``.
+
+    Raises:
+        InputError: A rate or its storage is not spelt right.
+    """
+    import structlog
+
+    from clapometer.gate import Gate, Rates, Signatures, open_storage
+
+    address = settings.rate_storage.get_secret_value()
+    storage = open_storage(address, stop, lambda told: structlog.get_logger().warning(told))
+    rates = Rates(
+        {
+            "publishable": settings.rate_publishable,
+            "secret": settings.rate_secret,
+            "address": settings.rate_address,
+        },
+        storage,
+    )
+    return Gate(
+        open_keys(settings),
+        rates=rates,
+        signatures=Signatures(settings.signature_seconds, storage),
+        signed_only=settings.require_signatures,
+    )
+
+
+def open_token_secrets(settings: Settings) -> TokenRing:
+    """Returns the secrets of impression tokens, which follow the changes of their file; makes the first one."""
+    return TokenRing(settings.tokens_file)
 
 
 def lake_storage(settings: Settings) -> "Storage":
@@ -206,27 +232,6 @@ def existing_published_file(settings: Settings) -> Path:
         msg = f"there is no {path} yet: `clapometer up` or `clapometer load` makes it"
         raise InputError(msg, "lake")
     return path
-
-
-@dataclass(frozen=True)
-class KnownKey:
-    """What serving needs to know of an API key."""
-
-    tenant: str
-    kind: str
-    key_id: str
-
-
-def authenticator(settings: Settings) -> Callable[[str], KnownKey | None]:
-    """Returns a function that knows API keys, and follows the changes of their file."""
-    keys = open_keys(settings)
-
-    def known(key: str) -> KnownKey | None:
-        keys.reload(time.monotonic())
-        record = keys.find(key, utc_now())
-        return None if record is None else KnownKey(record.tenant, record.kind, record.id)
-
-    return known
 
 
 def label_rule(path: Path | None) -> "LabelRule":

@@ -3,24 +3,14 @@
 from clapometer.collector.app import CollectorApp, create_app
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.examples import event_examples
-from clapometer.collector.keys import ApiKey, KeyRing, load_keys, new_key, save_keys
-from clapometer.collector.limiter import Limiter, RateLimiter, Unlimited
 from clapometer.collector.server import calm_garbage_collection, guarded_protocol, uvicorn_config
 
 __all__ = [
-    "ApiKey",
     "CollectorApp",
     "CollectorConfig",
-    "KeyRing",
-    "Limiter",
-    "RateLimiter",
-    "Unlimited",
     "calm_garbage_collection",
     "create_app",
     "event_examples",
     "guarded_protocol",
-    "load_keys",
-    "new_key",
-    "save_keys",
     "uvicorn_config",
 ]

@@ -15,14 +15,13 @@ from clapometer.collector.answers import SAFE_HEADERS, RefusedError, problem_bod
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.documentation import PAGE, PAGE_POLICY, STATIC, openapi_document
 from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
-from clapometer.collector.head import Receive, Scope, Send, read_head
+from clapometer.collector.head import Receive, Scope, Send, scope_head
 from clapometer.collector.intake import Intake
-from clapometer.collector.keys import KeyRing
-from clapometer.collector.limiter import Limiter, RateLimiter, Unlimited
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.collector.resources import Resources
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import EventLog, GroupCommitter
+from clapometer.gate import Gate
 
 
 class CollectorApp:
@@ -45,11 +44,10 @@ def create_app(
     *,
     log: EventLog,
     committer: GroupCommitter,
-    keys: KeyRing,
+    gate: Gate,
     tokens: Mapping[str, bytes],
     clock: Callable[[], dt.datetime],
     registry: CollectorRegistry | None = None,
-    limiter: Limiter | None = None,
     version: str = "0",
 ) -> CollectorApp:
     """Returns the collector.
@@ -58,11 +56,10 @@ def create_app(
         config: Its limits.
         log: Asked for its room by ``/readyz``; everything is written through ``committer``.
         committer: Makes blocks durable. Whoever made it closes it, after the server has drained.
-        keys: Who may send.
+        gate: Who may send, and how much.
         tokens: Secrets of impression tokens by key id, retired ones included until their last token expired.
         clock: Returns the time in UTC.
         registry: Where the metrics go; ``/metrics`` shows all of it.
-        limiter: How much each key may send; by default what ``config`` says.
         version: Version of the product, for the documentation.
     """
     registry = registry or CollectorRegistry()
@@ -70,9 +67,8 @@ def create_app(
     intake = Intake(
         config=config,
         committer=committer,
-        keys=keys,
+        gate=gate,
         tokens=tokens,
-        limiter=limiter or _limiter(config),
         metrics=metrics,
     )
     api = FastAPI(
@@ -84,12 +80,6 @@ def create_app(
     _add_documentation(api, clock)
     api.add_exception_handler(HTTPException, _problem)
     return CollectorApp(EventsEndpoint(intake, clock), api)
-
-
-def _limiter(config: CollectorConfig) -> Limiter:
-    if config.events_per_second is None:
-        return Unlimited()
-    return RateLimiter(config.events_per_second, config.burst_events)
 
 
 def _add_operations(api: FastAPI, log: EventLog, intake: Intake, registry: CollectorRegistry) -> None:
@@ -117,8 +107,8 @@ def _obstacles(log: EventLog, intake: Intake) -> list[str]:
             reasons.append(f"the last write to the event log failed: {intake.failure}")
     except (TransientError, TerminalError) as error:
         reasons.append(str(error))
-    if intake.keys.error is not None:
-        reasons.append(f"the API keys could not be read again: {intake.keys.error}")
+    if intake.gate.keys.error is not None:
+        reasons.append(f"the API keys could not be read again: {intake.gate.keys.error}")
     return reasons
 
 
@@ -137,7 +127,7 @@ def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
 async def _problem(request: Request, error: Exception) -> Response:
     """Answers what no route takes, in the form of all other refusals."""
     assert isinstance(error, HTTPException)
-    head = read_head(request.scope["headers"], request.scope["query_string"])
+    head = scope_head(request.scope)
     detail = (
         f"{request.method} {request.url.path}: {http.HTTPStatus(error.status_code).phrase}; /docs lists what is here"
     )

@@ -21,8 +21,6 @@ class CollectorConfig:
         max_connections: Most connections; beyond it requests are answered 503.
         max_bytes_in_flight: Most bytes of bodies held at once, from arrival until they are durable.
         retry_after_seconds: What 503 answers tell the sender to wait.
-        events_per_second: Rate that each key may keep up; ``None`` for no limit.
-        burst_events: How far a key may run ahead of that rate.
         cors_origins: Origins whose pages may read answers; ``*`` for all. Those of the keys are added.
     """
 
@@ -39,6 +37,4 @@ class CollectorConfig:
     max_connections: int = 2_048
     max_bytes_in_flight: int = 32 << 20
     retry_after_seconds: int = 2
-    events_per_second: float | None = None
-    burst_events: int = 10_000
     cors_origins: tuple[str, ...] = ("*",)

@@ -8,11 +8,12 @@ import msgspec
 
 from clapometer.collector.answers import RESPOND, Answer, Headers, RefusedError, problem_body
 from clapometer.collector.content import Media, media_of
-from clapometer.collector.head import Head, Receive, Scope, Send, read_head
+from clapometer.collector.head import Head, Receive, Scope, Send, read_head, scope_head
 from clapometer.collector.intake import GoneError, Intake
-from clapometer.collector.keys import ApiKey
+from clapometer.gate import ApiKey
 
 EVENTS_PATH = "/v1/events"
+_PATH = EVENTS_PATH.encode()
 Write = Callable[[int, Headers, bytes], object]
 """Takes status, headers and body of an answer."""
 
@@ -38,7 +39,7 @@ class EventsEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request, whatever its method and however its body arrives."""
         started = time.perf_counter()
-        head = read_head(scope["headers"], scope["query_string"])
+        head = scope_head(scope)
         headers = self._headers(head)
         if scope["method"] == "OPTIONS":
             await _send(scope, send, 204, [*headers, *_PREFLIGHT, (b"allow", b"POST, OPTIONS")], b"")
@@ -58,7 +59,7 @@ class EventsEndpoint:
         await _send(scope, send, status, headers, body)
         self._intake.metrics.answered(status, time.perf_counter() - started)
 
-    def answer_whole(self, raw: Headers, query: bytes, body: bytes, write: Write) -> None:
+    def answer_whole(self, raw: Headers, query: bytes, body: bytes, write: Write, address: str = "") -> None:
         """Answers a POST that is whole, without a task of its own: that is half of what a small request costs.
 
         Args:
@@ -66,9 +67,10 @@ class EventsEndpoint:
             query: Query string.
             body: As it travelled.
             write: Takes status, headers and body of the answer, now or once the events are durable.
+            address: Where the connection comes from.
         """
         started = time.perf_counter()
-        head = read_head(raw, query)
+        head = read_head(raw, query, path=_PATH, address=address)
         held = 0
 
         def answer(outcome: Answer | RefusedError) -> None:
@@ -138,7 +140,7 @@ class EventsEndpoint:
             return [(b"access-control-allow-origin", b"*"), _EXPOSED]
         varies = (b"vary", b"origin")
         name = origin.decode("latin-1")
-        if name in allowed or name in self._intake.keys.origins:
+        if name in allowed or name in self._intake.gate.keys.origins:
             return [(b"access-control-allow-origin", origin), _EXPOSED, varies]
         return [varies]
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clapometer.collector.answers import RefusedError
-from clapometer.collector.keys import PREFIXES
+from clapometer.gate import DIGEST, PREFIXES, SignedRequest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,6 +19,7 @@ Send = Callable[[Message], Awaitable[None]]
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ONCE = (
     b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"content-length", b"origin", b"traceparent",
+    b"signature", b"signature-input", b"content-digest",
 )  # fmt: skip
 
 
@@ -30,26 +31,46 @@ class Head(msgspec.Struct, frozen=True):
         query: Query string.
         trace_id: Trace that the request belongs to, the sender's own or a new one (W3C Trace Context).
         repeated: A header that decides something and is there twice.
+        method: In capitals.
+        path: As it came, escapes and all.
+        address: Where the connection comes from.
     """
 
     headers: dict[bytes, bytes]
     query: bytes
     trace_id: str
     repeated: str | None = None
+    method: str = "POST"
+    path: bytes = b""
+    address: str = ""
 
     def traceparent(self) -> bytes:
         """Returns the header that names the trace and our part of it."""
         return f"00-{self.trace_id}-{getrandbits(64):016x}-01".encode()
 
 
-def read_head(raw: list[tuple[bytes, bytes]], query: bytes = b"") -> Head:
-    """Returns the head of a request, from its headers (names in lower case) and its query string."""
+def scope_head(scope: Scope) -> Head:
+    """Returns the head of an ASGI request."""
+    client = scope.get("client")
+    return read_head(
+        scope["headers"],
+        scope["query_string"],
+        method=scope["method"],
+        path=scope.get("raw_path") or scope["path"].encode(),
+        address=client[0] if client else "",
+    )
+
+
+def read_head(
+    raw: list[tuple[bytes, bytes]], query: bytes = b"", *, method: str = "POST", path: bytes = b"", address: str = ""
+) -> Head:
+    """Returns the head of a request, from its headers (names in lower case), its query string and the rest of it."""
     headers = dict(raw)
     given = headers.get(b"traceparent")
     found = None if given is None else _TRACEPARENT.fullmatch(given)
     trace_id = found[1].decode() if found else f"{getrandbits(128):032x}"
     repeated = None if len(headers) == len(raw) else _repeated(raw)
-    return Head(headers, query, trace_id, repeated)
+    return Head(headers, query, trace_id, repeated, method, path, address)
 
 
 def api_key(head: Head) -> str:
@@ -75,6 +96,22 @@ def api_key(head: Head) -> str:
         msg = "the request bears more than one API key; send one"
         raise RefusedError(400, msg)
     return given[0].decode("latin-1") if given else ""
+
+
+def signed_request(head: Head) -> SignedRequest | None:
+    """Returns what the signature of a request covers; ``None`` where it bears none."""
+    if b"signature-input" not in head.headers and b"signature" not in head.headers:
+        return None
+    host = "http://signed.invalid"  # neither scheme nor host is covered: a proxy may have changed them
+    query = b"?" + head.query if head.query else b""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers.items()}
+    return SignedRequest(head.method, host + (head.path + query).decode("latin-1"), headers)
+
+
+def signed_digest(head: Head) -> str | None:
+    """Returns the digest that a body must have; ``None`` where none is given."""
+    given = head.headers.get(DIGEST.encode())
+    return None if given is None else given.decode("latin-1")
 
 
 def _in_query(query: bytes) -> list[bytes]:

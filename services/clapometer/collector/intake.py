@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from clapometer.collector.answers import Answer, RefusedError, retry_later
+from clapometer.collector.answers import Answer, Headers, RefusedError, retry_later
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.content import Decompressor, Media
-from clapometer.collector.head import Head, Message, Receive, api_key
+from clapometer.collector.head import Head, Message, Receive, api_key, signed_digest, signed_request
 from clapometer.collector.judge import block_of, judge, verdict_of
-from clapometer.collector.keys import ApiKey, KeyRing
-from clapometer.collector.limiter import Limiter
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.domain import (
     Batch,
@@ -27,6 +25,9 @@ from clapometer.domain import (
     decode_lines,
 )
 from clapometer.eventlog import GroupCommitter, Position
+from clapometer.gate import ApiKey, Credentials, DeniedError, Gate, SignatureError, check_digest
+
+_CHALLENGE: Headers = [(b"www-authenticate", b"Bearer")]
 
 
 class GoneError(Exception):
@@ -39,8 +40,7 @@ class Weighed(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         block: For the event log.
         verdict: For the sender, once the block is durable.
-        key_id: Who sent it.
-        seconds: When, Unix time.
+        key: Who sent it.
         accepted: Number of events.
         rejected: Number of dead letters.
         weightless: Impressions whose token does not hold, by what is wrong with it.
@@ -48,8 +48,7 @@ class Weighed(msgspec.Struct, frozen=True, gc=False):
 
     block: bytes
     verdict: Answer | RefusedError
-    key_id: str
-    seconds: float
+    key: ApiKey
     accepted: int
     rejected: int
     weightless: Mapping[Trust, int]
@@ -67,40 +66,34 @@ class Intake:
         *,
         config: CollectorConfig,
         committer: GroupCommitter,
-        keys: KeyRing,
+        gate: Gate,
         tokens: Mapping[str, bytes],
-        limiter: Limiter,
         metrics: CollectorMetrics,
     ) -> None:
         self.config = config
-        self.keys = keys
+        self.gate = gate
         self.metrics = metrics
         self.failure: str | None = None
         self._committer = committer
         self._tokens = tokens
-        self._limiter = limiter
         self._decompressor = Decompressor(config)
 
     def authenticate(self, head: Head, now: dt.datetime) -> ApiKey:
         """Returns the record of the key that a request bears.
 
         Raises:
-            RefusedError: 400 for a head that says two things at once, 401 without a key that is valid, 403 where
-                the key is for other pages, 429 with ``Retry-After`` where the key has sent too much.
+            RefusedError: 400 for a head that says two things at once, 401 without a key or signature that holds, 403
+                where the key is for other pages, 429 with ``Retry-After`` where key or address have sent too much.
         """
-        seconds = now.timestamp()
-        self.keys.reload(seconds)
-        key = self.keys.find(api_key(head), now)
-        if key is None:
-            msg = "the API key is missing, unknown or expired; send one as `Authorization: Bearer <key>` or `X-Api-Key`"
-            raise RefusedError(401, msg, headers=[(b"www-authenticate", b"Bearer")])
+        try:
+            self.gate.address(head.address)
+            key = self.gate.admit(Credentials(api_key(head), signed_request(head)), now)
+        except DeniedError as denied:
+            raise _refusal(denied) from denied
         origin = head.headers.get(b"origin")
         if origin is not None and key.origins and origin.decode("latin-1") not in key.origins:
             msg = "this key is not for pages of this origin; add the origin to the key, or use another key"
             raise RefusedError(403, msg)
-        wait = self._limiter.wait(key.id, seconds)
-        if wait > 0:
-            raise retry_later(429, "this key sends more events than it may; slow down", wait)
         return key
 
     async def body(self, head: Head, receive: Receive, limit: int) -> bytes:
@@ -119,10 +112,13 @@ class Intake:
         """Returns a whole body, decompressed.
 
         Raises:
-            RefusedError: 413, 415 or 422: too large, or not readable.
+            RefusedError: 413, 415 or 422: too large, or not readable; 401 where it is not the body that was signed.
         """
         if len(body) > limit:
             raise _too_large(limit)
+        digest = signed_digest(head)
+        if digest is not None:
+            _check_digest(digest, body)
         self.metrics.body_bytes += len(body)
         encoding = head.headers.get(b"content-encoding")
         return body if encoding is None else self._decompressor.decode(body, encoding)
@@ -158,14 +154,12 @@ class Intake:
 
     def weigh(self, batch: Batch, key: ApiKey, now: dt.datetime, trace_id: str) -> Weighed:
         """Returns what a batch leaves in the event log and what its sender is told once it is there."""
-        seconds = now.timestamp()
-        judged = judge(batch, key, self._tokens, seconds)
+        judged = judge(batch, key, self._tokens, now.timestamp())
         self.metrics.received += len(judged.events) + len(judged.rejected)
         return Weighed(
             block=block_of(judged, key, now, trace_id),
             verdict=verdict_of(judged),
-            key_id=key.id,
-            seconds=seconds,
+            key=key,
             accepted=len(judged.events),
             rejected=len(judged.rejected),
             weightless=judged.weightless,
@@ -205,7 +199,7 @@ class Intake:
         """Counts a batch that is durable, and returns what its sender is told."""
         self.failure = None
         if weighed.accepted or weighed.rejected:
-            self._limiter.charge(weighed.key_id, weighed.accepted + weighed.rejected, weighed.seconds)
+            self.gate.charge(weighed.key, weighed.accepted + weighed.rejected - 1)
             self._count(weighed.accepted, weighed.rejected, weighed.weightless)
         return weighed.verdict
 
@@ -249,6 +243,20 @@ class Intake:
         finally:
             self.release(held)
         raise GoneError
+
+
+def _refusal(denied: DeniedError) -> RefusedError:
+    if denied.retry_after:
+        return retry_later(denied.status, denied.detail, denied.retry_after)
+    return RefusedError(denied.status, denied.detail, headers=_CHALLENGE if denied.status == 401 else None)
+
+
+def _check_digest(digest: str, body: bytes) -> None:
+    try:
+        check_digest(digest, body)
+    except SignatureError as error:
+        msg = f"the body is not the one that Content-Digest names: {error}"
+        raise RefusedError(401, msg, headers=_CHALLENGE) from error
 
 
 def _too_large(limit: int) -> RefusedError:

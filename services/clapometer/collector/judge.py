@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import msgspec
 
 from clapometer.collector.answers import Answer, Caution, RefusedError, Verdict
-from clapometer.collector.keys import ApiKey
 from clapometer.domain import (
     BROWSER_EVENTS,
     Batch,
@@ -21,6 +20,7 @@ from clapometer.domain import (
     reject,
 )
 from clapometer.domain.events import Impression
+from clapometer.gate import ApiKey
 
 _BROWSER_EVENTS = frozenset(BROWSER_EVENTS)
 _CAUTIONS: dict[Trust, str] = {

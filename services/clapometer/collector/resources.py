@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request, Response
 
 from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedError, Verdict, problem_body
 from clapometer.collector.content import Media, media_of
-from clapometer.collector.head import Head, read_head
+from clapometer.collector.head import Head, scope_head
 from clapometer.collector.intake import GoneError, Intake
-from clapometer.collector.keys import ApiKey
 from clapometer.domain import Batch, InputError, check_time, decode_event, reject
+from clapometer.gate import ApiKey
 
 _Fields = dict[str, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(_Fields)
@@ -59,7 +59,7 @@ class Resources:
         return router
 
     async def _respond(self, request: Request, work: Callable[[Head, ApiKey], Awaitable[Answer]]) -> Response:
-        head = read_head(request.scope["headers"], request.scope["query_string"])
+        head = scope_head(request.scope)
         headers: Headers = [*SAFE_HEADERS, (b"traceparent", head.traceparent())]
         try:
             answer = await work(head, self._secret_key(head))

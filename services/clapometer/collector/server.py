@@ -95,6 +95,7 @@ class _GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._nobody_waits = asyncio.Event()
+        self._address = self.client[0] if self.client else ""
         self._awaited_since = self.loop.time()
         self._look()
 
@@ -173,7 +174,7 @@ class _GuardedProtocol(HttpToolsProtocol):
         self.cycle = request  # type: ignore[assignment]
         query = httptools.parse_url(self.url).query or b"" if b"?" in self.url else b""
         try:
-            self.events.answer_whole(self.headers, query, body, partial(self._write, request))
+            self.events.answer_whole(self.headers, query, body, partial(self._write, request), self._address)
         except Exception:
             self.logger.exception("a request of events could not be answered")
             self._write(request, 500, [(b"content-length", b"0")], b"")

@@ -1,6 +1,6 @@
 """Shows rankings and makes slates over HTTP; reads the published lake, never ingests, labels or fits."""
 
-from clapometer.serving.access import Access, Authenticate, Key
+from clapometer.serving.access import Access
 from clapometer.serving.answers import (
     SEGMENTS,
     SUBJECTS,
@@ -31,9 +31,7 @@ __all__ = [
     "SEGMENTS",
     "SUBJECTS",
     "Access",
-    "Authenticate",
     "Comparison",
-    "Key",
     "NoRunError",
     "NotPublishedError",
     "NotRanked",

@@ -2,37 +2,17 @@
 
 import base64
 import binascii
+import datetime as dt
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
 
 from fastapi import Request
 
+from clapometer.gate import ApiKey, Credentials, DeniedError, Gate, SignedRequest
 from clapometer.serving.problems import RefusedError
 
 _CHALLENGE = 'Bearer realm="clapometer", Basic realm="clapometer"'
-
-
-class Key(Protocol):
-    """What serving needs to know of an API key."""
-
-    @property
-    def tenant(self) -> str:
-        """Owner of what the key reads."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """``secret`` or ``publishable``."""
-        ...
-
-    @property
-    def key_id(self) -> str:
-        """Public name of the key."""
-        ...
-
-
-Authenticate = Callable[[str], Key | None]
-"""Returns what is known of a key; ``None`` where it is unknown, wrong or expired."""
+_ONCE = ("authorization", "x-api-key", "signature", "signature-input", "content-digest")
 
 
 def quoted_key(request: Request) -> str | None:
@@ -54,38 +34,82 @@ def quoted_key(request: Request) -> str | None:
     return None
 
 
-class Access:
-    """Decides for each request whose rankings it reads."""
+def signed_request(request: Request) -> SignedRequest | None:
+    """Returns what the signature of a request covers; ``None`` where it bears none."""
+    if "signature" not in request.headers and "signature-input" not in request.headers:
+        return None
+    path = request.scope.get("raw_path") or request.url.path.encode()
+    query = b"?" + request.scope["query_string"] if request.scope["query_string"] else b""
+    url = "http://signed.invalid" + (path + query).decode("latin-1")  # host and scheme are not covered
+    return SignedRequest(request.method, url, dict(request.headers))
 
-    def __init__(self, authenticate: Authenticate, public_tenant: str | None) -> None:
-        self._authenticate = authenticate
+
+class Access:
+    """Decides for each request whose rankings it reads.
+
+    Args:
+        gate: Knows keys, signatures and rates.
+        public_tenant: Whose rankings need no key; ``None`` where all do.
+        clock: Returns the time in UTC.
+    """
+
+    def __init__(self, gate: Gate, public_tenant: str | None, clock: Callable[[], dt.datetime]) -> None:
+        self._gate = gate
         self._public_tenant = public_tenant
+        self._clock = clock
 
     def reader(self, request: Request) -> str:
         """Returns the tenant whose rankings the request may read.
 
         Raises:
             RefusedError: 401 without a key where one is needed, or with one that does not hold; 403 with one that
-                may be published.
+                may be published; 429 where key or address have asked too much.
         """
-        if quoted_key(request) is None and self._public_tenant is not None:
-            return self._public_tenant
-        return self.secret(request).tenant
+        if self._public_tenant is None or quoted_key(request) is not None or signed_request(request) is not None:
+            return self.secret(request).tenant
+        try:
+            self._gate.address(_address(request))
+        except DeniedError as denied:
+            raise _refusal(denied) from denied
+        return self._public_tenant
 
-    def secret(self, request: Request) -> Key:
-        """Returns the secret key that the request quotes.
+    def secret(self, request: Request) -> ApiKey:
+        """Returns the secret key that the request quotes, or is signed with.
 
         Raises:
-            RefusedError: 401 without a key or with one that does not hold; 403 with one that may be published.
+            RefusedError: 400 for a header that is there twice, 401 without a key or with one that does not hold, 403
+                with one that may be published, 429 where key or address have asked too much.
         """
-        quoted = quoted_key(request)
-        if quoted is None:
-            msg = "send a secret key: Authorization: Bearer <key>"
-            raise RefusedError(401, msg, {"WWW-Authenticate": _CHALLENGE})
-        key = self._authenticate(quoted)
-        if key is None:
-            raise RefusedError(401, "the key is unknown or expired", {"WWW-Authenticate": _CHALLENGE})
+        quoted, signed = quoted_key(request), signed_request(request)
+        _refuse_repeated(request)
+        try:
+            self._gate.address(_address(request))
+            if quoted is None and signed is None:
+                msg = "send a secret key: Authorization: Bearer <key>"
+                raise DeniedError(401, msg)
+            key = self._gate.admit(Credentials(quoted or "", signed), self._clock())
+        except DeniedError as denied:
+            raise _refusal(denied) from denied
         if key.kind != "secret":
             msg = "a publishable key only sends events; ask from a server with a secret key"
             raise RefusedError(403, msg)
         return key
+
+
+def _address(request: Request) -> str:
+    return "" if request.client is None else request.client.host
+
+
+def _refuse_repeated(request: Request) -> None:
+    names = Counter(name for name, _ in request.headers.items() if name in _ONCE)
+    repeated = [name for name, count in names.items() if count > 1]
+    if repeated:
+        msg = f"header {repeated[0]} is there more than once; send it once"
+        raise RefusedError(400, msg)
+
+
+def _refusal(denied: DeniedError) -> RefusedError:
+    headers = {"WWW-Authenticate": _CHALLENGE} if denied.status == 401 else {}
+    if denied.retry_after:
+        headers["Retry-After"] = str(max(1, round(denied.retry_after + 0.5)))
+    return RefusedError(denied.status, denied.detail, headers)

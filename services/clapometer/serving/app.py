@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from clapometer.domain import TransientError
-from clapometer.serving.access import Access, Authenticate
+from clapometer.gate import Gate
+from clapometer.serving.access import Access
 from clapometer.serving.api import NO_STORE, api_routes
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
@@ -37,9 +39,10 @@ def create_app(
     config: ServingConfig,
     *,
     published: Path,
-    authenticate: Authenticate,
-    token_key: tuple[str, bytes],
+    gate: Gate,
+    token_key: Callable[[], tuple[str, bytes]],
     clock: Callable[[], dt.datetime],
+    seconds: Callable[[], float] = time.monotonic,
     registry: CollectorRegistry | None = None,
     random: Random | None = None,
     docs_assets: Path | None = None,
@@ -50,9 +53,10 @@ def create_app(
     Args:
         config: Its choices.
         published: The file that the loader publishes, ``lake/clapometer.duckdb``; it need not exist yet.
-        authenticate: Returns what is known of an API key.
-        token_key: Id and secret of the key that signs impression tokens.
+        gate: Who may ask, and how much.
+        token_key: Returns id and secret of the key that signs impression tokens now.
         clock: Returns the time in UTC.
+        seconds: A clock that never runs back; by it what is withdrawn is looked for.
         registry: Where the metrics go; ``/metrics`` shows all of it.
         random: What slates are drawn with; the system's by default.
         docs_assets: Folder with Swagger UI for ``/docs``; without it ``/docs`` leads to the OpenAPI document.
@@ -62,8 +66,8 @@ def create_app(
     lake = Published(published, threads=config.duckdb_threads, memory_limit=config.memory_limit)
     metrics = ServingMetrics(registry, lambda: _file_age(lake, clock()))
     TrainingMetrics(registry, lake, clock)
-    desk = Desk(lake, config, metrics, clock)
-    access = Access(authenticate, config.public_tenant)
+    desk = Desk(lake, config, metrics, clock, seconds)
+    access = Access(gate, config.public_tenant, clock)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

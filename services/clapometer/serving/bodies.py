@@ -6,6 +6,7 @@ import msgspec
 from fastapi import Request
 
 from clapometer.domain import InputError
+from clapometer.gate import DIGEST, SignatureError, check_digest
 from clapometer.serving.problems import RefusedError
 
 T = TypeVar("T")
@@ -15,7 +16,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     """Returns the body of a request.
 
     Raises:
-        RefusedError: 413 where it is longer than ``limit``, before it is read; 415 where it is compressed.
+        RefusedError: 413 where it is longer than ``limit``, before it is read; 415 where it is compressed; 401 where
+            it is not the one that its digest names.
     """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise RefusedError(415, "send the body as it is, without content encoding")
@@ -26,7 +28,14 @@ async def read_body(request: Request, limit: int) -> bytes:
             msg = f"the body is longer than {limit} bytes"
             raise RefusedError(413, msg)
         chunks.append(chunk)
-    return b"".join(chunks)
+    body = b"".join(chunks)
+    if (digest := request.headers.get(DIGEST)) is not None:
+        try:
+            check_digest(digest, body)
+        except SignatureError as error:
+            msg = f"the body is not the one that Content-Digest names: {error}"
+            raise RefusedError(401, msg) from error
+    return body
 
 
 def decode_body(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:

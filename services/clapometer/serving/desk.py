@@ -32,9 +32,11 @@ class Desk:
         config: ServingConfig,
         metrics: ServingMetrics,
         clock: Callable[[], dt.datetime],
+        seconds: Callable[[], float],
     ) -> None:
         self.published = published
         self.clock = clock
+        self._seconds = seconds
         self._config = config
         self._metrics = metrics
         self._limiter: anyio.CapacityLimiter | None = None
@@ -74,7 +76,7 @@ class Desk:
             tenant,
             cached_clips=self._config.cached_clips,
             refresh_seconds=self._config.refresh_seconds,
-            seconds=lambda: self.clock().timestamp(),
+            seconds=self._seconds,
         )
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from random import Random
 from typing import Annotated
@@ -68,13 +68,13 @@ class SlateMaker:
 
     Args:
         config: Shares and limits.
-        token_key: Id and secret of the key that signs tokens.
+        token_key: Returns id and secret of the key that signs tokens now.
         random: Where chance comes from; a seeded one gives the same slates again.
     """
 
-    def __init__(self, config: ServingConfig, token_key: tuple[str, bytes], random: Random) -> None:
+    def __init__(self, config: ServingConfig, token_key: Callable[[], tuple[str, bytes]], random: Random) -> None:
         self._config = config
-        self._key_id, self._secret = token_key
+        self._token_key = token_key
         self._random = random
         self._ranked = RankedPolicy()
 
@@ -96,6 +96,7 @@ class SlateMaker:
         policy_id = f"ranked.v1 share={share:g} run={run_id}"[:100] if ranked else "uniform.v1"
         expires = int(now.timestamp()) + self._config.token_seconds
         slate_id = self._new_id()
+        signing = self._token_key()
         made = [
             self._slot(
                 request,
@@ -105,6 +106,7 @@ class SlateMaker:
                 position=position,
                 candidates=len(shown),
                 expires=expires,
+                signing=signing,
             )
             for position, choice in enumerate(choices)
         ]
@@ -143,6 +145,7 @@ class SlateMaker:
         position: int,
         candidates: int,
         expires: int,
+        signing: tuple[str, bytes],
     ) -> Slot:
         impression = ImpressionData(
             impression_id=self._new_id(),
@@ -153,7 +156,8 @@ class SlateMaker:
             candidates=candidates,
             explored=choice.explored,
         )
-        token = sign_impression(tenant, impression, key_id=self._key_id, secret=self._secret, expires=expires)
+        key_id, secret = signing
+        token = sign_impression(tenant, impression, key_id=key_id, secret=secret, expires=expires)
         return Slot(
             clip_id=clip.clip_id,
             position=position,

@@ -70,15 +70,15 @@ def sql_routes(config: ServingConfig, access: Access, published: Path) -> APIRou
         asked = decode_body(_REQUEST, await read_body(request, config.max_body_bytes))
         if not published.exists():
             raise NotPublishedError
-        turns.take(key.key_id)
+        turns.take(key.id)
         answer = None
         try:
             answer = await run_job(_job(config, published, key.tenant, asked))
         finally:
             if answer is None:
-                turns.give_back(key.key_id)
+                turns.give_back(key.id)
         headers = {"Cache-Control": "no-store"}
-        pieces = _to_the_end(answer, turns, key.key_id)
+        pieces = _to_the_end(answer, turns, key.id)
         return StreamingResponse(pieces, media_type=MEDIA_TYPES[asked.format], headers=headers)
 
     return router

@@ -9,9 +9,9 @@ from tests.builders import block, impression, registered
 from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app
-from clapometer.collector import load_keys, save_keys
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
+from clapometer.gate import load_keys, save_keys
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import Lake
 from clapometer.token_secrets import load_token_secrets

@@ -14,8 +14,8 @@ from tests.event_rows import clip, events_table
 from typer.testing import CliRunner
 
 from clapometer.cli.main import app
-from clapometer.collector import new_key, save_keys
 from clapometer.eventlog import EmbeddedLog
+from clapometer.gate import new_key, save_keys
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import Lake
 from clapometer.token_secrets import load_token_secrets

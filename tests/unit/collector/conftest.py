@@ -14,9 +14,10 @@ import pytest
 import uvicorn
 from tests.waiting import until
 
-from clapometer.collector import CollectorConfig, KeyRing, create_app, new_key, uvicorn_config
+from clapometer.collector import CollectorConfig, create_app, uvicorn_config
 from clapometer.domain import Block, decode_block
 from clapometer.eventlog import EmbeddedLog, GroupCommitter, Record
+from clapometer.gate import Gate, KeyRing, new_key
 
 TOKEN_SECRET = b"a secret for impression tokens, 32 bytes or more"
 
@@ -31,8 +32,9 @@ class Collector:
         self.pinned, pinned_record = new_key(
             "publishable", now=self.now, tenant="acme", origins=["https://player.example"]
         )
+        self.signing, self.signing_record = new_key("secret", now=self.now, tenant="acme", signs=True)
         self.stale, stale_record = new_key("secret", now=self.now, expires=self.now - dt.timedelta(seconds=1))
-        self.keys = KeyRing([secret_record, publishable_record, pinned_record, stale_record])
+        self.keys = KeyRing([secret_record, publishable_record, pinned_record, stale_record, self.signing_record])
         self.key_id = publishable_record.id
         self.log = parts.pop("log", None) or EmbeddedLog(folder / "log")
         self.committer = GroupCommitter(self.log)
@@ -40,7 +42,7 @@ class Collector:
             config,
             log=self.log,
             committer=self.committer,
-            keys=self.keys,
+            gate=Gate(self.keys, **parts.pop("gate", {})),
             tokens={"t1": TOKEN_SECRET},
             clock=parts.pop("clock", lambda: dt.datetime.now(dt.UTC)),
         )
@@ -109,8 +111,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
     """Starts collectors with limits of the test's choice, and stops them afterwards."""
     running: list[Collector] = []
 
-    def start_one(log: Any = None, clock: Any = None, **limits: Any) -> Collector:
-        parts = {name: part for name, part in (("log", log), ("clock", clock)) if part is not None}
+    def start_one(log: Any = None, clock: Any = None, gate: Any = None, **limits: Any) -> Collector:
+        given = (("log", log), ("clock", clock), ("gate", gate))
+        parts = {name: part for name, part in given if part is not None}
         collector = Collector(tmp_path / str(len(running)), CollectorConfig(**limits), **parts)
         running.append(collector)
         return collector

@@ -512,18 +512,34 @@ def test_a_failing_load_is_told_and_tried_again(log, lake, monkeypatch):
 
 
 def test_blocks_leave_the_log_only_after_the_retention_time(log, lake):
-    now = [NOW]
-    one = Loader(log, lake, LoadSettings(threads=1, retention_s=3600), clock=lambda: now[0])
+    now = [0.0]
+    one = Loader(log, lake, LoadSettings(threads=1, retention_s=3600), seconds=lambda: now[0])
     log.append_many([block([watched("a")])])
     one.load_once()
-    now[0] += dt.timedelta(seconds=3000)
+    now[0] += 3000
     log.append_many([block([watched("b")])])
     one.load_once()
     assert len(log.read(0, 0, 10_000)) == 2
-    now[0] += dt.timedelta(seconds=700)
+    now[0] += 700
     one.load_once()
     assert [record.offset for record in log.read(0, 0, 10_000)] == [1]
-    now[0] += dt.timedelta(seconds=3600)
+    now[0] += 3600
+    one.load_once()
+    assert log.read(0, 0, 10_000) == []
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_blocks_stay_for_the_retention_time_whatever_is_done_to_the_clock(log, lake, hours):
+    wall, steady = [NOW], [0.0]
+    settings = LoadSettings(threads=1, retention_s=3600)
+    one = Loader(log, lake, settings, clock=lambda: wall[0], seconds=lambda: steady[0])
+    log.append_many([block([watched("a")])])
+    one.load_once()
+    wall[0] += dt.timedelta(hours=hours)
+    steady[0] += 3599
+    one.load_once()
+    assert len(log.read(0, 0, 10_000)) == 1
+    steady[0] += 1
     one.load_once()
     assert log.read(0, 0, 10_000) == []
 

@@ -10,9 +10,9 @@ import pytest
 from tests.builders import block, impression
 from tests.event_rows import clip, events_table
 
-from clapometer.collector import load_keys, save_keys
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
+from clapometer.gate import load_keys, save_keys
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import TABLES, Lake, columns, publish
 from clapometer.lake.commit import Table
@@ -147,8 +147,8 @@ def test_key_and_token_files_of_format_1_are_read_and_written_with_their_format(
 
 def test_newer_key_and_token_files_are_refused(tmp_path: Path) -> None:
     keys, tokens = tmp_path / "keys.json", tmp_path / "tokens.json"
-    keys.write_text('{"format": 2, "keyring": []}')
-    with pytest.raises(InputError, match=r"keys.json has format 2, this version reads up to 1; upgrade"):
+    keys.write_text('{"format": 3, "keyring": []}')
+    with pytest.raises(InputError, match=r"keys.json has format 3, this version reads up to 2; upgrade"):
         load_keys(keys)
     tokens.write_text('{"format": 2, "vault": []}')
     with pytest.raises(InputError, match=r"tokens.json has format 2, this version reads up to 1; upgrade"):

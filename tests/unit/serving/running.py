@@ -1,9 +1,9 @@
 """Serving as it runs in production: uvicorn on a port of its own, over a real published lake."""
 
 import datetime as dt
+import hashlib
 import socket
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,37 +13,38 @@ import uvicorn
 from tests.unit.serving.sample_lake import NOW
 from tests.waiting import until
 
+from clapometer.gate import ApiKey, Gate, KeyKind, KeyRing, new_key
 from clapometer.serving import ServingConfig, create_app
 
 TOKEN_ID, TOKEN_SECRET = "t1", b"a secret for impression tokens, 32 bytes or more"
-SECRET, OTHER_SECRET, PUBLISHABLE = "csk_default", "csk_other", "cpk_default"
+SECRET, OTHER_SECRET, PUBLISHABLE = "csk_default", "csk_other", "cpk_public"
 DOCS = Path(__file__).parents[3] / "services/clapometer/collector/static"
 
 
-@dataclass(frozen=True)
-class KnownKey:
-    tenant: str
-    kind: str
-    key_id: str = "k1"
+def known(key: str, kind: KeyKind, tenant: str) -> ApiKey:
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return ApiKey(id=key.partition("_")[2], kind=kind, sha256=digest, created=NOW, tenant=tenant)
 
 
-KEYS = {
-    SECRET: KnownKey("default", "secret"),
-    OTHER_SECRET: KnownKey("other", "secret"),
-    PUBLISHABLE: KnownKey("default", "publishable"),
-}
+SIGNING, SIGNING_RECORD = new_key("secret", now=NOW, tenant="default", signs=True)
+KEYS = [
+    known(SECRET, "secret", "default"),
+    known(OTHER_SECRET, "secret", "other"),
+    known(PUBLISHABLE, "publishable", "default"),
+    SIGNING_RECORD,
+]
 
 
 class Serving:
     """A running server; ``now`` is its clock."""
 
-    def __init__(self, published: Path, config: ServingConfig | None = None, seed: int = 1) -> None:
+    def __init__(self, published: Path, config: ServingConfig | None = None, seed: int = 1, **gate: Any) -> None:
         self.now = NOW
         app = create_app(
             config or ServingConfig(refresh_seconds=0),
             published=published,
-            authenticate=KEYS.get,
-            token_key=(TOKEN_ID, TOKEN_SECRET),
+            gate=Gate(KeyRing(KEYS), **gate),
+            token_key=lambda: (TOKEN_ID, TOKEN_SECRET),
             clock=self.clock,
             random=Random(seed),
             docs_assets=DOCS,

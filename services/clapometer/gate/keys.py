@@ -1,7 +1,8 @@
 """API keys: ``cpk_`` keys may be published in a web page, ``csk_`` keys are secret.
 
 A key is ``<prefix>_<id>_<secret>``. Of the secret only its SHA-256 is stored: it has 256 random bits, so there
-is no dictionary to try and nothing that a slow password hash would add but a delay on every request.
+is no dictionary to try and nothing that a slow password hash would add but a delay on every request. A key that signs
+requests is the exception: to check a signature the server needs the secret itself.
 """
 
 import contextlib
@@ -20,12 +21,12 @@ import msgspec
 from msgspec import Meta
 
 from clapometer.domain import InputError
+from clapometer.gate.following import Followed
 
 KeyKind = Literal["publishable", "secret"]
-FORMAT = 1
+FORMAT = 2
 """Of key files; newer ones are refused."""
 PREFIXES: dict[KeyKind, str] = {"publishable": "cpk", "secret": "csk"}
-_RELOAD_SECONDS = 1.0
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -40,6 +41,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         expires: From when on it is refused; never where absent.
         origins: Where set, pages of other origins are refused.
         name: What its owner calls it.
+        signing: Set for a key that signs requests and is never sent: the secret of its HMAC, in hexadecimal.
     """
 
     id: Annotated[str, Meta(pattern="^[a-z0-9]{4,40}$")]
@@ -50,11 +52,16 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires: Annotated[dt.datetime, Meta(tz=True)] | None = None
     origins: tuple[str, ...] = ()
     name: str = ""
+    signing: Annotated[str, Meta(pattern="^[0-9a-f]{64,}$")] | None = None
+
+    def expired(self, now: dt.datetime) -> bool:
+        """Whether the key's time is over."""
+        return self.expires is not None and now >= self.expires
 
 
 class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[ApiKey, ...] = ()
-    format: int = 1  # files before there was this field are of format 1
+    format: int = 1  # files before there was this field are of format 1; format 2 knows keys that sign
 
 
 def new_key(
@@ -65,8 +72,16 @@ def new_key(
     expires: dt.datetime | None = None,
     origins: Iterable[str] = (),
     name: str = "",
+    signs: bool = False,
 ) -> tuple[str, ApiKey]:
-    """Returns a new key, which is to be shown once and then forgotten, and the record of it to store."""
+    """Returns a new key, which is to be shown once and then forgotten, and the record of it to store.
+
+    Raises:
+        InputError: A publishable key is to sign: its secret would be no secret.
+    """
+    if signs and kind != "secret":
+        msg = "only secret keys sign requests: a browser cannot keep what it signs with"
+        raise InputError(msg, "kind")
     key_id = secrets.token_hex(6)
     key = f"{PREFIXES[kind]}_{key_id}_{secrets.token_urlsafe(32)}"
     record = ApiKey(
@@ -78,8 +93,29 @@ def new_key(
         expires=expires,
         origins=tuple(origins),
         name=name,
+        signing=key.encode().hex() if signs else None,
     )
     return key, record
+
+
+def rotated(keys: Iterable[ApiKey], key_id: str, *, now: dt.datetime, until: dt.datetime) -> tuple[str, list[ApiKey]]:
+    """Returns a successor of a key and the keys to store; both hold until the old one expires, at ``until``.
+
+    Raises:
+        InputError: There is no such key, or it has expired.
+    """
+    kept = list(keys)
+    old = next((key for key in kept if key.id == key_id), None)
+    if old is None or old.expired(now):
+        state = "there is no key" if old is None else "expired is the key"
+        msg = f"{state} {key_id!r}; `clapometer keys list` shows them, `keys new` makes one"
+        raise InputError(msg, "key_id")
+    key, record = new_key(
+        old.kind, now=now, tenant=old.tenant, expires=old.expires, origins=old.origins, name=old.name,
+        signs=old.signing is not None,
+    )  # fmt: skip
+    end = until if old.expires is None else min(until, old.expires)
+    return key, [*(msgspec.structs.replace(one, expires=end) if one.id == key_id else one for one in kept), record]
 
 
 def load_keys(path: Path) -> tuple[ApiKey, ...]:
@@ -107,10 +143,12 @@ def _refuse_newer(path: Path, content: object) -> None:
 
 def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:
     """Replaces a JSON key file at once, readable by its owner alone."""
+    kept = tuple(keys)
+    format_ = FORMAT if any(key.signing is not None for key in kept) else 1  # older versions read what they can
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_KeyFile(tuple(keys))), indent=2) + b"\n")
+            file.write(msgspec.json.format(msgspec.json.encode(_KeyFile(kept, format_)), indent=2) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -123,15 +161,17 @@ def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:
 class KeyRing:
     """The keys that are known now. With a file behind it, it follows the file's changes within a second.
 
-    A file that breaks while the collector runs leaves the last good keys in force; ``error`` then says why.
+    A file that breaks while the service runs leaves the last good keys in force; ``error`` then says why.
     """
 
     def __init__(self, keys: Iterable[ApiKey] = (), *, path: Path | None = None) -> None:
-        self.error: str | None = None
-        self._path = path
-        self._stamp = None if path is None else _stamp(path)
-        self._next_look = 0.0
-        self._install(keys if path is None else load_keys(path))
+        self._install(keys)
+        self._file = None if path is None else Followed(path, load_keys, self._install)
+
+    @property
+    def error(self) -> str | None:
+        """Why the file could not be read again; ``None`` where it could."""
+        return None if self._file is None else self._file.error
 
     def find(self, key: str, now: dt.datetime) -> ApiKey | None:
         """Returns the record of ``key``; ``None`` where it is unknown, wrong or expired."""
@@ -140,23 +180,20 @@ class KeyRing:
         # The id that finds the record is public; what is secret is compared as a hash, in constant time.
         if record is None or not hmac.compare_digest(_digest(key), record.sha256) or prefix != PREFIXES[record.kind]:
             return None
-        return None if record.expires is not None and now >= record.expires else record
+        return None if record.expired(now) else record
+
+    def signer(self, key_id: str, now: dt.datetime) -> ApiKey | None:
+        """Returns the record of a key that signs requests, by its id; ``None`` where there is none that holds."""
+        record = self._by_id.get(key_id)
+        return None if record is None or record.signing is None or record.expired(now) else record
 
     def reload(self, seconds: float) -> None:
-        """Reads the file again if it changed; looks at most once a second by the clock ``seconds``."""
-        if self._path is None or seconds < self._next_look:
-            return
-        self._next_look = seconds + _RELOAD_SECONDS
-        stamp = _stamp(self._path)
-        if stamp == self._stamp and self.error is None:
-            return
-        try:
-            self._install(load_keys(self._path))
-        except InputError as error:
-            self.error = error.reason
-        else:
-            self.error = None
-            self._stamp = stamp
+        """Reads the file again if it changed; looks at most once a second by ``seconds``, a clock that never runs back.
+
+        A clock that may be set would keep a revoked key alive for as long as it was set back.
+        """
+        if self._file is not None:
+            self._file.look(seconds)
 
     @property
     def origins(self) -> frozenset[str]:
@@ -170,11 +207,3 @@ class KeyRing:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

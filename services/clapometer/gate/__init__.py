@@ -1,0 +1,33 @@
+"""Who may ask for what, how often, and how that is proved: keys, rates and signatures of collector and serving."""
+
+from clapometer.gate.following import Followed
+from clapometer.gate.gate import Credentials, DeniedError, Gate
+from clapometer.gate.keys import PREFIXES, ApiKey, KeyKind, KeyRing, load_keys, new_key, rotated, save_keys
+from clapometer.gate.rates import Limited, Rates, SharedStorage, SteadyStorage, open_storage, parse_rate
+from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest
+
+__all__ = [
+    "DIGEST",
+    "PREFIXES",
+    "ApiKey",
+    "Credentials",
+    "DeniedError",
+    "Followed",
+    "Gate",
+    "KeyKind",
+    "KeyRing",
+    "Limited",
+    "Rates",
+    "SharedStorage",
+    "SignatureError",
+    "Signatures",
+    "SignedRequest",
+    "SteadyStorage",
+    "check_digest",
+    "load_keys",
+    "new_key",
+    "open_storage",
+    "parse_rate",
+    "rotated",
+    "save_keys",
+]
