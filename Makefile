@@ -44,6 +44,7 @@ readers: $(STAMP) ## DuckDB 1.4 and 1.5, CLI and JDBC (in .tools) for the tests 
 
 unit: $(STAMP) browser kafka readers ## The tests alone
 	@scripts/need faketime faketime
+	@scripts/need redis-server redis-server
 	$(BIN)/pytest -n 2 --dist loadfile
 
 study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)

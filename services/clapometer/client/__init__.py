@@ -3,6 +3,7 @@
 from clapometer.client.event_files import BadRow, EventFile
 from clapometer.client.kuairand import KuaiRand, KuaiRandCounts
 from clapometer.client.sender import Compression, SendFailedError, SendOptions, SendReport, send, send_async
+from clapometer.client.signing import RequestSigner
 from clapometer.client.world_traffic import TrafficOptions, WorldTraffic, build_traffic
 from clapometer.client.world_truth import TrueModel, TruePrompt, WorldTruth, read_truth, truth_of, write_truth
 from clapometer.client.world_views import Signing
@@ -13,6 +14,7 @@ __all__ = [
     "EventFile",
     "KuaiRand",
     "KuaiRandCounts",
+    "RequestSigner",
     "SendFailedError",
     "SendOptions",
     "SendReport",

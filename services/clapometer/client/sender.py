@@ -21,6 +21,7 @@ import zstandard
 
 from clapometer.client.batches import OutgoingBatch, batched
 from clapometer.client.pacing import Backoff, TokenBucket, retry_after_s
+from clapometer.client.signing import RequestSigner, signs
 from clapometer.domain import Event, InputError, TerminalError, TransientError
 
 Compression = Literal["none", "gzip", "zstd"]
@@ -36,7 +37,7 @@ class SendOptions:
 
     Attributes:
         url: Address of the collector, such as ``http://127.0.0.1:8080``.
-        key: API key; registrations need a secret one.
+        key: API key; registrations need a secret one. One that signs (``css_…``) signs every request.
         batch: Most events in a request.
         max_bytes: Most bytes in a request before compression.
         connections: Requests under way at once.
@@ -230,6 +231,7 @@ async def send_async(
     async with httpx2.AsyncClient(
         base_url=options.url,
         headers=_headers(options),
+        event_hooks={"request": [RequestSigner(options.key).sign_async] if signs(options.key) else []},
         limits=limits,
         timeout=options.timeout_s,
         trust_env=False,  # the environment is read in settings.py only
@@ -274,7 +276,9 @@ async def _run(line: _Line, batches: Iterator[OutgoingBatch], progress: Progress
 
 
 def _headers(options: SendOptions) -> dict[str, str]:
-    headers = {"authorization": f"Bearer {options.key}", "content-type": "application/cloudevents-batch+json"}
+    headers = {"content-type": "application/cloudevents-batch+json"}
+    if not signs(options.key):
+        headers["authorization"] = f"Bearer {options.key}"
     if options.compression != "none":
         headers["content-encoding"] = options.compression
     return headers

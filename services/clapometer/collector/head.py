@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clapometer.collector.answers import RefusedError
-from clapometer.gate import DIGEST, PREFIXES, SignedRequest
+from clapometer.gate import DIGEST, SECRET_PREFIXES, SignedRequest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -119,7 +119,7 @@ def _in_query(query: bytes) -> list[bytes]:
         keys = [value.encode() for name, value in urllib.parse.parse_qsl(query.decode("latin-1")) if name == "key"]
     except ValueError:  # too many fields
         return []
-    if any(key.startswith(PREFIXES["secret"].encode()) for key in keys):
+    if any(key.startswith(tuple(prefix.encode() for prefix in SECRET_PREFIXES)) for key in keys):
         msg = "a secret key must not be in an address; send it as `Authorization: Bearer`, and replace it: it is known"
         raise RefusedError(401, msg)
     return keys

@@ -2,13 +2,24 @@
 
 from clapometer.gate.following import Followed
 from clapometer.gate.gate import Credentials, DeniedError, Gate
-from clapometer.gate.keys import PREFIXES, ApiKey, KeyKind, KeyRing, load_keys, new_key, rotated, save_keys
+from clapometer.gate.keys import (
+    SECRET_PREFIXES,
+    SIGNING_PREFIX,
+    ApiKey,
+    KeyKind,
+    KeyRing,
+    load_keys,
+    new_key,
+    rotated,
+    save_keys,
+)
 from clapometer.gate.rates import Limited, Rates, SharedStorage, SteadyStorage, open_storage, parse_rate
 from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest
 
 __all__ = [
     "DIGEST",
-    "PREFIXES",
+    "SECRET_PREFIXES",
+    "SIGNING_PREFIX",
     "ApiKey",
     "Credentials",
     "DeniedError",

@@ -1,4 +1,4 @@
-"""API keys: ``cpk_`` keys may be published in a web page, ``csk_`` keys are secret.
+"""API keys: ``cpk_`` keys may be published in a web page, ``csk_`` keys are secret, ``css_`` keys secretly sign.
 
 A key is ``<prefix>_<id>_<secret>``. Of the secret only its SHA-256 is stored: it has 256 random bits, so there
 is no dictionary to try and nothing that a slow password hash would add but a delay on every request. A key that signs
@@ -26,7 +26,9 @@ from clapometer.gate.following import Followed
 KeyKind = Literal["publishable", "secret"]
 FORMAT = 2
 """Of key files; newer ones are refused."""
+SIGNING_PREFIX = "css"
 PREFIXES: dict[KeyKind, str] = {"publishable": "cpk", "secret": "csk"}
+SECRET_PREFIXES = (PREFIXES["secret"], SIGNING_PREFIX)
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -53,6 +55,11 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     origins: tuple[str, ...] = ()
     name: str = ""
     signing: Annotated[str, Meta(pattern="^[0-9a-f]{64,}$")] | None = None
+
+    @property
+    def prefix(self) -> str:
+        """What the key begins with."""
+        return PREFIXES[self.kind] if self.signing is None else SIGNING_PREFIX
 
     def expired(self, now: dt.datetime) -> bool:
         """Whether the key's time is over."""
@@ -83,7 +90,7 @@ def new_key(
         msg = "only secret keys sign requests: a browser cannot keep what it signs with"
         raise InputError(msg, "kind")
     key_id = secrets.token_hex(6)
-    key = f"{PREFIXES[kind]}_{key_id}_{secrets.token_urlsafe(32)}"
+    key = f"{SIGNING_PREFIX if signs else PREFIXES[kind]}_{key_id}_{secrets.token_urlsafe(32)}"
     record = ApiKey(
         id=key_id,
         kind=kind,
@@ -178,7 +185,7 @@ class KeyRing:
         prefix, _, rest = key.partition("_")
         record = self._by_id.get(rest.partition("_")[0])
         # The id that finds the record is public; what is secret is compared as a hash, in constant time.
-        if record is None or not hmac.compare_digest(_digest(key), record.sha256) or prefix != PREFIXES[record.kind]:
+        if record is None or not hmac.compare_digest(_digest(key), record.sha256) or prefix != record.prefix:
             return None
         return None if record.expired(now) else record
 

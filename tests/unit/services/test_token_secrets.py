@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clapometer.domain import InputError
-from clapometer.token_secrets import load_token_secrets, rotate_token_secrets
+from clapometer.token_secrets import TokenRing, load_token_secrets, retire_token_secret, rotate_token_secrets
 
 
 def test_the_file_is_made_once_and_is_private(tmp_path: Path) -> None:
@@ -40,3 +40,52 @@ def test_a_file_without_secrets_is_refused_by_name(tmp_path: Path, content: str)
     path.write_text(content)
     with pytest.raises(InputError, match=r"tokens_file: tokens\.json holds no token secrets"):
         load_token_secrets(path)
+
+
+def test_who_signs_and_who_verifies_follow_a_rotation_without_a_restart(tmp_path: Path) -> None:
+    path, clock = tmp_path / "tokens.json", [0.0]
+    signer, verifier = TokenRing(path, lambda: clock[0]), TokenRing(path, lambda: clock[0])
+    old, secret = signer.signing()
+    rotate_token_secrets(path)
+    assert signer.signing() == (old, secret)  # looked at less than a second ago
+    clock[0] += 1.1
+    new, fresh = signer.signing()
+    assert new != old
+    assert (verifier[old], old in verifier, new in verifier, verifier[new]) == (secret, True, True, fresh)
+    assert dict(verifier) == {old: secret, new: fresh}
+
+
+def test_a_token_of_a_secret_that_was_made_this_instant_is_verified(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.json"
+    verifier = TokenRing(path, lambda: 0.0)
+    assert "unknown" not in verifier
+    assert rotate_token_secrets(path).current in verifier
+
+
+def test_a_retired_secret_verifies_no_more(tmp_path: Path) -> None:
+    path, clock = tmp_path / "tokens.json", [0.0]
+    old = load_token_secrets(path).current
+    ring = TokenRing(path, lambda: clock[0])
+    rotate_token_secrets(path)
+    retire_token_secret(path, old)
+    clock[0] += 1.1
+    assert old not in ring
+    assert len(ring) == 1
+
+
+@pytest.mark.parametrize("which", ["current", "nonsense"])
+def test_the_secret_that_signs_cannot_be_retired_and_others_are_named(tmp_path: Path, which: str) -> None:
+    path = tmp_path / "tokens.json"
+    current = load_token_secrets(path).current
+    with pytest.raises(InputError, match=f"there are {current}"):
+        retire_token_secret(path, current if which == "current" else which)
+
+
+def test_a_file_that_breaks_leaves_the_last_secrets_in_force(tmp_path: Path) -> None:
+    path, clock = tmp_path / "tokens.json", [0.0]
+    ring = TokenRing(path, lambda: clock[0])
+    known = ring.signing()
+    path.write_text("{")
+    clock[0] += 1.1
+    assert ring.signing() == known
+    assert "holds no token secrets" in str(ring.error)
