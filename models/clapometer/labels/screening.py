@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import betabinom, binom
 
 from clapometer.domain import InputError
 
@@ -23,6 +23,8 @@ Ints = NDArray[np.int64]
 SIGNATURES = 8
 """Min-hashes per viewer: a pair of viewers with Jaccard overlap J agrees on all of them with probability J^8."""
 _FIRST_SIGNATURES = 2
+_ALIKE = (2.0, 50.0)
+"""How much alike people may be: a + b of the beta distribution, from "any share is as likely" to within 7 %."""
 _MIX = 0x9E3779B97F4A7C15
 """An odd number with as many ones as zeros: its multiples differ in about half of all bits."""
 
@@ -64,6 +66,8 @@ class ScreeningLimits:
             like all others: judging many must not screen somebody.
         everything_ratio: Share of impressions with a positive reaction.
         everything_impressions: Fewest impressions for that.
+        everything_chance: Largest probability that anybody among all viewers reacted to as many, were eagerness
+            spread among people as it is among all others.
         hours_a_day: Distinct hours with activity per active day, over at least ``days`` days.
         days: See ``hours_a_day``.
         impressions_an_hour: Per hour with activity.
@@ -76,6 +80,7 @@ class ScreeningLimits:
     blind_chance: float = 0.01
     everything_ratio: float = 0.9
     everything_impressions: int = 40
+    everything_chance: float = 0.01
     hours_a_day: float = 20.0
     days: int = 2
     impressions_an_hour: float = 1_200.0
@@ -182,8 +187,7 @@ def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> l
         ScreeningReason.BLIND: reacts
         & (sums.blind > limits.blind_ratio * sums.reactions)
         & (chance * max(int(reacts.sum()), 1) < limits.blind_chance),
-        ScreeningReason.EVERYTHING: (sums.impressions >= limits.everything_impressions)
-        & (sums.reactions >= limits.everything_ratio * sums.impressions),
+        ScreeningReason.EVERYTHING: _beyond_eager(sums, limits),
         ScreeningReason.ROUND_THE_CLOCK: (sums.days >= limits.days) & (hours >= limits.hours_a_day * days),
         ScreeningReason.RATE: sums.impressions > limits.impressions_an_hour * hours,
         ScreeningReason.LOCKSTEP: _lockstep(sums, limits),
@@ -199,6 +203,31 @@ def _usual_blind_ratio(sums: ViewerSums, limits: ScreeningLimits) -> float:
     """Share of blind reactions among viewers that are not mostly blind, never below one in a thousand."""
     plain = sums.blind <= limits.blind_ratio * sums.reactions
     return max(float(sums.blind[plain].sum()) / max(float(sums.reactions[plain].sum()), 1.0), 1e-3)
+
+
+def _beyond_eager(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:
+    """Viewers who react to nearly everything, and to more than the most eager of as many people would by chance.
+
+    Eagerness is taken as beta distributed; mean and variance are moments of pairs of impressions of the same viewer,
+    so that the luck of those with few impressions is no eagerness. Those who might be screened have no part in them.
+
+    References:
+        Kleinman (1973), Proportions with extraneous variance: single and independent samples, JASA 68.
+    """
+    judged = sums.impressions >= limits.everything_impressions
+    nearly = sums.reactions >= limits.everything_ratio * sums.impressions
+    found = judged & nearly
+    if not found.any():
+        return found
+    shown, liked = (column[~nearly].astype(float) for column in (sums.impressions, sums.reactions))
+    # One viewer of whom nothing is known but that any share is as likely stands in where there are no others.
+    pairs = (shown * (shown - 1)).sum() + 1
+    mean = ((liked * (shown - 1)).sum() + 1 / 2) / pairs
+    spread = ((liked * (liked - 1)).sum() + 1 / 3) / pairs - mean**2
+    alike = np.clip(mean * (1 - mean) / max(spread, 1e-12) - 1, *_ALIKE)
+    chance = betabinom.sf(sums.reactions[found] - 1, sums.impressions[found], mean * alike, (1 - mean) * alike)
+    found[found] = chance * judged.sum() < limits.everything_chance
+    return found
 
 
 def _lockstep(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:

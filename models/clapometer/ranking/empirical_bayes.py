@@ -10,8 +10,17 @@ from scipy.stats import norm
 from sklearn.base import BaseEstimator
 
 from clapometer.domain import InputError
+from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.moments import across, between_variance, information, posterior_mean, within_variance
+from clapometer.ranking.moments import (
+    across,
+    between_variance,
+    co_moment,
+    information,
+    makers_of,
+    posterior_mean,
+    within_variance,
+)
 from clapometer.ranking.rates import ClipRates
 from clapometer.ranking.results import Interval, Reason, Unranked
 
@@ -65,8 +74,11 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     that was given hard prompts does not answer for them.
 
     Exposure follows quality in any feed that knows something, and then observed over expected exaggerates.
-    Where propensities are logged, the slope of the inverse-propensity-weighted rate on the estimate, taken
-    across viewer folds, says by how much, and differences between clips are shrunk by it (`slope_`).
+    Where propensities are logged, the slope of the inverse-propensity-weighted rate on the estimate, taken across
+    viewer folds and between model versions (clips of one share how it suits the prompt), says by how much, and what is
+    a clip's own is shrunk by it (`slope_`). Lenient viewers and hard prompts are not shared out evenly among model
+    versions either: the prompt fixed effects of what the weighted rates leave unexplained, shrunk by their own noise,
+    are added to the differences, and the errors of model versions to their spread.
 
     Parameters:
         min_evidence: An item whose own data removed a smaller share of its prior variance is `Unranked`.
@@ -132,6 +144,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         self._iterate(levels)
         self._posterior(y, levels, partitions, strata)
         self._calibrate(y)
+        self._gap, self._gap_variance = self._audience(X, y)
         return self
 
     def _check(self, X: Ints, y: ClipRates) -> None:
@@ -178,7 +191,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             relative_weight = np.where(self._shown, 1 / (within + between + relative), 0.0)
             errors = self._factor_errors(levels, own, between * fitted**2, self._variances, self._effects)
             lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0)
-            between = between_variance(self._prompt, relative_weight, residual, lost / fitted**2)
+            between = between_variance(self._prompt, levels[0], relative_weight, residual, lost / fitted**2)
             within = within_variance(relative_weight, residual, relative, between)
             precision = np.where(self._shown, 1 / (within + relative), 0.0)
             self._luck, self._prompt_spread = posterior_mean(
@@ -228,6 +241,10 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         precision, common = np.where(self._shown, 1 / own_error, 0.0), self.prompt_variance_ * self._fitted**2
         self.factor_errors_ = self._factor_errors(
             levels[self._first :], precision, common, self.factor_variances_, self.factors_
+        )
+        self._made_by = levels[: self._first]
+        self._made_by_errors = self._factor_errors(
+            self._made_by, precision, common, self._variances[: self._first], self._effects[: self._first]
         )
         expected = self._expected(partitions, strata)
         self.prompts_: Floats = expected * (1 + self._luck)
@@ -283,13 +300,33 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         mass = np.where(used, y.weighted_exposure.min(1), 1.0)
         weight = np.where(used, 1 / (self.clip_variance_ * self.level_**2 + self.level_ / mass), 0.0)
         unbiased = np.where(used[:, None], y.weighted_label / np.maximum(y.weighted_exposure, _TINY), 0.0)
-        truth, guess = (
-            np.column_stack([_centred(self._prompt, weight, column) for column in columns.T])
-            for columns in (unbiased - self._fitted[:, None], self._halves(y))
-        )
-        together, alone = weight @ (guess * truth[:, ::-1]).mean(1), weight @ (guess**2).mean(1)
+        truth, guess = unbiased - self._fitted[:, None], self._halves(y)
+        of, cell = self._prompt, makers_of(self._prompt, self._made_by[0])
+        together = co_moment(of, cell, weight, guess, truth[:, ::-1])
+        alone = co_moment(of, cell, weight, guess, guess)
         if alone > 0:
             self.slope_ = float(np.clip(together / alone, 0.2, 1.0))
+
+    def _audience(self, X: Ints, y: ClipRates) -> tuple[Floats, Floats]:
+        """What each clip's model version owes to its audience or its prompts, and the variance of that, per clip."""
+        size = int(X[:, 0].max()) + 1
+        gap, variance = np.zeros(size), np.zeros(size)
+        mass = y.weighted_exposure.sum(1)
+        used = mass > 0.5
+        if self.tier_ == "B" and used.any():
+            unbiased = y.weighted_label[used].sum(1) / mass[used]
+            weight = 1 / (self.clip_variance_ * self.level_**2 + self.level_ / mass[used])
+            fit = PromptFixedEffects().fit(X[used], unbiased - self._moderate()[used], weight, n_items=size)
+            noise = np.diag(fit.covariance_)
+            spread = max(float((fit.effects_**2 - noise).mean()), 0.0) if len(noise) else 0.0
+            share = spread / np.maximum(spread + noise, _TINY)
+            gap[fit.items_], variance[fit.items_] = share * fit.effects_, share * noise
+        return gap[X[:, 0]], variance[X[:, 0]]
+
+    def _moderate(self) -> Floats:
+        """Values of the clips with what is their own, and not their factors', multiplied by the slope."""
+        moderate: Floats = self._fitted + self.slope_ * (self.clips_ - self._fitted)
+        return moderate
 
     def _halves(self, y: ClipRates) -> Floats:
         """Deviation of each clip from its factors as each viewer fold alone estimates it, ``(n_clips, 2)``."""
@@ -309,9 +346,18 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         apart = self._prompt[left] != self._prompt[right]
         spread = self._prompt_spread[self._prompt]
         shared = np.where(apart, share[left] ** 2 * spread[left] + share[right] ** 2 * spread[right], shared)
-        mean = self.slope_ * (self.clips_[left] - self.clips_[right])
+        # Two clips of one cell share the error of their factors like that of their prompt.
+        for level, error in zip(self._made_by, self._made_by_errors, strict=True):
+            other, variance = level[left] != level[right], error[level] ** 2
+            kept = 1 - self._trust
+            shared = shared + np.where(
+                other, kept[left] ** 2 * variance[left] + kept[right] ** 2 * variance[right],
+                (kept[left] - kept[right]) ** 2 * variance[left],
+            )  # fmt: skip
+        value = self._moderate() + self._gap
         # An exaggeration by scale alone would shrink the spread by the slope, one by error alone not at all.
-        return mean, np.sqrt(self.slope_ * np.maximum(own[left] + own[right] + shared, _TINY))
+        spread = self.slope_ * (own[left] + own[right]) + shared + self._gap_variance[left] + self._gap_variance[right]
+        return value[left] - value[right], np.sqrt(np.maximum(spread, _TINY))
 
     def ranking(self) -> tuple[Estimate | Unranked, ...]:
         """Prompts, best first; those without enough evidence of their own last, with the reason."""
@@ -342,9 +388,3 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
                 interval = Interval(value - reach * error, value + reach * error, self.level)
                 ranked.append(Estimate(item, value, error, interval, evidence, int(clips), impressions))
         return (*ranked, *unranked)
-
-
-def _centred(group: Ints, weight: Floats, value: Floats) -> Floats:
-    total = np.maximum(sum_by(group, weight), _TINY)
-    centred: Floats = value - (sum_by(group, weight * value) / total)[group]
-    return centred

@@ -21,6 +21,9 @@ __all__ = ["PromptFixedEffects"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_CURVATURE_VARIANCE = 1 / 12
+"""Of a curvature that is anywhere between 0 and 1."""
+
 
 class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     r"""Item effects with every prompt's difficulty absorbed.
@@ -42,6 +45,10 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     :math:`\kappa = (1 - 2 \bar b/C) / (1 - \bar b/C)`, which is 1/2 at :math:`C = 3 \bar b`. An item that was used
     for hard prompts would look worse than it is. So :math:`\kappa\,\hat\beta_m (\hat b_p - \bar b)/\bar b` is taken
     from every score before the last fit; being linear in the prompt levels, it costs some precision and no truth.
+    What :math:`\kappa` is for these clips nobody has measured: between effects that are the same everywhere (0) and
+    proportional ones (1) it is taken as uniform, so :math:`\frac1{12} g g'` with
+    :math:`g = \partial\hat\beta / \partial\kappa` is added to the covariance. That is next to nothing where prompts
+    were given out alike.
 
     Parameters:
         interaction_ridge: Clips that the prior :math:`\delta = 0` is worth per item and stratum.
@@ -57,7 +64,8 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         level_: Mean score over prompts and ranked items; ``effects_ + level_`` are the items' means.
         prompts_: Prompt index of each row of `prompt_scores_`.
         prompt_scores_: Each prompt's contribution to the error of `effects_`,
-            ``(n_prompts, n_ranked)``: covariance, bootstrap and influence are sums over its rows.
+            ``(n_prompts, n_ranked)``: sampling covariance, bootstrap and influence are sums over its rows.
+        curvature_slope_: Derivative of `effects_` by the curvature, ``(n_ranked,)``; zeros without curvature.
         n_clips_: Clips per ranked item.
         n_prompts_: Prompts on which a ranked item meets another.
         degrees_of_freedom_: Prompts with at least two clips, minus 1.
@@ -119,18 +127,21 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.degrees_of_freedom_ = int((np.bincount(key[:, 1]) > 1).sum()) - 1
         if not n:
             self.effects_, self.covariance_ = np.zeros(0), np.zeros((0, 0))
-            self.prompt_scores_, self.level_ = np.zeros((0, 0)), np.nan
+            self.prompt_scores_, self.curvature_slope_, self.level_ = np.zeros((0, 0)), np.zeros(0), np.nan
             return self
         fitted = _least_squares(key, y, weight, self.interaction_ridge)
         if opportunity is not None:
             weight = weight * _precision(fitted.residual, np.asarray(opportunity, float)[used])
             fitted = _least_squares(key, y, weight, self.interaction_ridge)
+        straight = fitted.effects
         if self.curvature:
             fitted = _bent(fitted, key, y, weight, self.interaction_ridge, self.curvature)
         self._fitted = fitted
         self.effects_, self.level_ = fitted.effects, fitted.level
         self.prompt_scores_ = fitted.prompt_scores()
-        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_
+        self.curvature_slope_ = (fitted.effects - straight) / (self.curvature or 1.0)
+        unknown = _CURVATURE_VARIANCE * np.outer(self.curvature_slope_, self.curvature_slope_)
+        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
         return self
 
     def score_influence(self, left: int, right: int) -> Floats:

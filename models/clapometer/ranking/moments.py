@@ -8,7 +8,15 @@ from scipy.stats import norm
 
 from clapometer.ranking.grouping import sum_by
 
-__all__ = ["across", "between_variance", "information", "posterior_mean", "within_variance"]
+__all__ = [
+    "across",
+    "between_variance",
+    "co_moment",
+    "information",
+    "makers_of",
+    "posterior_mean",
+    "within_variance",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -16,8 +24,11 @@ Ints = NDArray[np.int64]
 _TINY = 1e-12
 
 
-def between_variance(group: Ints, weight: Floats, residual: Floats, lost: Floats) -> float:
-    """Variance common to the clips of a group: the mean product of residuals of two different clips.
+def between_variance(group: Ints, maker: Ints, weight: Floats, residual: Floats, lost: Floats) -> float:
+    """Variance common to the clips of a group: the mean product of residuals of two clips of different makers.
+
+    Clips of one maker also share how that maker suits the group, which is no part of it. Where there is only one
+    maker, any two different clips have to do.
 
     Factors that were fitted to the same clips took something of it with them: the variance of their errors,
     `lost`, is given back (as in restricted maximum likelihood).
@@ -25,8 +36,8 @@ def between_variance(group: Ints, weight: Floats, residual: Floats, lost: Floats
     The mean is that of the posterior under a flat prior on variances above 0, groups being independent: where
     the data cannot tell the variance from nothing, it must not be taken for nothing (Morris 1983).
     """
-    first, square = sum_by(group, weight * residual), sum_by(group, (weight * residual) ** 2)
-    products, pairs = first**2 - square, sum_by(group, weight) ** 2 - sum_by(group, weight**2)
+    cell = makers_of(group, maker)
+    pairs, products = _products(group, cell, weight), _products(group, cell, weight * residual)
     total = float(pairs.sum())
     if total <= 0:
         return 1e-5
@@ -34,6 +45,33 @@ def between_variance(group: Ints, weight: Floats, residual: Floats, lost: Floats
     error = max(float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total, 1e-9)
     ratio = variance / error
     return max(variance + error * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))), 1e-5)
+
+
+def makers_of(group: Ints, maker: Ints) -> Ints:
+    """Number of the group and maker of each clip; of the clip alone where no group has two makers."""
+    cell: Ints = np.unique(group * (int(maker.max(initial=0)) + 1) + maker, return_inverse=True)[1].ravel()
+    inside = np.zeros(int(cell.max(initial=-1)) + 1, np.int64)
+    inside[cell] = group
+    return cell if len(np.unique(inside)) < len(inside) else np.arange(len(group))
+
+
+def co_moment(group: Ints, cell: Ints, weight: Floats, one: Floats, other: Floats) -> float:
+    """Weighted sum of products of differences between clips of a group and different cells, ``(n, k)`` columns."""
+    whole = np.maximum(sum_by(group, weight), _TINY)[group]
+    total = 0.0
+    for a, b in zip(one.T, other.T, strict=True):
+        for key, sign in ((group, 1.0), (cell, -1.0)):
+            mass, left = sum_by(key, weight), sum_by(key, weight * a)
+            total += sign * float((weight * (mass[key] * a - left[key]) * b / whole).sum())
+    return total
+
+
+def _products(group: Ints, cell: Ints, value: Floats) -> Floats:
+    """Sum over the pairs of different cells of each group of the product of their sums, twice; cells lie in groups."""
+    inside = np.zeros(int(cell.max(initial=-1)) + 1, np.int64)
+    inside[cell] = group
+    whole = sum_by(group, value)
+    return whole**2 - sum_by(inside, sum_by(cell, value) ** 2, len(whole))
 
 
 def within_variance(weight: Floats, residual: Floats, noise: Floats, between: float) -> float:

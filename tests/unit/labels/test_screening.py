@@ -83,6 +83,23 @@ def test_each_limit_screens_the_one_who_passes_it_and_nobody_else(
     assert set(found[1:]) == {None}
 
 
+def test_the_most_eager_of_many_people_is_a_person_and_somebody_beyond_them_is_not() -> None:
+    rng = np.random.default_rng(3)
+    columns = plain(20_000)
+    columns["reactions"] = rng.binomial(100, rng.beta(3.0, 4.0, 20_000))
+    assert (columns["reactions"] >= 90).sum() > 2
+    assert set(screen_viewers(ViewerSums(**columns))) == {None}
+    columns["impressions"][0] = columns["reactions"][0] = 400
+    found = screen_viewers(ViewerSums(**columns))
+    assert found[0] == ScreeningReason.EVERYTHING
+    assert set(found[1:]) == {None}
+
+
+def test_where_all_react_to_everything_nobody_stands_out() -> None:
+    columns = plain(30) | {"reactions": np.full(30, 100)}
+    assert set(screen_viewers(ViewerSums(**columns))) == {None}
+
+
 def test_three_accounts_with_the_same_reactions_are_a_group_and_two_are_not() -> None:
     columns = plain()
     columns["signature"][:3] = 7

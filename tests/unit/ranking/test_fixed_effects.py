@@ -139,9 +139,20 @@ def uneven_prompts(seed=0, n_prompts=4000):
 def test_an_item_that_got_hard_prompts_is_not_worse_for_it():
     X, score, gain = uneven_prompts()
     flat, bent = PromptFixedEffects().fit(X, score), PromptFixedEffects(curvature=1.0).fit(X, score)
-    error = np.sqrt(np.diag(bent.covariance_))
+    error = np.sqrt(np.diag(bent.prompt_scores_.T @ bent.prompt_scores_))
     assert np.abs(flat.effects_ - gain).max() > 4 * error.max()
     assert np.abs(bent.effects_ - gain).max() < 3 * error.max()
+
+
+def test_what_is_not_known_of_the_curvature_is_in_the_interval():
+    X, score, _ = uneven_prompts()
+    additive, half, proportional = (PromptFixedEffects(curvature=k).fit(X, score) for k in (0.0, 0.5, 1.0))
+    assert not additive.curvature_slope_.any()
+    np.testing.assert_allclose(additive.covariance_, additive.prompt_scores_.T @ additive.prompt_scores_)
+    # The deviation of a uniform is 1 / sqrt(12) of the way from one end to the other.
+    apart = np.abs(proportional.effects_ - additive.effects_)
+    unknown = np.sqrt(np.diag(half.covariance_ - half.prompt_scores_.T @ half.prompt_scores_))
+    assert apart.max() / np.sqrt(12) == pytest.approx(unknown.max(), rel=0.1)
 
 
 def test_curvature_changes_nothing_where_every_prompt_met_all_or_there_is_no_level():
