@@ -55,6 +55,7 @@ study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part screening --worlds 20 --out docs/explanation/evidence-screening.json
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part real --out docs/explanation/evidence-real.json
 	$(BIN)/clapometer study --report --out docs/explanation/evidence.json
+	$(BIN)/python scripts/label_agreement.py
 
 faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: nothing acknowledged is lost (half an hour; root)
 	@scripts/need gcc gcc libc6-dev

@@ -31,6 +31,12 @@ def test_the_table_of_faults_is_that_of_the_results() -> None:
     assert generated == (ROOT / "docs" / "reliability.md").read_text(), "run PYTHONPATH=. python scripts/reliability.py"
 
 
+def test_what_the_commands_say_of_label_rules_is_what_the_study_found() -> None:
+    generated = runpy.run_path(str(ROOT / "scripts" / "label_agreement.py"))["agreement"]()
+    module = ROOT / "models" / "clapometer" / "labels" / "agreement.py"
+    assert generated == module.read_text(), "run python scripts/label_agreement.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())

@@ -1,5 +1,6 @@
 """Engagement to preference labels: rules, duration-adjusted watching, screening, pair labels and fitted weights."""
 
+from clapometer.labels.agreement import UNANCHORED_AGREEMENT, VOTED_AGREEMENT
 from clapometer.labels.duration import (
     WatchCounts,
     WatchQuantiles,
@@ -11,8 +12,6 @@ from clapometer.labels.duration import (
     watched_sql,
 )
 from clapometer.labels.fit import (
-    UNANCHORED_AGREEMENT,
-    VOTED_AGREEMENT,
     FittedRule,
     fit_to_outcome,
     fit_to_votes,

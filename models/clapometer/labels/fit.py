@@ -25,18 +25,10 @@ from clapometer.domain import InputError
 from clapometer.labels.rule import LabelRule
 from clapometer.labels.signals import SignalName
 
-__all__ = ["UNANCHORED_AGREEMENT", "VOTED_AGREEMENT", "FittedRule", "fit_to_outcome", "fit_to_votes"]
+__all__ = ["FittedRule", "fit_to_outcome", "fit_to_votes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-UNANCHORED_AGREEMENT = 0.72
-"""Kendall's tau, in the simulator, between model versions by the default rule's own truth and by true satisfaction.
-
-What a ranking loses, on average, where there is no anchor, whatever its estimator (`clapometer study --part labels`).
-"""
-VOTED_AGREEMENT = 0.88
-"""The same for the default rule fitted to 1,000 votes on clips that were shown often."""
 
 _FREE = 1e3
 """Scale of a column that the ridge is not to shrink."""
