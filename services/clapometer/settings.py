@@ -195,10 +195,11 @@ def state_home() -> Path:
 def lean_environment() -> dict[str, str]:
     """Returns this process's environment for a child whose allocators give memory back instead of keeping it.
 
-    glibc makes up to eight arenas a core, and Arrow's own pool keeps what it freed: together about a third of what
-    the loader would hold. What the user set stays.
+    glibc makes up to eight arenas a core and keeps freed blocks of up to 32 MB, and Arrow's own pool keeps what it
+    freed: together about half of what the loader would hold. What the user set stays.
     """
-    return {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", **os.environ}
+    lean = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "262144", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    return {**lean, **os.environ}
 
 
 def _refuse_unknown_variables() -> None:

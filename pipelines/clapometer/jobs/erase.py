@@ -20,7 +20,6 @@ import pyarrow as pa
 
 from clapometer.eventlog import EventLog
 from clapometer.jobs.rewriting import Edit, rewrite, stale_files
-from clapometer.jobs.training_lock import no_training
 from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.ledger import LedgerEntry, settle, to_metadata
 from clapometer.lake.schema import WATCHING_SUFFIX
@@ -74,6 +73,9 @@ def erase_viewers(lake: Lake, *, clock: Clock, log: EventLog | None = None) -> E
     orders = pending(lake)
     if not orders.num_rows:
         return ErasureReport()
+    # brings scikit-learn with it, 100 MB that a loader needs only here
+    from clapometer.jobs.training_lock import no_training  # noqa: PLC0415
+
     with no_training(lake):
         edits = _edits(lake, orders)
         rows, doomed = {}, []

@@ -29,6 +29,7 @@ _UNIQUE = {"id", "impression_id", "left_impression_id", "right_impression_id", "
 _DICTIONARIES = [field.name for field in EVENTS if field.type == pa.string() and field.name not in _UNIQUE]
 _INSTANTS = [field.name for field in EVENTS if pa.types.is_timestamp(field.type)]
 ROW_GROUP = 122_880
+_NOBODY = pa.table({"line_number": pa.array([], pa.int64()), "payload_hash": pa.array([], pa.int64())})
 
 
 class MalformedLineError(ClapometerError):
@@ -41,7 +42,8 @@ class Parsed:
 
     Attributes:
         rows: Each event, in the order of the log, without the columns that watching events never fill.
-        others: Those that are not watching events, with all columns, in any order; ``line_number`` says which they are.
+        others: Those that are not watching events, with all columns, in any order; ``line_number`` says which they
+            are. Where there are none it lacks columns too.
     """
 
     rows: pa.Table
@@ -69,7 +71,7 @@ class Parsed:
             ".parquet": _only(self.others, kept[self.others["line_number"].to_numpy()]),
         }
         for suffix, rows in parts.items():
-            for day, in_day in _by_day(rows):
+            for day, in_day in _by_day(rows) if len(rows) else ():
                 yield day, suffix, in_day.drop_columns(list(JUDGED))
 
 
@@ -109,6 +111,8 @@ class Parser:
             if not pc.all(rows["sound"], min_count=0).as_py():
                 msg = "a line has no id, source, time or type"
                 raise MalformedLineError(msg)
+            if pc.all(rows["watching"], min_count=0).as_py():
+                return Parsed(rows, _NOBODY)
             others = chunked(batch.filter(pc.invert(rows["watching"])))
             return Parsed(rows, self._query(self._parse, others))
 
