@@ -26,6 +26,7 @@ from clapometer.eventlog import EmbeddedLog
 from clapometer.jobs.load import Loader
 from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.catalogue import statements
+from clapometer.lake.data_files import TIDY
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
 
 DAYS = 28
@@ -81,7 +82,7 @@ class Maker:
     def _write(self, table: str, query: str, partition: dict[str, str | None], suffix: str = ".parquet") -> None:
         into = self.lake.table(table)
         path = into.new_file(partition, suffix)
-        self.con.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        self.con.execute(f"COPY ({query}) TO '{path}' ({TIDY})")
         into.refresh()
         into.commit([into.added(path, partition)], {})
 
@@ -114,10 +115,14 @@ class Maker:
         self._write("events", self._watching(first, last), {"received_date": date}, WATCHING_SUFFIX)
 
     def _watching(self, first: int, last: int) -> str:
-        """Events in the order of receipt: nine of twenty are impressions, nine watch reports, two reactions."""
+        """Events in the order of receipt: nine of twenty are impressions, nine watch reports, two reactions.
+
+        Ids are as the player's SDK makes them: version 7, and an impression's event has that of the impression.
+        """
         head = {
             "tenant": "'default'", "type": "['impression', 'watched', 'reacted'][k]", "source": "'/web/app'",
-            "id": uuid("e", self.shown_at), "time": self.shown_at, "client_time": self.shown_at,
+            "id": f"CASE WHEN k = 1 THEN {self.shown['impression_id']} ELSE {uuid('e', self.shown_at)} END",
+            "time": self.shown_at, "client_time": self.shown_at,
             "received_at": f"{self.shown_at} + INTERVAL 2 SECOND", "trust": "'token'", "event_key": "hash(e) >> 1",
             "payload_hash": "hash(e, 1) >> 1", "impression_id": self.shown["impression_id"],
         }  # fmt: skip

@@ -58,12 +58,12 @@ class RunningService:
         """Returns a new secret key."""
         return self.command("keys", "new", "--kind", "secret").strip()
 
-    def start(self, ready: str = "collector") -> None:
-        """Starts ``up`` and returns once the collector (or ``serving``) is ready."""
+    def start(self, ready: str = "collector", command: str = "up") -> None:
+        """Starts ``up``, or another command, and returns once the collector (or ``serving``) is ready."""
         self.starts += 1
         with (self.folder / f"up-{self.starts}.log").open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "clapometer.cli.main", "up"],
+                [sys.executable, "-m", "clapometer.cli.main", command],
                 cwd=self.folder, env=self.environment, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
         until(lambda: self.is_ready(getattr(self, ready)), 60, every=0.05)

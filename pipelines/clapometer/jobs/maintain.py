@@ -17,7 +17,7 @@ import duckdb
 from clapometer.domain import TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.commit import Table
-from clapometer.lake.data_files import DataFile
+from clapometer.lake.data_files import TIDY, DataFile
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
@@ -175,7 +175,7 @@ def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings) ->
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             connection.execute(
                 f"COPY (SELECT * FROM read_parquet([{listed}], hive_partitioning = false)) "  # noqa: S608 - our paths
-                f"TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+                f"TO {quote(str(path))} ({TIDY})"
             )
         if not {file.path for file in group} <= {file.path for file in table.files()}:
             path.unlink()

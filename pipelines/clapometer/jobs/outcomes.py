@@ -9,6 +9,7 @@ import duckdb
 from deltalake.exceptions import DeltaError
 
 from clapometer.lake import CommitConflictError, Lake, sql
+from clapometer.lake.data_files import TIDY
 from clapometer.lake.tables import REWRITES
 from clapometer.lake.views import scan
 
@@ -160,7 +161,7 @@ def _fold(
             path = table.new_file(values)
             con.execute(
                 f"COPY (SELECT * EXCLUDE (shown_date) FROM folded WHERE shown_date = DATE '{day}' "  # noqa: S608
-                f"ORDER BY tenant, clip_id, impression_id) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"
+                f"ORDER BY tenant, clip_id, impression_id) TO '{path}' ({TIDY})"
             )
             actions.append(table.added(path, values))
             rows += count

@@ -12,7 +12,7 @@ from deltalake.transaction import AddAction
 from clapometer.domain import TransientError
 from clapometer.lake import CommitConflictError, Lake
 from clapometer.lake.commit import Table
-from clapometer.lake.data_files import DataFile
+from clapometer.lake.data_files import TIDY, DataFile
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
@@ -118,7 +118,7 @@ def _rewrite_file(
     path = table.new_file(values, suffix)
     connection.execute(
         f"COPY (SELECT t.* {replaced} FROM {source} t WHERE NOT coalesce({edit.drop}, false)) "  # noqa: S608
-        f"TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)"
+        f"TO {quote(str(path))} ({TIDY})"
     )
     ((left,),) = connection.execute(f"SELECT count(*) FROM read_parquet({quote(str(path))})").fetchall()  # noqa: S608
     if left:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from clapometer.lake.bucket import SCHEME, storage_at
     from clapometer.lake.commit import CommitConflictError
     from clapometer.lake.data_files import Commit
-    from clapometer.lake.history import RUN_ID, versions_at, versions_of_run
+    from clapometer.lake.history import RUN_ID, open_then
     from clapometer.lake.publication import follow, publish
     from clapometer.lake.schema import DATA_COLUMNS, TABLES
     from clapometer.lake.statements import sql
@@ -27,11 +27,10 @@ __all__ = [
     "Lake",
     "Storage",
     "follow",
+    "open_then",
     "publish",
     "sql",
     "storage_at",
-    "versions_at",
-    "versions_of_run",
 ]
 
 _MODULES = {
@@ -44,11 +43,10 @@ _MODULES = {
     "Lake": "tables",
     "Storage": "storage",
     "follow": "publication",
+    "open_then": "history",
     "publish": "publication",
     "sql": "statements",
     "storage_at": "bucket",
-    "versions_at": "history",
-    "versions_of_run": "history",
 }
 
 

@@ -23,7 +23,7 @@ from clapometer.lake.schema import TABLES
 from clapometer.lake.statements import quote
 from clapometer.lake.storage import fsync
 from clapometer.lake.tables import Lake
-from clapometer.lake.views import scan
+from clapometer.lake.views import sources
 
 STORAGE_VERSION = "v1.2.0"
 _COPY_HOURS = 1.0
@@ -106,10 +106,11 @@ def write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path, *, rela
         connection.execute(f"SET file_search_path = {quote(str(lake.root) if relative else '')}")
         with _attached(connection, path):
             connection.execute("BEGIN")
-            for name in TABLES:
-                found = lake.files(name, versions[name])
-                paths = [file.relative_to(lake.root) for file in found] if relative else found
-                connection.execute(_view(name, paths, replace=True))
+            found = {name: lake.files(name, versions[name]) for name in TABLES}
+            if relative:
+                found = {name: [path.relative_to(lake.root) for path in paths] for name, paths in found.items()}
+            for name, query in sources(found).items():
+                connection.execute(f'CREATE OR REPLACE VIEW files."{name}" AS {query}')
             connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
             connection.execute("COMMIT; CHECKPOINT written")
         _check(connection, path)
@@ -135,8 +136,8 @@ def _template(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Path:
 def _write_template(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     with _attached(connection, path):
         connection.execute("BEGIN; CREATE SCHEMA files")
-        for name in TABLES:
-            connection.execute(_view(name, [], replace=False))
+        for name, query in sources(dict.fromkeys(TABLES, ())).items():
+            connection.execute(f'CREATE VIEW files."{name}" AS {query}')
         for statement in statements():
             connection.execute(statement)
         connection.execute("CREATE TABLE snapshot (table_name VARCHAR, version BIGINT, published_at TIMESTAMPTZ)")
@@ -150,10 +151,6 @@ def _write_template(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         for statement in comment_statements(columns):
             connection.execute(statement)
         connection.execute("COMMIT; CHECKPOINT written")
-
-
-def _view(name: str, paths: list[Path], *, replace: bool) -> str:
-    return f'CREATE {"OR REPLACE " if replace else ""}VIEW files."{name}" AS {scan(name, paths)}'
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from clapometer.lake.data_files import Commit
 from clapometer.lake.format import bring_up_to_date
 from clapometer.lake.schema import TABLES
 from clapometer.lake.storage import Storage
-from clapometer.lake.views import create_views
+from clapometer.lake.views import create_views, sources
 
 LOADED = ("events", "rejected", "ledger")
 """Tables that the loader commits to every second."""
@@ -166,11 +166,13 @@ class Lake:
         *,
         threads: int | None = None,
         memory_limit: str | None = None,
+        told: Callable[[dict[str, str]], dict[str, str]] = dict,
     ) -> duckdb.DuckDBPyConnection:
         """Returns a DuckDB connection in memory with a view of every table, and those built on them.
 
         The views read exactly the given versions (the latest where a table is not named), whatever is
         committed later. ``memory_limit`` is DuckDB's, such as ``"2GB"``; what does not fit spills to disk.
+        ``told`` may put other queries in the place of those for the tables' rows.
         """
         config: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": str(self.storage.scratch / "spill"),
@@ -184,7 +186,7 @@ class Lake:
         connection = duckdb.connect(config=config)
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         wanted = versions or {}
-        create_views(connection, {name: self.files(name, wanted.get(name)) for name in TABLES})
+        create_views(connection, told(sources({name: self.files(name, wanted.get(name)) for name in TABLES})))
         return connection
 
     @contextmanager

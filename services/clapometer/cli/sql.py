@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clapometer.cli import wiring
-from clapometer.domain import InputError
 from clapometer.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
@@ -75,14 +74,17 @@ def _now(path: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
 
 
 def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":
-    from clapometer.lake import versions_at, versions_of_run
+    from clapometer.lake import open_then
     from clapometer.serving import parse_as_of
 
-    moment = parse_as_of(as_of)
-    lake = wiring.open_lake(settings)
-    versions = versions_of_run(lake, as_of) if moment is None else versions_at(lake, moment)
-    missing = [path for name in versions for path in lake.files(name, versions[name]) if not path.exists()]
-    if missing:
-        msg = f"{len(missing)} files of that time were deleted since; the lake keeps what is replaced for a week"
-        raise InputError(msg, "as_of")
-    return lake.connect(versions, threads=settings.threads, memory_limit=settings.memory_limit)
+    then = open_then(
+        wiring.open_lake(settings), parse_as_of(as_of) or as_of,
+        threads=settings.threads, memory_limit=settings.memory_limit,
+    )  # fmt: skip
+    if not then.exact:
+        typer.echo(
+            "The lake no longer keeps its versions of that time: this is what had been received and recorded by then, "
+            "less what was erased since.",
+            err=True,
+        )
+    return then.connection

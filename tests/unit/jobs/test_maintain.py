@@ -1,11 +1,14 @@
 """Upkeep: fewer files, the same rows, and no reader broken."""
 
 import datetime as dt
+import os
 import threading
 import time
+from dataclasses import replace
 
 import duckdb
-from tests.builders import NOW, block, watched
+import pytest
+from tests.builders import NOW, block, impression, registered, watched
 from tests.unit.lake.test_tables import letters, reasons
 from tests.waiting import until
 
@@ -13,6 +16,7 @@ from clapometer.eventlog import MemoryLog
 from clapometer.jobs import maintain
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact, keep_up, vacuum
+from clapometer.jobs.outcomes import refresh_outcomes
 from clapometer.lake import Lake, publish
 from clapometer.lake.ledger import ledger_difference
 
@@ -25,6 +29,13 @@ def appended(lake: Lake, count: int, start: int = 0) -> list[str]:
     for name in names:
         lake.append("rejected", letters(name))
     return names
+
+
+def opened(lake: Lake) -> duckdb.DuckDBPyConnection:
+    """Opens the published file as a process of its own would: in one process, DuckDB opens a path only once."""
+    reader = duckdb.connect()
+    reader.execute(f"ATTACH '{lake.storage.published}' AS lake (READ_ONLY); USE lake")
+    return reader
 
 
 def test_few_files_are_left_alone(tmp_path):
@@ -91,6 +102,46 @@ def test_a_reader_of_the_snapshot_before_goes_on_until_the_grace_time_is_over(tm
     assert len(list((tmp_path / "rejected").glob("received_date=*/*.parquet"))) == 1
     with duckdb.connect(str(lake.storage.published), read_only=True) as reader:
         assert reader.execute("SELECT count(*) FROM rejected").fetchall() == [(10,)]
+
+
+def test_whoever_opened_the_file_long_ago_reads_on_through_loads_compaction_and_vacuum(tmp_path):
+    """Files of days ago are merged just now: what counts is when a file was replaced, not how old it is."""
+    lake, log = Lake(tmp_path / "lake"), MemoryLog()
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+
+    def load(first: int, commits: int) -> None:
+        for number in range(first, first + commits):
+            shown = [impression(f"{number}-{n}") for n in range(5)]
+            log.append_many([block([registered(f"r{number}", clip=f"c{number}"), *shown], trust="key")])
+            loader.load_once()
+
+    load(0, 20)
+    refresh_outcomes(lake)
+    publish(lake)
+    for path in lake.root.rglob("*.parquet"):
+        os.utime(path, (path.stat().st_mtime - 3 * 86_400,) * 2)
+    busy, idle = opened(lake), opened(lake)
+    questions = [
+        "SELECT count(*), max(impression_id) FROM events", "SELECT clip_id, model FROM clips ORDER BY ALL",
+        "SELECT impression_id, clip_id FROM outcomes ORDER BY ALL",
+    ]  # fmt: skip
+    expected = [busy.execute(question).fetchall() for question in questions]
+    load(20, 20)
+    refresh_outcomes(lake, full=True)
+    upkeep = UpkeepSettings()
+    assert compact(lake, upkeep).merged > 40
+    assert vacuum(lake, upkeep).deleted == 0
+    load(40, 5)
+    for reader in (busy, idle):  # one that read before, and one that opened the file and asks for the first time
+        assert [reader.execute(question).fetchall() for question in questions] == expected
+    new = opened(lake)
+    assert new.execute(questions[0]).fetchall()[0][0] == 45 * 6
+    assert vacuum(lake, replace(upkeep, grace_hours=0)).deleted > 40
+    with pytest.raises(duckdb.IOException):
+        idle.execute(questions[0]).fetchall()
+    loader.close()
+    for reader in (busy, idle, new):
+        reader.close()
 
 
 def test_a_rewrite_by_someone_else_is_not_undone(tmp_path, monkeypatch):

@@ -3,9 +3,14 @@
 import threading
 
 import duckdb
+import pytest
+from tests.builders import block, event
 from tests.unit.lake.test_tables import letters
 
+from clapometer.eventlog import MemoryLog
+from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.schema import WATCHING_SUFFIX
 
 
 def counted(lake: Lake) -> int:
@@ -74,3 +79,23 @@ def test_of_several_publishers_the_newest_snapshot_wins(tmp_path):
     for thread in threads:
         thread.join()
     assert counted(Lake(tmp_path)) == 10
+
+
+def test_clips_are_found_without_opening_the_files_of_what_viewers_did(tmp_path):
+    lake, log = Lake(tmp_path), MemoryLog()
+    shown = {"impression_id": "i1", "clip_id": "c1", "viewer_id": "v1"}
+    clip = {
+        "clip_id": "c1", "prompt": {"text": "a cat"}, "model": {"name": "m", "version": "1"}, "duration_ms": 5_000,
+        "task": "t2v",
+    }  # fmt: skip
+    log.append_many([block([event("clip_registered", "c1", clip), event("impression", "i1", shown)], trust="key")])
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    loader.load_once()
+    loader.close()
+    narrow = [path for path in lake.files("events") if path.name.endswith(WATCHING_SUFFIX)]
+    for path in narrow:
+        path.unlink()
+    with duckdb.connect(str(lake.storage.published), read_only=True) as connection:
+        assert connection.execute("SELECT clip_id, model FROM clips").fetchall() == [("c1", "m@1")]
+        with pytest.raises(duckdb.Error, match="watching"):
+            connection.execute("SELECT count(*) FROM impressions").fetchall()

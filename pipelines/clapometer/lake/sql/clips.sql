@@ -7,12 +7,12 @@ WITH registered AS (
             PARTITION BY tenant, clip_id
             ORDER BY time DESC, received_at DESC, source DESC, id DESC
         ) AS newest
-    FROM events
+    FROM files.other_events
     WHERE type = 'clip_registered'
 ),
 withdrawn AS (
     SELECT tenant, clip_id, min(time) AS withdrawn_at
-    FROM events
+    FROM files.other_events
     WHERE type = 'clip_withdrawn'
     GROUP BY ALL
 )

@@ -1,19 +1,21 @@
 -- The measures that count, with what needs a look at all of them: the watch quantile and the main currency.
+-- The currency is looked up, not joined: over many files DuckDB has no statistics and takes the tenants for the larger side.
 CREATE VIEW counted_measures AS
 SELECT
     measures.*,
     watch_quantiles.watch_quantile,
-    main_currencies.main_currency,
     CASE
-        WHEN measures.currency = main_currencies.main_currency THEN coalesce(measures.revenue, 0)
-        WHEN main_currencies.main_currency IS NOT NULL THEN 0
+        WHEN measures.currency = main_currency THEN coalesce(measures.revenue, 0)
+        WHEN main_currency IS NOT NULL THEN 0
     END AS income
-FROM measures
+FROM (
+    SELECT *, (SELECT map(list(tenant), list(main_currency)) FROM main_currencies)[tenant] AS main_currency
+    FROM measures
+    WHERE counted
+) AS measures
 LEFT JOIN watch_quantiles
     ON watch_quantiles.tenant = measures.tenant
     AND watch_quantiles.duration_bin = measures.duration_bin
-    AND watch_quantiles.ratio_bin = measures.ratio_bin
-LEFT JOIN main_currencies ON main_currencies.tenant = measures.tenant
-WHERE measures.counted;
+    AND watch_quantiles.ratio_bin = measures.ratio_bin;
 COMMENT ON VIEW counted_measures IS
     'The measures that count, with watch_quantile, main_currency and income. Takes a second look at all outcomes of the tenant.';

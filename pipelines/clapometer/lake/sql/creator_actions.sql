@@ -11,6 +11,6 @@ SELECT
     action,
     chosen_clip_id,
     shown_clip_ids
-FROM events
+FROM files.other_events
 WHERE type = 'creator_acted';
 COMMENT ON VIEW creator_actions IS 'What creators did with the clips that one prompt or batch gave.';

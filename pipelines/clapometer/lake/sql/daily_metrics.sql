@@ -11,14 +11,16 @@ SELECT
     {ratios_at_once}
 FROM (
     SELECT
-        measures.*,
-        main_currencies.main_currency,
+        *,
         CASE
-            WHEN measures.currency = main_currencies.main_currency THEN coalesce(measures.revenue, 0)
-            WHEN main_currencies.main_currency IS NOT NULL THEN 0
+            WHEN currency = main_currency THEN coalesce(revenue, 0)
+            WHEN main_currency IS NOT NULL THEN 0
         END AS income
-    FROM measures LEFT JOIN main_currencies ON main_currencies.tenant = measures.tenant
-    WHERE counted
+    FROM (
+        SELECT *, (SELECT map(list(tenant), list(main_currency)) FROM main_currencies)[tenant] AS main_currency
+        FROM measures
+        WHERE counted
+    )
 ) AS measures
 GROUP BY measures.tenant, shown_date, model;
 COMMENT ON VIEW daily_metrics IS

@@ -2,7 +2,7 @@
 -- Parameters  tenant, clip, scope.
 WITH RECURSIVE known AS (
     SELECT DISTINCT clip_id, lineage_parent_clip_id AS parent, content_hash, flags_repost_of AS repost_of
-    FROM events WHERE type = 'clip_registered' AND tenant = $tenant
+    FROM files.other_events WHERE type = 'clip_registered' AND tenant = $tenant
 ),
 descent AS (
     SELECT $clip AS clip_id
