@@ -28,6 +28,7 @@ from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.catalogue import statements
 from clapometer.lake.data_files import TIDY
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.views import OTHER_EVENTS
 
 DAYS = 28
 START = "TIMESTAMPTZ '2026-03-01 00:00:00+00'"
@@ -204,6 +205,7 @@ def native(lake: Lake, path: Path) -> None:
         con.execute("CREATE SCHEMA files")
         for name in TABLES:
             con.execute(f'CREATE TABLE files."{name}" AS FROM lake."{name}"')
+        con.execute(f'CREATE VIEW files."{OTHER_EVENTS}" AS FROM files.events')
         con.execute("DETACH lake")
         for statement in statements():
             con.execute(statement)

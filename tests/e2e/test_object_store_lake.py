@@ -115,13 +115,13 @@ def test_what_one_machine_ranks_another_serves_and_an_erasure_reaches_the_bucket
         sum(int(str(one.post("/v1/events", key, sent[n : n + 400])["accepted"])) for n in (0, 400)) == len(sent) == 680
     )
     other.start("serving", "serve")
-    until(lambda: ranking(one, key).get("items"), 90, every=0.2)
-    until(lambda: ranking(other, key).get("items"), 30, every=0.2)
+    until(lambda: ranking(one, key).get("rows"), 90, every=0.2)
+    until(lambda: ranking(other, key).get("rows"), 30, every=0.2)
     assert one.stop() == 0
     assert holders(fetched(store, tmp_path / "before"), VIEWER)
     erased = json.loads(one.command("erase", "--viewer", VIEWER, "--json"))
     assert erased["rows"]["events"] == 3, "an impression, what was watched of it, and the order"
     assert holders(fetched(store, tmp_path / "after"), VIEWER) == []
     assert holders(one.folder, VIEWER) == []
-    assert ranking(other, key)["items"], "it serves on"
+    assert ranking(other, key)["rows"], "it serves on"
     assert other.stop() == 0
