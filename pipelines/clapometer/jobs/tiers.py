@@ -1,6 +1,7 @@
 """What the data allow to be claimed: tier B where chance was logged, and fits what was shown; else C, and why.
 
-Tier A is what people said of two clips (votes, creators' choices); no ranking of what viewers did has it.
+Tier A is what people said of two clips (votes, creators' choices): pair labels, and the ranking of
+`clapometer.jobs.said`. No ranking of what viewers did has it.
 """
 
 from __future__ import annotations

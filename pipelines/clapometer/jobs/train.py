@@ -29,6 +29,7 @@ from clapometer.jobs.runs import (
     record_run,
     result_hash,
 )
+from clapometer.jobs.said import rank_said, read_said
 from clapometer.jobs.screened import screened_items
 from clapometer.jobs.sheets import Row, to_table
 from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen, viewers_by_model
@@ -293,10 +294,13 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                         item = clips.model.names.index(row["item"])
                         row["viewers"] = int(viewers[item])
                         row.update(sturdy.get(item, {}))
+                said = read_said(con, clips, run.tenant)
+                voted, contrasted = rank_said(said, part, clips, scored, parameters=parameters, seed=run.seed)
+                rankings += voted
+                contrasts += contrasted
                 comparisons = compare_clips(
-                    con, part, fitted, clips, tenant=run.tenant, rule=run.rule.id, tier=scored.tier,
-                    max_pairs=parameters.max_pairs,
-                )  # fmt: skip
+                    said, part, fitted, clips, rule=run.rule.id, tier=scored.tier, max_pairs=parameters.max_pairs
+                )
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {})
         left_out = screened_items(con, clips, automated, screening)

@@ -152,7 +152,7 @@ RANKINGS = pa.schema(
     [
         ("run_id", pa.string()), ("tenant", pa.string()), ("created_at", TIMESTAMP),
         ("subject", pa.string()),  # model_versions, prompts, templates
-        ("segment", pa.string()),  # all, task, scenario, audience, locale, duration_band
+        ("segment", pa.string()),  # all, task, scenario, audience, locale, duration_band, evidence
         ("segment_value", pa.string()),  # empty where segment is all
         ("item", pa.string()), ("label", pa.string()),
         ("rank", pa.int64()), ("rank_low", pa.int64()), ("rank_high", pa.int64()),  # 1 is best

@@ -20,7 +20,11 @@ _WIDE = 130
 """Columns of text from which on a table says how little would change each place."""
 Subject = Literal["model_versions", "prompts", "templates"]
 Segment = Annotated[
-    str | None, typer.Option(help="One part of the traffic, as `task=t2v`, `audience=…`, `locale=…`, `scenario=…`.")
+    str | None,
+    typer.Option(
+        help="One part of the traffic, as `task=t2v`, `audience=…`, `locale=…`, `scenario=…`; `evidence=votes` ranks "
+        "model versions by what people said (tier A)."
+    ),
 ]
 Tenant = Annotated[str, typer.Option(help="Whose ranking.")]
 Run = Annotated[str | None, typer.Option(help="Id of the run; the newest good one if left out.")]

@@ -8,7 +8,7 @@ import msgspec
 from clapometer.serving.reproduction import Reproduction
 
 Subject = Literal["model_versions", "prompts", "templates"]
-Segment = Literal["task", "scenario", "audience", "locale", "duration_band"]
+Segment = Literal["task", "scenario", "audience", "locale", "duration_band", "evidence"]
 SUBJECTS: tuple[Subject, ...] = get_args(Subject)
 SEGMENTS: tuple[Segment, ...] = get_args(Segment)
 WHOLE = "all"

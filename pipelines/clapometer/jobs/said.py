@@ -1,0 +1,138 @@
+"""Model versions by what people said of their clips: Bradley-Terry strengths, the only ranking of tier A."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from clapometer.domain import InputError
+from clapometer.jobs.clips import Clips, numbers
+from clapometer.jobs.rankings import Parameters
+from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
+from clapometer.jobs.statistics import Scored
+from clapometer.labels import Said
+from clapometer.lake import sql
+from clapometer.ranking import BradleyTerry, Interval, Ranked, Reason, probability_best, rank_ranges
+
+__all__ = ["EVIDENCE", "VOTES", "rank_said", "read_said"]
+
+Ints = NDArray[np.int64]
+
+EVIDENCE, VOTES = "evidence", "votes"
+"""Name and value of the segment of these rankings."""
+
+
+def read_said(con: duckdb.DuckDBPyConnection, clips: Clips, tenant: str) -> Said:
+    """Returns explicit comparisons of two clips of one prompt that can be ranked: votes and creators' choices."""
+    table = con.sql(sql("train_said"), params={"tenant": tenant}).to_arrow_table()
+    left, right = clips.unit[numbers(table["left_clip"])], clips.unit[numbers(table["right_clip"])]
+    result = table["result"].combine_chunks().to_numpy(zero_copy_only=False)
+    same_prompt = clips.prompt.index[left] == clips.prompt.index[right]
+    keep = same_prompt & (left != right) & ~clips.excluded[left] & ~clips.excluded[right]
+    return Said(left[keep], right[keep], result[keep])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """Comparisons of clips of two model versions; `pair` counts in `items`."""
+
+    items: Ints
+    pair: Ints
+    result: NDArray[np.float64]
+    prompt: Ints
+
+
+def rank_said(
+    said: Said, part: Slice, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int
+) -> tuple[list[Row], list[Row]]:
+    """Returns the ranking of the model versions that people compared, and the contrasts of every pair of them.
+
+    Effects are log-odds to win against an average one of them, values the chance of that. Ties count half; prompts
+    are the clusters. Nothing where nobody compared two model versions; unranked where it is too little to go by.
+
+    Args:
+        said: Explicit comparisons; rows of `clips`.
+        part: The slice of everything.
+        clips: The tenant's clips.
+        scored: For the counts beside the ranking.
+        parameters: Level of the intervals, and fewest prompts.
+        seed: For the draws behind rank ranges.
+    """
+    names = clips.model
+    compared = _of_two_versions(said, clips)
+    own = replace(part, segment=EVIDENCE, value=VOTES)
+    sheet = Sheet("model_versions", own, names.names, names.names, item_facts(own, clips, names, scored), "A")
+    n_prompts = len(np.unique(compared.prompt))
+    if n_prompts < parameters.min_prompts:
+        return [sheet.unranked(item, str(Reason.TOO_FEW_PROMPTS)) for item in compared.items.tolist()], []
+    try:
+        fit = BradleyTerry().fit(compared.pair, compared.result, cluster=compared.prompt, n_items=len(compared.items))
+    except InputError:
+        reason = "votes do not connect it with the others: some never lost to, or never won against, the rest"
+        return [sheet.unranked(item, reason) for item in compared.items.tolist()], []
+    reach = float(student.ppf(0.5 + parameters.level / 2, n_prompts - 1))
+    places = _places(compared, fit, reach, parameters.level, seed)
+    return [_row(sheet, place) for place in places], _contrasts(sheet, compared.items, fit, reach)
+
+
+def _of_two_versions(said: Said, clips: Clips) -> _Compared:
+    model = clips.model.index
+    apart = (model[said.left] != model[said.right]) & (model[said.left] >= 0) & (model[said.right] >= 0)
+    left, right = said.left[apart], said.right[apart]
+    items, pair = np.unique(np.column_stack([model[left], model[right]]), return_inverse=True)
+    return _Compared(items, pair.reshape(-1, 2), said.result[apart], clips.prompt.index[left])
+
+
+def _places(compared: _Compared, fit: BradleyTerry, reach: float, level: float, seed: int) -> list[Ranked]:
+    effects, covariance = fit.strengths_, fit.covariance_
+    ranges, best = rank_ranges(effects, covariance, level, seed), probability_best(effects, covariance, seed)
+    error = np.sqrt(np.diag(covariance))
+    places = []
+    for rank, i in enumerate(np.argsort(-effects, kind="stable").tolist(), 1):
+        among = (compared.pair == i).any(1)
+        interval = Interval(float(effects[i] - reach * error[i]), float(effects[i] + reach * error[i]), level)
+        ranks, n_prompts = (int(ranges[i, 0]), int(ranges[i, 1])), len(np.unique(compared.prompt[among]))
+        place = Ranked(
+            int(compared.items[i]), float(effects[i]), float(error[i]), interval, rank, ranks, float(best[i]),
+            int(among.sum()), n_prompts,
+        )  # fmt: skip
+        places.append(place)
+    return places
+
+
+def _row(sheet: Sheet, place: Ranked) -> Row:
+    row = sheet.ranked(place, 0.0, 0.0)
+    ends = {"value": place.effect, "value_low": place.interval.low, "value_high": place.interval.high}
+    return row | {name: float(expit(each)) for name, each in ends.items()} | {"prompts": place.n_prompts}
+
+
+def _contrasts(sheet: Sheet, items: Ints, fit: BradleyTerry, reach: float) -> list[Row]:
+    order = np.argsort(-fit.strengths_, kind="stable")
+    rows = []
+    for k, left in enumerate(order):
+        for right in order[k + 1 :]:
+            difference = float(fit.strengths_[left] - fit.strengths_[right])
+            apart = np.zeros(len(items))
+            apart[left], apart[right] = 1.0, -1.0
+            error = float(np.sqrt(max(float(apart @ fit.covariance_ @ apart), 0.0)))
+            rows.append(
+                sheet.place()
+                | {
+                    "left_item": sheet.names[items[left]],
+                    "right_item": sheet.names[items[right]],
+                    "difference": difference,
+                    "low": difference - reach * error,
+                    "high": difference + reach * error,
+                    "always_low": None,
+                    "always_high": None,
+                    "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
+                    "tier": sheet.tier,
+                }
+            )
+    return rows
