@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit browser kafka readers study audit faults bench lock clean
+.PHONY: help setup demo test check unit browser kafka readers study audit faults fuzz bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: no
 	@scripts/need faketime faketime
 	@scripts/need mkfs.ext4 e2fsprogs
 	PYTHONPATH=. $(BIN)/python -m tests.faults $(if $(KILLS),--kills $(KILLS)) $(FAULTS)
+
+fuzz: $(STAMP) ## Bad input at scale: 100,000 requests and more against the real services (ten minutes)
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz $(FUZZ)
 
 bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints what docs/benchmarks.md quotes)
 	@scripts/need wrk wrk

@@ -9,11 +9,17 @@ Headers = list[tuple[bytes, bytes]]
 RESPOND = "clapometer.respond"
 """ASGI extension of our server: its ``write`` takes status, headers and body and may write them at once."""
 
-SAFE_HEADERS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"referrer-policy", b"no-referrer"),  # the key of a beacon is in its address
+ALWAYS_SAFE: list[tuple[str, str]] = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),  # the key of a beacon is in its address
 ]
+"""On every answer, also on those that the server gives without asking us."""
+SAFE_HEADERS: Headers = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+"""On every answer that is no page."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """The OpenAPI document and the page that shows it, neither of which needs the internet."""
 
 import datetime as dt
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +49,26 @@ Events are [CloudEvents 1.0](https://cloudevents.io) in JSON; `(source, id)` is 
 it again changes nothing. Each event of a request gets its own verdict: a bad one never costs the others.
 
 Keys: `cpk_…` keys may be published in a web page and send {browser}; `csk_…` keys are secret and send everything.
+`css_…` keys are secret and are never sent: they sign (RFC 9421, docs/how-to/keys.md).
 Send the key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`; `navigator.sendBeacon`, which cannot set
 headers, posts `text/plain` with `?key=cpk_…` in the address. Impressions sent with a publishable key count only
 with the token that came with their slate."""
 
 _STATUSES = {
-    400: "A header or key is there twice",
-    401: "No key, or one that is unknown or expired",
+    400: "A header or key is there twice, or the request is no HTTP",
+    401: "No key or signature that holds, or the body is not the one that `Content-Digest` names",
     403: "The key may not send this, or not from this page",
     408: "The body took too long",
     413: "The body is too long, unpacks to too much, or holds too many events",
     415: "The content type or encoding is none of ours",
     422: "No event could be accepted; `rejected` has a verdict on each",
-    429: "The key sends too much; `Retry-After` says how long to wait",
+    429: "Key or address send too much; `Retry-After` says how long to wait",
     503: "The event log is full or away; send the same again after `Retry-After`",
 }
+
+
+_BODY_STATUSES = (408, 413, 415)
+"""Of requests that have a body."""
 
 
 def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
@@ -92,11 +98,23 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     _describe(paths["/v1/clips/{clip_id}/withdrawal"]["post"], body, withdrawn)
     _describe(paths["/v1/viewers/{viewer_id}"]["delete"], None, None)
     for path in ("/v1/events", "/v1/clips/{clip_id}", "/v1/clips/{clip_id}/withdrawal", "/v1/viewers/{viewer_id}"):
-        for operation in paths[path].values():
-            operation["responses"] = _responses(answer, problem)
-    for path in ("/healthz", "/readyz", "/metrics"):
-        paths[path]["get"]["security"] = []
+        for method, operation in paths[path].items():
+            without = _BODY_STATUSES if method == "delete" else ()
+            operation["responses"] = _responses(answer, problem, without)
+    _describe_operations(paths, problem)
     return document
+
+
+def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
+    status = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+    plain = {"200": {"description": "Yes", "content": {"application/json": {"schema": status}}}}
+    not_ready = {"503": {"description": "No; `reasons` says why", "content": {"application/json": {"schema": status}}}}
+    text = {
+        "200": {"description": "In Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    }
+    refused = {"400": {"description": _STATUSES[400], "content": _refused(problem)}}
+    for path, responses in (("/healthz", plain), ("/readyz", plain | not_ready), ("/metrics", text)):
+        paths[path]["get"] |= {"security": [], "responses": responses | refused}
 
 
 def _events_operation(examples: dict[str, Any]) -> dict[str, Any]:
@@ -148,12 +166,20 @@ def _describe(operation: dict[str, Any], schema: dict[str, Any] | None, example:
         }
 
 
-def _responses(answer: dict[str, Any], problem: dict[str, Any]) -> dict[str, Any]:
+def _refused(problem: dict[str, Any]) -> dict[str, Any]:
+    return {"application/problem+json": {"schema": problem}, "text/plain": {"schema": {"type": "string"}}}
+
+
+def _responses(answer: dict[str, Any], problem: dict[str, Any], without: Collection[int]) -> dict[str, Any]:
     refused = {"application/problem+json": {"schema": problem}}
     return {
         "202": {
             "description": "Durable, save the events that `rejected` names",
             "content": {"application/json": {"schema": answer}},
         },
-        **{str(status): {"description": text, "content": refused} for status, text in _STATUSES.items()},
+        **{
+            str(status): {"description": text, "content": _refused(problem) if status == 400 else refused}
+            for status, text in _STATUSES.items()
+            if status not in without
+        },
     }

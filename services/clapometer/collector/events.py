@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from clapometer.collector.answers import RESPOND, Answer, Headers, RefusedError, problem_body
+from clapometer.collector.answers import RESPOND, SAFE_HEADERS, Answer, Headers, RefusedError, problem_body
 from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head, scope_head
 from clapometer.collector.intake import GoneError, Intake
@@ -17,7 +17,6 @@ _PATH = EVENTS_PATH.encode()
 Write = Callable[[int, Headers, bytes], object]
 """Takes status, headers and body of an answer."""
 
-_NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # answers to POST are not cached anyway
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _PREFLIGHT: Headers = [
@@ -128,7 +127,7 @@ class EventsEndpoint:
         return 202, self._encoder.encode(outcome)
 
     def _headers(self, head: Head) -> Headers:
-        return [_NO_SNIFFING, *self._cross_origin(head)] if b"origin" in head.headers else [_NO_SNIFFING]
+        return [*SAFE_HEADERS, *self._cross_origin(head)] if b"origin" in head.headers else [*SAFE_HEADERS]
 
     def _cross_origin(self, head: Head) -> Headers:
         """Returns what lets a page of another origin read the answer."""

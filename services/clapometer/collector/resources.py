@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 
 from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedError, Verdict, problem_body
 from clapometer.collector.content import Media, media_of
@@ -17,6 +17,7 @@ from clapometer.gate import ApiKey
 
 _Fields = dict[str, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(_Fields)
+_OTHERS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,17 +42,21 @@ class Resources:
         """Returns the routes."""
         router = APIRouter()
 
-        @router.put("/v1/clips/{clip_id}", tags=["clips"], summary="Register a clip")
-        async def put_clip(clip_id: str, request: Request) -> Response:
-            """The data of `clip_registered`. The same again is a duplicate; other data is a new version."""
-            return await self._respond(request, lambda head, key: self._register(clip_id, request, head, key))
-
-        @router.post("/v1/clips/{clip_id}/withdrawal", tags=["clips"], summary="Withdraw a clip")
+        @router.post("/v1/clips/{clip_id:path}/withdrawal", tags=["clips"], summary="Withdraw a clip")
         async def withdraw_clip(clip_id: str, request: Request) -> Response:
             """The data of `clip_withdrawn`: a reason and a scope."""
             return await self._respond(request, lambda head, key: self._withdraw(clip_id, request, head, key))
 
-        @router.delete("/v1/viewers/{viewer_id}", tags=["viewers"], summary="Erase a viewer")
+        @router.api_route("/v1/clips/{clip_id:path}/withdrawal", methods=_OTHERS, include_in_schema=False)
+        async def no_withdrawal() -> Response:  # else PUT would take it for a clip of that name
+            raise HTTPException(405, headers={"allow": "POST"})
+
+        @router.put("/v1/clips/{clip_id:path}", tags=["clips"], summary="Register a clip")
+        async def put_clip(clip_id: str, request: Request) -> Response:
+            """The data of `clip_registered`. The same again is a duplicate; other data is a new version."""
+            return await self._respond(request, lambda head, key: self._register(clip_id, request, head, key))
+
+        @router.delete("/v1/viewers/{viewer_id:path}", tags=["viewers"], summary="Erase a viewer")
         async def erase_viewer(viewer_id: str, request: Request) -> Response:
             """Everything of the viewer is erased from the lake; what is left counts without a name."""
             return await self._respond(request, lambda head, key: self._erase(viewer_id, head, key))

@@ -9,7 +9,7 @@ import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from clapometer.collector.answers import RESPOND, Headers
+from clapometer.collector.answers import ALWAYS_SAFE, RESPOND, Headers
 from clapometer.collector.app import CollectorApp
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
@@ -18,7 +18,9 @@ _DRAIN_SECONDS = 30
 _EVENTS_PATH = EVENTS_PATH.encode()
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\n"
-    b"content-type: application/problem+json\r\ncontent-length: 109\r\nconnection: close\r\n\r\n"
+    b"content-type: application/problem+json\r\ncontent-length: 109\r\nconnection: close\r\n"
+    + b"".join(f"{name}: {value}\r\n".encode() for name, value in ALWAYS_SAFE)
+    + b"\r\n"
     b'{"title":"Request Timeout","status":408,"detail":"the request did not arrive in time; send less, or faster"}\n'
 )
 
@@ -35,6 +37,7 @@ def uvicorn_config(app: CollectorApp, config: CollectorConfig, **options: Any) -
         "lifespan": "off",
         "access_log": False,
         "server_header": False,
+        "headers": ALWAYS_SAFE,
         "proxy_headers": False,
         "timeout_keep_alive": config.keep_alive_seconds,
         "timeout_graceful_shutdown": _DRAIN_SECONDS,

@@ -1,5 +1,6 @@
 """The OpenAPI document of serving, and the page that shows it."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -61,15 +62,17 @@ _SQL_ANSWER = {
     },
 }
 _REFUSALS = {
-    "400": "Malformed",
-    "401": "No key, or one that is unknown or expired",
-    "403": "The key may not do this",
-    "404": "No run has been good yet, or it has no such item; `detail` says what to do",
-    "413": "The body is too long",
-    "415": "The body is compressed",
-    "422": "A parameter or field does not fit; `field` names it, `available` says what there is",
-    "503": "The lake cannot be read",
+    400: "A header or key is there twice, or the request is no HTTP",
+    401: "No key or signature that holds, or the body is not the one that `Content-Digest` names",
+    403: "The key may not do this",
+    404: "No run has been good yet, or it has no such item; `detail` says what to do",
+    413: "The body is too long",
+    415: "The body is compressed",
+    422: "A parameter or field does not fit; `field` names it, `available` says what there is",
+    429: "Key or address ask too much, or have as much under way as they may; see `Retry-After`",
+    503: "The lake cannot be read, or too much is under way; see `Retry-After`",
 }
+_OF_BODIES = (413, 415)
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
@@ -90,20 +93,21 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         _parameter("limit", "Items of one answer", kind="integer"),
         _parameter("offset", "Items to skip", kind="integer"),
     ]
-    _describe(paths["/v1/rankings/{subject}"]["get"], ranking, problem, [subject, *common, *pages])
+    _describe(paths["/v1/rankings/{subject}"]["get"], ranking, problem, [subject, *common, *pages], _OF_BODIES)
     paths["/v1/rankings/{subject}"]["get"]["responses"]["304"] = {"description": "Still what `If-None-Match` quotes"}
     sides = [
         {**_parameter(side, "An item, as `/v1/rankings` names it"), "required": True} for side in ("left", "right")
     ]
     pair = [*sides, _parameter("subject", "What they are", choices=SUBJECTS)]
-    _describe(paths["/v1/compare"]["get"], comparison, problem, [*pair, *common])
-    _describe(paths["/v1/slates"]["post"], slate, problem, [])
+    _describe(paths["/v1/compare"]["get"], comparison, problem, [*pair, *common], _OF_BODIES)
+    _describe(paths["/v1/slates"]["post"], slate, problem, [], (404,))
     paths["/v1/slates"]["post"]["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": request, "example": _SLATE_EXAMPLE}},
     }
-    _describe(paths["/v1/sql"]["post"], _SQL_ANSWER, problem, [])
-    _describe_sql(paths["/v1/sql"]["post"], statement, problem)
+    _describe(paths["/v1/sql"]["post"], _SQL_ANSWER, problem, [], ())
+    _describe_sql(paths["/v1/sql"]["post"], statement)
+    _describe_operations(paths, problem)
     for path in ("/v1/rankings/{subject}", "/v1/compare"):
         paths[path]["get"]["security"] = [{"key": []}, {}]
     for path in ("/v1/slates", "/v1/sql"):
@@ -112,24 +116,44 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 
 
 def _describe(
-    operation: dict[str, Any], answer: dict[str, Any], problem: dict[str, Any], parameters: list[dict[str, Any]]
+    operation: dict[str, Any],
+    answer: dict[str, Any],
+    problem: dict[str, Any],
+    parameters: list[dict[str, Any]],
+    without: Collection[int],
 ) -> None:
     operation["parameters"] = parameters
-    refused = {PROBLEM: {"schema": problem}}
     operation["responses"] = {
         "200": {"description": "As asked", "content": {"application/json": {"schema": answer}}},
-        **{status: {"description": text, "content": refused} for status, text in _REFUSALS.items()},
+        **{
+            str(status): {"description": text, "content": _refused(problem, status)}
+            for status, text in _REFUSALS.items()
+            if status not in without
+        },
     }
 
 
-def _describe_sql(operation: dict[str, Any], statement: dict[str, Any], problem: dict[str, Any]) -> None:
+def _refused(problem: dict[str, Any], status: int) -> dict[str, Any]:
+    plain = {"text/plain": {"schema": {"type": "string"}}} if status == 400 else {}  # what is no HTTP gets a sentence
+    return {PROBLEM: {"schema": problem}, **plain}
+
+
+def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
+    state = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+    plain = {"200": {"description": "Yes", "content": {"application/json": {"schema": state}}}}
+    text = {
+        "200": {"description": "In Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    }
+    away = {"503": {"description": "No; `detail` says why", "content": _refused(problem, 503)}}
+    refused = {"400": {"description": _REFUSALS[400], "content": _refused(problem, 400)}}
+    for path, responses in (("/healthz", plain), ("/readyz", plain | away), ("/metrics", text)):
+        paths[path]["get"] |= {"security": [], "responses": responses | refused}
+
+
+def _describe_sql(operation: dict[str, Any], statement: dict[str, Any]) -> None:
     content = operation["responses"]["200"]["content"]
     content["text/csv"] = {"schema": {"type": "string"}}
     content["application/vnd.apache.arrow.stream"] = {"schema": {"type": "string", "format": "binary"}}
-    operation["responses"]["429"] = {
-        "description": "The key has as many statements under way as it may",
-        "content": {PROBLEM: {"schema": problem}},
-    }
     operation["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": statement, "example": _SQL_EXAMPLE}},

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from clapometer.domain import InputError, TransientError
 from clapometer.serving.errors import NoRunError, UnknownItemError
+from clapometer.serving.guard import HEADERS
 
 PROBLEM = "application/problem+json"
 
@@ -84,4 +85,5 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _broken(_request: Request, _error: Exception) -> Response:
-        return problem(500, "this should not have happened; the log of the server says more")
+        # The server answers this outside of all middleware.
+        return problem(500, "this should not have happened; the log of the server says more", headers=HEADERS)

@@ -116,3 +116,19 @@ def test_a_clip_of_two_megabytes_is_refused(collector: Collector) -> None:
 
 def test_a_clip_has_to_be_json(collector: Collector) -> None:
     assert send(collector, "PUT", "/v1/clips/a", clip(collector), content_type="text/plain").status_code == 415
+
+
+def test_ids_with_a_slash_are_ids(collector: Collector) -> None:
+    assert send(collector, "PUT", "/v1/clips/kite%2F9", clip(collector)).status_code == 202
+    withdrawn = send(collector, "POST", "/v1/clips/kite%2F9/withdrawal", {"reason": "rights", "scope": "clip"})
+    assert withdrawn.status_code == 202
+    assert send(collector, "DELETE", "/v1/viewers/a%2Fb").status_code == 202
+    assert [event["data"].get("clip_id", event["data"].get("viewer_id")) for event in stored(collector)] == [
+        "kite/9", "kite/9", "a/b",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_a_withdrawal_is_posted_and_no_clip_of_that_name(collector: Collector, method: str) -> None:
+    answer = send(collector, method, "/v1/clips/a/withdrawal", {})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
