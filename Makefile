@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit browser kafka readers study audit faults fuzz bench lock clean
+.PHONY: help setup demo test check unit browser kafka readers deploytools study audit faults fuzz bench lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make the environment in .venv, from the lock
 
@@ -42,7 +42,12 @@ readers: $(STAMP) ## DuckDB 1.4 and 1.5, CLI and JDBC (in .tools) for the tests 
 	@scripts/need mvn maven
 	@scripts/duckdb-readers $(BIN)/python
 
-unit: $(STAMP) browser kafka readers ## The tests alone
+deploytools: $(STAMP) ## helm, kubeconform, compose, hadolint (in .tools), Prometheus and systemd for the tests of deploy/
+	@scripts/need promtool prometheus
+	@scripts/need systemd-analyze systemd
+	@scripts/deploy-tools $(BIN)/python
+
+unit: $(STAMP) browser kafka readers deploytools ## The tests alone
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	$(BIN)/pytest -n 2 --dist loadfile
@@ -78,6 +83,7 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 
 lock: ## Resolve the dependencies again
 	uv pip compile -q pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+	uv pip compile -q pyproject.toml --extra otel --extra s3 --extra confluent --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock -o deploy/docker/requirements.lock
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -112,11 +112,16 @@ def _rules(settings: KafkaSettings) -> list[_Rule]:
     ]
 
 
+def topic_config(settings: KafkaSettings) -> dict[str, str]:
+    """Returns the settings that a topic of ours is made with."""
+    return {rule.name: rule.wanted for rule in _rules(settings)}
+
+
 def _create(admin: Any, settings: KafkaSettings) -> bool:
     plan = {
         "num_partitions": settings.partitions,
         "replication_factor": settings.replication,
-        "configs": {rule.name: rule.wanted for rule in _rules(settings)},
+        "configs": topic_config(settings),
     }
     try:
         admin.create_topics({settings.topic: plan}, timeout_ms=settings.timeout_ms)

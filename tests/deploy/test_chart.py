@@ -1,0 +1,142 @@
+"""The Helm chart: accepted by helm and by Kubernetes' own schemas, and true to what the program takes."""
+
+import subprocess
+from typing import Any
+
+import pytest
+from tests.deploy.files import (
+    ALERTS,
+    CHART,
+    DASHBOARD,
+    ROOT,
+    TOOLS,
+    chart,
+    manifests,
+    parse,
+    refused_settings,
+    run,
+    tool,
+)
+
+CONFIGURATIONS = {
+    "as it is": (),
+    "foreign Kafka": ("--set", "kafka.createTopic=false,kafka.createUser=false,kafka.bootstrap=broker:9094"),
+    "secrets and clients": (
+        "--set", "lakeCredentialsSecret=s3,imagePullSecrets[0].name=registry",
+        "--set", "networkPolicy.clients[0].podSelector.matchLabels.app=feed",
+    ),
+    "bare": ("--set", "networkPolicy.enabled=false,monitoring.configMaps=false"),
+}  # fmt: skip
+
+
+def kubeconform(text: str) -> subprocess.CompletedProcess[str]:
+    """Returns what kubeconform says of manifests: unknown kinds and unknown fields are errors."""
+    schemas = [
+        TOOLS / "kubernetes" / "{{ .ResourceKind }}{{ .KindSuffix }}.json",
+        ROOT / "tests" / "deploy" / "schemas" / "{{ .ResourceKind }}_{{ .ResourceAPIVersion }}.json",
+    ]
+    locations = [part for schema in schemas for part in ("-schema-location", str(schema))]
+    command = [tool("kubeconform"), "-strict", "-summary", "-kubernetes-version", "1.34.0", *locations]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_helm_finds_nothing_to_complain_of() -> None:
+    run(tool("helm"), "lint", "--strict", "--kube-version", "1.34.0", CHART)
+
+
+@pytest.mark.parametrize("options", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_kubernetes_strimzi_and_keda_would_take_every_manifest(options: tuple[str, ...]) -> None:
+    said = kubeconform(chart(*options))
+    assert said.returncode == 0, said.stdout
+    assert "Invalid: 0, Errors: 0, Skipped: 0" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("concurrencyPolicy", "concurencyPolicy"),
+        ("pollingInterval", "polingInterval"),
+        ("partitions: 12", "partitions: many"),
+        ("patternType", "pattern"),
+        ("maxUnavailable: 1", "maxUnavailable: {a: 1}"),
+    ],
+)
+def test_the_check_finds_mistakes(right: str, wrong: str) -> None:
+    text = chart()
+    assert right in text
+    assert kubeconform(text.replace(right, wrong)).returncode == 1
+
+
+def found(kind: str, part: str = "", *options: str) -> dict[str, Any]:
+    (one,) = (each for each in manifests(*options) if each["kind"] == kind and each["metadata"]["name"].endswith(part))
+    return one
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """Returns the pods of each part."""
+    made = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]
+        for each in manifests()
+        if each["kind"] == "Deployment"
+    }
+    made["trainer"] = found("CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return made
+
+
+def test_every_part_runs_a_command_that_there_is_with_settings_that_there_are() -> None:
+    commands = [container["args"] for pod in pods().values() for container in pod["containers"]]
+    for command in commands:
+        parse(command)
+    assert sorted(command[0] for command in commands) == ["collect", "load", "serve", "train"]
+    assert refused_settings(chart()) == set()
+
+
+def test_every_part_runs_as_nobody_on_a_file_system_that_it_cannot_write() -> None:
+    for name, pod in pods().items():
+        assert pod["securityContext"]["runAsNonRoot"], name
+        for container in pod["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"], name
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}, name
+
+
+def test_there_are_never_more_loaders_than_partitions() -> None:
+    options = ("--set", "kafka.partitions=7")
+    assert found("ScaledObject", "", *options)["spec"]["maxReplicaCount"] == 7
+    assert found("KafkaTopic", "", *options)["spec"]["partitions"] == 7
+    assert "partitions=7&" in chart(*options)
+
+
+def test_the_address_of_the_topic_is_one_that_the_program_reads_and_holds_no_secret() -> None:
+    from clapometer.eventlog.kafka import parse_kafka_url
+
+    (container,) = pods()["release-clapometer-collector"]["containers"]
+    (address,) = (each["value"] for each in container["env"] if each["name"] == "CLAPOMETER_LOG")
+    read = parse_kafka_url(address, password=None)
+    assert (read.servers, read.topic, read.security) == (("events-kafka-bootstrap:9093",), "clapometer", "sasl_ssl")
+    user = found("KafkaUser")["spec"]["authorization"]["acls"]
+    assert {"name": read.group, "type": "group", "patternType": "literal"} in [each["resource"] for each in user]
+    mounts = {each["mountPath"] for each in container["volumeMounts"]}
+    assert {str(read.password.file.parent), str(read.ca_file.parent)} <= mounts
+
+
+def test_the_topic_of_the_chart_is_what_the_log_needs() -> None:
+    from clapometer.eventlog.kafka import parse_kafka_url
+    from clapometer.eventlog.kafka.topic import topic_config
+
+    (container,) = pods()["release-clapometer-collector"]["containers"]
+    (address,) = (each["value"] for each in container["env"] if each["name"] == "CLAPOMETER_LOG")
+    wanted = topic_config(parse_kafka_url(address, password=None))
+    config = {name: str(value).lower() for name, value in found("KafkaTopic")["spec"]["config"].items()}
+    assert config == {name: value.lower() for name, value in wanted.items()}
+
+
+def test_the_config_maps_hold_dashboard_and_rules_as_they_are() -> None:
+    maps = [each["data"] for each in manifests() if each["kind"] == "ConfigMap"]
+    held = {name: text.strip() for each in maps for name, text in each.items()}
+    assert held == {"clapometer.json": DASHBOARD.read_text().strip(), "clapometer.yml": ALERTS.read_text().strip()}
+
+
+def test_every_pod_is_behind_a_network_policy() -> None:
+    policies = [each["spec"]["podSelector"]["matchLabels"] for each in manifests() if each["kind"] == "NetworkPolicy"]
+    parts = {labels["app.kubernetes.io/component"] for labels in policies}
+    assert parts == {"collector", "loader", "trainer", "serving"}
