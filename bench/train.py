@@ -1,10 +1,15 @@
 """Training against one ``GROUP BY clip_id`` with the same aggregates over the same files, in the same run.
 
-    python bench/train.py [OUTCOMES] [CLIPS] [--threads N] [--folder F]
+    python bench/train.py [OUTCOMES] [CLIPS] [--threads N] [--folder F] [--comparisons N] [--no-rows]
 
 ``statistics``: all that is summed for a ranking; ``screened``: and finding viewers that are not people; ``train``: a
 whole run with segments, prompts, templates, pairs, commit and publishing. Prints seconds, CPU seconds, the time of the
 fit (which does not grow with outcomes), peak memory, and the ratios.
+
+Peers in the same run (``pip install arena-rank pandas``, the group ``bench``): pandas and scikit-learn's logistic
+regression on the rows of the same files against ``screened``, which does the same and more; arena-rank and choix on the
+same comparisons against our counts in SQL and `BradleyTerry`. Every process is a new one; the better of two runs
+counts, of peers that take minutes the only one.
 """
 
 import argparse
@@ -15,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -26,7 +32,9 @@ from clapometer.jobs.statistics import score_outcomes, screen
 from clapometer.jobs.train import Resources, train_once
 from clapometer.labels import DEFAULT_RULE
 from clapometer.lake import TABLES, Lake
+from peers.training import write_comparisons
 
+PEERS = Path(__file__).parent / "peers" / "training.py"
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 DAYS = 28
 
@@ -134,12 +142,64 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a case takes: seconds, CPU seconds without those of the fit, and peak memory in GiB."""
+
+    seconds: float
+    work: float
+    memory: float
+
+    def least(self, other: "Cost | None") -> "Cost":
+        """Returns the better of two runs; of memory the larger."""
+        if other is None:
+            return self
+        return Cost(min(self.seconds, other.seconds), min(self.work, other.work), max(self.memory, other.memory))
+
+
+def measure_ours(folder: Path, threads: int) -> dict[str, Cost]:
+    """Runs every case twice, in turn."""
+    costs: dict[str, Cost] = {}
+    for case in ("group", "statistics", "screened", "train") * 2:
+        command = [sys.executable, __file__, "--case", case, "--folder", str(folder), "--threads", str(threads)]
+        seconds, busy, fit, memory = numbers_of(command)
+        costs[case] = Cost(seconds, busy - fit, memory).least(costs.get(case))
+        line = f"{case:13} {seconds:7.2f} s  CPU {busy:7.2f} s  of which fit {fit:5.2f} s  peak {memory:5.2f} GiB"
+        print(line, flush=True)
+    return costs
+
+
+def measure_peers(folder: Path, given: argparse.Namespace) -> dict[str, Cost]:
+    """Runs the peers, and ours on the same comparisons; tells of a peer that does not run."""
+    if not (folder / "comparisons.parquet").exists():
+        write_comparisons(folder / "comparisons.parquet", int(given.comparisons))
+    costs: dict[str, Cost] = {}
+    for peer in ("bradley_terry", "arena_rank", "choix") * 2 + (() if given.no_rows else ("rows",)):
+        command = [sys.executable, str(PEERS), peer, str(folder), "--threads", str(given.threads)]
+        try:
+            seconds, busy, memory = numbers_of(command)
+        except subprocess.CalledProcessError as error:
+            print(f"{peer:13} did not run: {error.stderr.strip().splitlines()[-1]}", flush=True)
+            continue
+        costs[peer] = Cost(seconds, busy, memory).least(costs.get(peer))
+        print(f"{peer:13} {seconds:7.2f} s  CPU {busy:7.2f} s  peak {memory:5.2f} GiB", flush=True)
+    return costs
+
+
+def numbers_of(command: list[str]) -> list[float]:
+    """Returns the numbers in the last line that a command prints."""
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [float(number) for number in out.strip().splitlines()[-1].split()]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("outcomes", type=float, nargs="?", default=1e6)
     parser.add_argument("clips", type=float, nargs="?", default=2e4)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--comparisons", type=float, default=1e6)
+    parser.add_argument("--no-rows", action="store_true", help="leave out logistic regression, which takes minutes")
     parser.add_argument("--case")
     given = parser.parse_args()
     if given.case:
@@ -148,17 +208,14 @@ def main() -> None:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="bench-train-"))
     if not (folder / "outcomes").exists():
         build(Lake(folder), int(given.outcomes), int(given.clips))
-    cost: dict[str, float] = {}
-    for case in ("group", "statistics", "screened", "train") * 2:
-        command = [sys.executable, __file__, "--case", case, "--folder", str(folder), "--threads", str(given.threads)]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        seconds, busy, fit, memory = map(float, out)
-        cost[case] = min(busy - fit, cost.get(case, busy))
-        line = f"{case:12} {seconds:7.2f} s  CPU {busy:7.2f} s  of which fit {fit:5.2f} s  peak {memory:5.2f} GiB"
-        print(line, flush=True)
-    print("CPU time without the fit, as a multiple of one GROUP BY clip_id with the same sums:")
+    ours, peers = measure_ours(folder, given.threads), measure_peers(folder, given)
+    print("CPU time without the fit, and time with it, as a multiple of one GROUP BY clip_id with the same sums:")
+    least = ours["group"]
     for case in ("statistics", "screened", "train"):
-        print(f"  {case:12} {cost[case] / cost['group']:.2f}")
+        print(f"  {case:12} {ours[case].work / least.work:.2f}  {ours[case].seconds / least.seconds:.2f}")
+    against = {"rows": ours["screened"], "arena_rank": peers["bradley_terry"], "choix": peers["bradley_terry"]}
+    for peer in [name for name in against if name in peers]:
+        print(f"  {peer:12} takes {peers[peer].seconds / against[peer].seconds:.1f} times as long as ours")
     if given.folder is None:
         shutil.rmtree(folder)
 

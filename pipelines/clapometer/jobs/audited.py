@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
+import msgspec
 import numpy as np
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
@@ -123,7 +124,8 @@ def fit_again(con: duckdb.DuckDBPyConnection, run: Run, clips: Clips, limits: Sc
     con.unregister("given")
     screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
     scored = score_outcomes(con, run.tenant, run.rule, run.as_of, screening=screening, automated=automated)
-    part = next(iter(slices(con, clips, scored, parameters)))
+    everything = msgspec.structs.replace(parameters, segments=())
+    part = next(slices(con, clips, scored, everything))
     scores = score_clips(part, parameters)
     fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
     return Fitted(scored, part, scores, fit if fit is not None and len(fit.items_) > 1 else None)

@@ -13,9 +13,10 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from clapometer.domain import InputError
+from clapometer.jobs.cells import Cells, SegmentedCells, segment_values
 from clapometer.jobs.clips import Clips, strata
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
-from clapometer.jobs.statistics import Cells, Scored, clip_cells, segment_values
+from clapometer.jobs.statistics import Scored
 from clapometer.ranking import (
     ClipAIPW,
     ClipCells,
@@ -86,7 +87,13 @@ LEFT_OUT = "every clip of it is withdrawn, an advertisement or has a watermark"
 
 def slices(con: duckdb.DuckDBPyConnection, clips: Clips, scored: Scored, parameters: Parameters) -> Iterator[Slice]:
     """Yields the clips and cells of every segment value with enough impressions, all of them first."""
-    everything = clip_cells(con, scored.tier)[""]
+    values = {
+        segment: segment_values(con, segment, parameters.min_impressions, parameters.max_values)
+        for segment in parameters.segments
+        if segment not in clips.segments
+    }
+    cells = SegmentedCells(con, scored.tier, values)
+    everything = cells.everything()
     yield _slice(clips, everything, scored, segment="all")
     for segment in parameters.segments:
         if segment in clips.segments:
@@ -97,9 +104,8 @@ def slices(con: duckdb.DuckDBPyConnection, clips: Clips, scored: Scored, paramet
                     chosen = codes.index[clips.unit] == index
                     yield _slice(clips, everything, scored, chosen, segment=segment, value=codes.names[index])
         else:
-            values = segment_values(con, segment, parameters.min_impressions, parameters.max_values)
-            found = clip_cells(con, scored.tier, segment, values) if values else {}
-            for value in values:
+            found = cells.by(segment)
+            for value in values[segment]:
                 # how many slots of such viewers a clip had a chance in is not known
                 yield _slice(clips, found[value], scored, segment=segment, value=value, is_pool=False)
 

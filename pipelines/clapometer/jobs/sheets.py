@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clapometer.jobs.cells import Cells
 from clapometer.jobs.clips import Clips, Codes
-from clapometer.jobs.statistics import Cells, Scored
+from clapometer.jobs.statistics import Scored
 from clapometer.ranking import ClipTable, Ranked, sum_by
 
 Ints = NDArray[np.int64]

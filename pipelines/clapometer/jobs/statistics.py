@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clapometer.jobs.clips import encode, numbers
+from clapometer.jobs.clips import numbers
 from clapometer.jobs.tiers import MIN_EXPLORED, contradiction, read_exposure, why_not_b
 from clapometer.labels import (
     LabelRule,
@@ -31,7 +29,7 @@ from clapometer.labels import (
     watched_sql,
 )
 from clapometer.lake import sql
-from clapometer.ranking import ClipCells, position_curve
+from clapometer.ranking import position_curve
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -71,37 +69,6 @@ class Screening:
     ads: bool = True
     watermarks: bool = True
     reposts: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
-    """Sums per clip, day, viewer fold and value of a segment, ordered by them, each column ``(n_cells,)``.
-
-    Attributes:
-        cells: For the estimators.
-        weight: Sum of the uniform-exposure weights.
-        completed: Impressions watched to the end.
-        liked: Likes.
-        revenue: In the tenant's currency.
-    """
-
-    cells: ClipCells
-    weight: Floats
-    completed: Floats
-    liked: Floats
-    revenue: Floats
-
-    def take(self, rows: NDArray[np.bool_]) -> Cells:
-        """Returns some of the cells."""
-        columns = {name: getattr(self.cells, name)[rows] for name in _CELL_COLUMNS}
-        extra = (column[rows] for column in (self.weight, self.completed, self.liked, self.revenue))
-        return Cells(ClipCells(**columns), *extra)
-
-
-_CELL_COLUMNS = (
-    "clip", "day", "fold", "impressions", "sum_label", "sum_exposure", "sum_weighted_label", "sum_weighted_exposure",
-    "sum_capped_label", "sum_capped_exposure",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,43 +296,6 @@ def _slots_by_day(con: duckdb.DuckDBPyConnection) -> Floats:
     slots = np.zeros(0 if last is None else last + 1)
     slots[numbers(table["day"])] = _column(table, "slots")
     return slots
-
-
-def clip_cells(
-    con: duckdb.DuckDBPyConnection, tier: str, by: str | None = None, values: Sequence[str] = ()
-) -> dict[str, Cells]:
-    """Returns the cells of the scored outcomes, by value of a column (audience, locale), or all under ``""``.
-
-    Args:
-        con: Where ``scored`` and ``curve`` are.
-        tier: C counts every impression alike, because nothing is known of how it came about.
-        by: Column.
-        values: Those of its values that are wanted.
-    """
-    query = sql("train_cells").replace("{segment}", "" if by is None else f", s.{by} AS segment")
-    query = query.replace("{column}", "" if by is None else ", segment")
-    query = query.replace("{filter}", "true" if by is None else f"CAST(s.{by} AS VARCHAR) IN $values")
-    given: dict[str, object] = {"uniform": tier == "C"} | ({"values": list(values)} if by is not None else {})
-    table = con.sql(query, params=given).to_arrow_table()
-    cell = numbers(table["cell"])
-    columns: dict[str, Any] = {"clip": cell >> 17, "day": cell >> 1 & 0xFFFF, "fold": cell & 1}
-    columns |= {name: _column(table, name) for name in _CELL_COLUMNS if name not in columns}
-    extra = (_column(table, name) for name in ("sum_weight", "completed", "liked", "revenue"))
-    cells = Cells(ClipCells(**columns), *extra)
-    if by is None:
-        return {"": cells}
-    segment = encode(table["segment"])
-    return {name: cells.take(segment.index == index) for index, name in enumerate(segment.names)}
-
-
-def segment_values(con: duckdb.DuckDBPyConnection, by: str, min_impressions: int, max_values: int) -> list[str]:
-    """Returns the values of a column with enough impressions, the most frequent first."""
-    rows = con.execute(
-        f"SELECT CAST({by} AS VARCHAR) AS value FROM scored WHERE reason = 0 AND {by} IS NOT NULL AND {by} != '' "  # noqa: S608
-        "GROUP BY ALL HAVING count(*) >= ? ORDER BY count(*) DESC, value LIMIT ?",
-        [min_impressions, max_values],
-    ).fetchall()
-    return [value for (value,) in rows]
 
 
 def viewers_by_model(con: duckdb.DuckDBPyConnection, models: Ints) -> Ints:

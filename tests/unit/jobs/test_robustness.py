@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from clapometer.jobs.cells import Cells
 from clapometer.jobs.rankings import Scores
 from clapometer.jobs.robustness import attack, fake_reactions, model_robustness, prompt_robustness, pushes
 from clapometer.jobs.sheets import Slice
-from clapometer.jobs.statistics import Cells
 from clapometer.labels import DEFAULT_RULE
 from clapometer.ranking import ClipAIPW, ClipCells, Estimate, Interval, PromptFixedEffects
 from clapometer.simulation import Observation, WorldConfig, build_world, fit_label, observe, simulate_log

@@ -7,9 +7,10 @@ import pytest
 from tests.event_rows import at, clip, impression
 from tests.unit.jobs.lakes import NOW, lake_of, traffic
 
+from clapometer.jobs.cells import Cells, SegmentedCells
 from clapometer.jobs.clips import load_clips
 from clapometer.jobs.outcomes import refresh_outcomes
-from clapometer.jobs.statistics import Cells, Scored, clip_cells, score_outcomes
+from clapometer.jobs.statistics import Scored, score_outcomes
 from clapometer.labels import LabelRule, Weights, count_watches, fit_watch_quantiles, label_values, watch_bins
 from clapometer.lake import Lake
 from clapometer.ranking import ClipCells
@@ -22,7 +23,7 @@ def summed(lake: Lake, tier: str = "B", threads: int = 2, rule: LabelRule = RULE
     with lake.connect(threads=threads) as con:
         load_clips(con, "default")
         scored = score_outcomes(con, "default", rule, NOW)
-        return scored, clip_cells(con, tier)[""]
+        return scored, SegmentedCells(con, tier).everything()
 
 
 def test_cells_are_the_sums_that_numpy_makes_of_the_same_impressions(tmp_path: Path) -> None:
@@ -83,3 +84,31 @@ def test_outcomes_of_clips_nobody_registered_are_counted_and_left_out(tmp_path: 
     scored, found = summed(lake_of(tmp_path, [clip("x"), impression("a", "x"), impression("b", "unknown", at(5))]))
     assert scored.excluded == {"clip not registered": 1}
     assert found.cells.impressions.tolist() == [1.0]
+
+
+def test_cells_of_segments_add_up_to_those_of_everything_and_are_what_is_summed_alone(tmp_path: Path) -> None:
+    rows = [
+        row | {"audience": ("kids", "adults", None)[n % 3], "locale": ("en", "de")[n % 2]}
+        if row["type"] == "impression"
+        else row
+        for n, row in enumerate(traffic(shown=6))
+    ]
+    lake = lake_of(tmp_path, rows)
+    refresh_outcomes(lake)
+    with lake.connect(threads=3) as con:
+        load_clips(con, "default")
+        score_outcomes(con, "default", RULE, NOW)
+        whole = SegmentedCells(con, "B").everything()
+        cells = SegmentedCells(con, "B", {"audience": ["adults", "kids"], "locale": ["en"]})
+        assert same(cells.everything(), whole)
+        audience, locale = cells.by("audience"), cells.by("locale")
+        assert (set(audience), set(locale)) == ({"kids", "adults"}, {"en"})
+        con.execute("CREATE OR REPLACE TEMP TABLE scored AS FROM scored WHERE audience = 'kids'")
+        assert same(audience["kids"], SegmentedCells(con, "B").everything())
+
+
+def same(one: Cells, other: Cells) -> bool:
+    """Whether all sums are, to the last bit."""
+    columns = [(getattr(one.cells, name), getattr(other.cells, name)) for name in ClipCells.__slots__]
+    columns += [(getattr(one, name), getattr(other, name)) for name in ("weight", "completed", "liked", "revenue")]
+    return all(left.tobytes() == right.tobytes() for left, right in columns)

@@ -1,15 +1,14 @@
--- Sufficient statistics by cell (clip * 2^17 + day * 2 + viewer fold) and segment, where one is asked for.
+-- Sufficient statistics by cell (clip * 2^17 + day * 2 + viewer fold) and the segments that are asked for, in {keys}.
 -- Reads  labelled, curve (place, examination). The sums are of whole units of 2^-20, which
 -- doubles add exactly: any other sum of floats would depend on the order of the rows, so on the number of threads.
 WITH weighted AS (
     SELECT
-        s.clip, s.day, s.fold{segment}, s.label, s.completed, s.liked, s.income,
+        s.clip, s.day, s.fold{keys}, s.label, s.completed, s.liked, s.income,
         c.examination, CASE WHEN $uniform THEN 1.0 ELSE coalesce(s.weight, 0.0) END AS weight
     FROM labelled s JOIN curve c USING (place)
-    WHERE {filter}
 )
 SELECT
-    CAST(clip AS BIGINT) * 131072 + day * 2 + fold AS cell{column},
+    CAST(clip AS BIGINT) * 131072 + day * 2 + fold AS cell{names},
     count(*) AS impressions,
     sum(round(label * 1048576)) / 1048576 AS sum_label,
     sum(round(examination * 1048576)) / 1048576 AS sum_exposure,
@@ -23,4 +22,3 @@ SELECT
     coalesce(sum(round(income * 1048576)), 0) / 1048576 AS revenue
 FROM weighted
 GROUP BY ALL
-ORDER BY ALL
