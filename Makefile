@@ -83,7 +83,7 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 
 lock: ## Resolve the dependencies again
 	uv pip compile -q pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
-	uv pip compile -q pyproject.toml --extra otel --extra s3 --extra confluent --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock -o deploy/docker/requirements.lock
+	uv pip compile -q pyproject.toml --extra otel --extra s3 --extra confluent --extra redis --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock -o deploy/docker/requirements.lock
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

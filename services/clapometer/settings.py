@@ -111,6 +111,14 @@ class Settings(BaseSettings):
         False, description="whether secret keys must sign requests (RFC 9421); those that are sent are refused"
     )
     signature_seconds: int = Field(300, ge=1, le=86_400, description="how old a signature may be, in seconds")
+    traces: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="where spans go over OTLP/HTTP: http://127.0.0.1:4318/v1/traces (extra `otel`); none if unset",
+    )
+    traces_share: float = Field(
+        0.01, ge=0, le=1, description="share of the traces that begin here and are recorded; the sender's own follow it"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="form of log lines")
 

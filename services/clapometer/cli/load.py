@@ -74,6 +74,7 @@ def _load_until(
     logger = structlog.get_logger()
     registry = process_registry()
     metrics = LoaderMetrics(registry, wiring.utc_now)
+    spans = wiring.open_spans(settings, "loader")
     if port is not None:
         chosen = serve_metrics(registry, settings.host, port, "--metrics-port")
         logger.info("metrics", address=f"http://{settings.host}:{chosen}/metrics")
@@ -81,9 +82,16 @@ def _load_until(
     def report(done: "LoadReport") -> None:
         tell(done)
         metrics.loaded(done)
+        if spans is not None and done.blocks:
+            told = ("blocks", "bytes", "stored", "duplicate", "rejected", "version")
+            spans.job("commit", done.seconds, {f"clapometer.{name}": getattr(done, name) for name in told})
 
     def fail(error: Exception) -> None:
         logger.error("load failed; trying again", error=str(error))
         metrics.failed()
 
-    loader.run(stop, on_report=report, on_error=fail)
+    try:
+        loader.run(stop, on_report=report, on_error=fail)
+    finally:
+        if spans is not None:
+            spans.close()

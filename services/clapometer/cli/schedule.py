@@ -37,6 +37,7 @@ def schedule(
     child = Child()
     registry = process_registry()
     metrics = TrainerMetrics(registry, wiring.utc_now)
+    spans = wiring.open_spans(settings, "scheduler")
     if settings.scheduler_port is not None:
         port = serve_metrics(registry, settings.host, settings.scheduler_port, "scheduler_port")
         logger.info("metrics", address=f"http://{settings.host}:{port}/metrics")
@@ -46,6 +47,9 @@ def schedule(
             for line in child.run("due"):
                 tick = msgspec.json.decode(line, type=Tick)
                 metrics.ticked(tick)
+                if spans is not None and tick.seconds:
+                    told = {"clapometer.tenant": tick.tenant, "clapometer.result": tick.result}
+                    spans.job("train", tick.seconds, told, failed=tick.result == "failed")
                 _tell(tick)
         except TransientError as error:
             metrics.crashed()
@@ -53,10 +57,14 @@ def schedule(
         metrics.done()
 
     answers = [msgspec.json.decode(line, type=dt.datetime | None) for line in child.run("due", "--last")]
-    run_schedule(
-        train, every or settings.schedule, stop, last=answers[-1] if answers else None, clock=wiring.utc_now,
-        cancel=child.stop,
-    )  # fmt: skip
+    try:
+        run_schedule(
+            train, every or settings.schedule, stop, last=answers[-1] if answers else None, clock=wiring.utc_now,
+            cancel=child.stop,
+        )  # fmt: skip
+    finally:
+        if spans is not None:
+            spans.close()
 
 
 def due(

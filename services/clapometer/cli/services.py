@@ -40,6 +40,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         max_ratio=settings.max_ratio,
         cors_origins=settings.allowed_origins,
     )
+    spans = wiring.open_spans(settings, "collector")
     app = create_app(
         config,
         log=log,
@@ -49,6 +50,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         clock=wiring.utc_now,
         registry=process_registry(),
         version=wiring.version(),
+        traced=None if spans is None else spans.request,
     )
     calm_garbage_collection()
     server = uvicorn.Server(uvicorn_config(app, config, **_address(settings.host, settings.collector_port, fd)))
@@ -57,6 +59,8 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
     finally:
         committer.close()
         log.close()
+        if spans is not None:
+            spans.close()
 
 
 def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
@@ -68,6 +72,7 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
     from clapometer.serving import ServingConfig, create_app
 
     settings, stop = wiring.begin("serving", supervised)
+    spans = wiring.open_spans(settings, "serving")
     app = create_app(
         ServingConfig(
             public_tenant=settings.public_tenant or None,
@@ -89,6 +94,7 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
         registry=process_registry(),
         docs_assets=wiring.docs_assets(),
         version=wiring.version(),
+        traced=None if spans is None else spans.request,
     )
     config = uvicorn.Config(
         app,
@@ -98,7 +104,11 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
         log_config=None,
         timeout_graceful_shutdown=10,
     )
-    _run_until(stop, uvicorn.Server(config))
+    try:
+        _run_until(stop, uvicorn.Server(config))
+    finally:
+        if spans is not None:
+            spans.close()
 
 
 def up() -> None:

@@ -45,12 +45,25 @@ def train(
         return
     if not json:
         _warn(settings, label_rule)
+    _trace(settings, reports)
     failed = [report for report in reports if report.run.error is not None]
     for report in reports:
         _print(report, json)
     if failed:
         msg = f"{len(failed)} of {len(reports)} runs failed; the last good ranking stays"
         raise TerminalError(msg)
+
+
+def _trace(settings: Settings, reports: "list[TrainReport]") -> None:
+    """Tells of the runs where spans are asked for."""
+    spans = wiring.open_spans(settings, "trainer")
+    if spans is None:
+        return
+    for report in reports:
+        run = report.run
+        said = {"clapometer.tenant": run.tenant, "clapometer.run": run.run_id, "clapometer.result": run.status}
+        spans.job("train", (run.finished_at - run.started_at).total_seconds(), said, failed=run.error is not None)
+    spans.close()
 
 
 def _warn(settings: Settings, rule: Path | None) -> None:

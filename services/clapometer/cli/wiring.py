@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.jobs.load import Loader
     from clapometer.labels import LabelRule
     from clapometer.lake import Lake, Storage
+    from clapometer.tracing import Spans
 
 PARENT_POLL_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -272,6 +273,19 @@ def docs_assets() -> Path:
     from clapometer import collector
 
     return Path(collector.__file__).parent / "static"
+
+
+def open_spans(settings: Settings, part: str) -> "Spans | None":
+    """Returns where spans go; ``None`` where nobody wants any.
+
+    Raises:
+        InputError: OpenTelemetry is not installed.
+    """
+    if settings.traces is None:
+        return None
+    from clapometer.tracing import open_spans as opened
+
+    return opened(settings.traces, part, version(), settings.traces_share)
 
 
 def begin(part: str, supervised: bool) -> tuple[Settings, threading.Event]:

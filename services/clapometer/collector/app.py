@@ -22,6 +22,7 @@ from clapometer.collector.resources import Resources
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import EventLog, GroupCommitter
 from clapometer.gate import Gate
+from clapometer.tracing import Traced
 
 
 class CollectorApp:
@@ -49,6 +50,7 @@ def create_app(
     clock: Callable[[], dt.datetime],
     registry: CollectorRegistry | None = None,
     version: str = "0",
+    traced: Traced | None = None,
 ) -> CollectorApp:
     """Returns the collector.
 
@@ -61,6 +63,7 @@ def create_app(
         clock: Returns the time in UTC.
         registry: Where the metrics go; ``/metrics`` shows all of it.
         version: Version of the product, for the documentation.
+        traced: Is told of every request for events that was answered.
     """
     registry = registry or CollectorRegistry()
     metrics = CollectorMetrics(registry, lambda: committer.pending_bytes, log.fill_ratio)
@@ -79,7 +82,7 @@ def create_app(
     _add_operations(api, log, intake, registry)
     _add_documentation(api, clock)
     api.add_exception_handler(HTTPException, _problem)
-    return CollectorApp(EventsEndpoint(intake, clock), api)
+    return CollectorApp(EventsEndpoint(intake, clock, traced), api)
 
 
 def _add_operations(api: FastAPI, log: EventLog, intake: Intake, registry: CollectorRegistry) -> None:

@@ -11,6 +11,7 @@ from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head, scope_head
 from clapometer.collector.intake import GoneError, Intake
 from clapometer.gate import ApiKey
+from clapometer.tracing import Handled, Traced
 
 EVENTS_PATH = "/v1/events"
 _PATH = EVENTS_PATH.encode()
@@ -30,7 +31,8 @@ _EXPOSED = (b"access-control-expose-headers", b"traceparent, retry-after")
 class EventsEndpoint:
     """Answers ``POST`` and ``OPTIONS`` of the events' path."""
 
-    def __init__(self, intake: Intake, clock: Callable[[], dt.datetime]) -> None:
+    def __init__(self, intake: Intake, clock: Callable[[], dt.datetime], traced: Traced | None = None) -> None:
+        self._traced = traced
         self._intake = intake
         self._clock = clock
         self._encoder = msgspec.json.Encoder()
@@ -43,7 +45,8 @@ class EventsEndpoint:
         if scope["method"] == "OPTIONS":
             await _send(scope, send, 204, [*headers, *_PREFLIGHT, (b"allow", b"POST, OPTIONS")], b"")
             return
-        headers.append((b"traceparent", head.traceparent()))
+        traceparent = head.traceparent()
+        headers.append((b"traceparent", traceparent))
         outcome: Answer | RefusedError
         try:
             if scope["method"] != "POST":
@@ -56,7 +59,10 @@ class EventsEndpoint:
             return
         status, body = self._answer(outcome, head, headers)
         await _send(scope, send, status, headers, body)
-        self._intake.metrics.answered(status, time.perf_counter() - started)
+        ended = time.perf_counter()
+        self._intake.metrics.answered(status, ended - started)
+        if self._traced is not None:
+            self._trace(head, traceparent, status, ended - started, None)
 
     def answer_whole(self, raw: Headers, query: bytes, body: bytes, write: Write, address: str = "") -> None:
         """Answers a POST that is whole, without a task of its own: that is half of what a small request costs.
@@ -70,16 +76,20 @@ class EventsEndpoint:
         """
         started = time.perf_counter()
         head = read_head(raw, query, path=_PATH, address=address)
-        held = 0
+        held, appending = 0, 0.0
 
         def answer(outcome: Answer | RefusedError) -> None:
             self._intake.release(held)
             headers = self._headers(head)
-            headers.append((b"traceparent", head.traceparent()))
+            traceparent = head.traceparent()
+            headers.append((b"traceparent", traceparent))
             status, content = self._answer(outcome, head, headers)
             headers.append((b"content-length", b"%d" % len(content)))
             write(status, headers, content)
-            self._intake.metrics.answered(status, time.perf_counter() - started)
+            ended = time.perf_counter()
+            self._intake.metrics.answered(status, ended - started)
+            if self._traced is not None:
+                self._trace(head, traceparent, status, ended - started, ended - appending if appending else None)
 
         try:
             intake, now = self._intake, self._clock()
@@ -91,7 +101,14 @@ class EventsEndpoint:
         except RefusedError as refused:
             answer(refused)
         else:
+            appending = time.perf_counter()
             intake.accept_then(weighed, answer)
+
+    def _trace(self, head: Head, traceparent: bytes, status: int, seconds: float, append_seconds: float | None) -> None:
+        assert self._traced is not None
+        name = f"{head.method} {EVENTS_PATH}"
+        given = head.headers.get(b"traceparent")
+        self._traced(Handled(name, given, traceparent, status, seconds, append_seconds))
 
     async def _take(self, head: Head, receive: Receive) -> Answer:
         intake, now = self._intake, self._clock()

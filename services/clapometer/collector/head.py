@@ -1,6 +1,5 @@
 """What the head of a request says, read once and without ambiguity."""
 
-import re
 import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
 from random import getrandbits  # trace ids have to differ, not to be secret
@@ -10,13 +9,13 @@ import msgspec
 
 from clapometer.collector.answers import RefusedError
 from clapometer.gate import DIGEST, SECRET_PREFIXES, SignedRequest
+from clapometer.tracing import TRACEPARENT
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ONCE = (
     b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"content-length", b"origin", b"traceparent",
     b"signature", b"signature-input", b"content-digest",
@@ -67,7 +66,7 @@ def read_head(
     """Returns the head of a request, from its headers (names in lower case), its query string and the rest of it."""
     headers = dict(raw)
     given = headers.get(b"traceparent")
-    found = None if given is None else _TRACEPARENT.fullmatch(given)
+    found = None if given is None else TRACEPARENT.fullmatch(given)
     trace_id = found[1].decode() if found else f"{getrandbits(128):032x}"
     repeated = None if len(headers) == len(raw) else _repeated(raw)
     return Head(headers, query, trace_id, repeated, method, path, address)

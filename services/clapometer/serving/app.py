@@ -31,6 +31,7 @@ from clapometer.serving.problems import add_handlers, problem
 from clapometer.serving.published import Published
 from clapometer.serving.slates import SlateMaker
 from clapometer.serving.sql_api import sql_routes
+from clapometer.tracing import Traced
 
 STATIC = Path(__file__).parent / "static"
 
@@ -47,6 +48,7 @@ def create_app(
     random: Random | None = None,
     docs_assets: Path | None = None,
     version: str = "0",
+    traced: Traced | None = None,
 ) -> FastAPI:
     """Returns serving.
 
@@ -61,6 +63,7 @@ def create_app(
         random: What slates are drawn with; the system's by default.
         docs_assets: Folder with Swagger UI for ``/docs``; without it ``/docs`` leads to the OpenAPI document.
         version: Version of the product, for the documentation and entity tags.
+        traced: Is told of every request that was answered.
     """
     registry = registry or CollectorRegistry()
     lake = Published(published, threads=config.duckdb_threads, memory_limit=config.memory_limit)
@@ -87,7 +90,7 @@ def create_app(
     _add_documentation(app, docs_assets)
     add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
-    app.add_middleware(Guard, metrics=metrics)
+    app.add_middleware(Guard, metrics=metrics, traced=traced)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Around every request: security headers on the answer, its time and status in the metrics."""
+"""Around every request: security headers and trace on the answer, its time and status in the metrics."""
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -7,6 +7,7 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 
 from clapometer.serving.metrics import ServingMetrics
+from clapometer.tracing import Handled, Traced, answer_traceparent
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,8 +33,9 @@ HEADERS = {
 class Guard:
     """Middleware; written for ASGI itself, because a slate takes less time than most middleware."""
 
-    def __init__(self, app: Application, metrics: ServingMetrics) -> None:
+    def __init__(self, app: Application, metrics: ServingMetrics, traced: Traced | None = None) -> None:
         self._app = app
+        self._traced = traced
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,6 +45,8 @@ class Guard:
             return
         begun = time.perf_counter()
         status = 500
+        given = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+        traceparent = answer_traceparent(given)
 
         async def send_guarded(message: Message) -> None:
             nonlocal status
@@ -51,6 +55,7 @@ class Guard:
                 headers = MutableHeaders(raw=message["headers"])
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                headers["traceparent"] = traceparent.decode()
             await send(message)
 
         try:
@@ -59,4 +64,7 @@ class Guard:
             # The pattern of the route, never the path: paths are endless.
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.requests.labels(route, str(status)).inc()
-            self._metrics.seconds.labels(route).observe(time.perf_counter() - begun)
+            seconds = time.perf_counter() - begun
+            self._metrics.seconds.labels(route).observe(seconds)
+            if self._traced is not None:
+                self._traced(Handled(f"{scope['method']} {route}", given, traceparent, status, seconds))
