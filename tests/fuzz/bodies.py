@@ -92,7 +92,9 @@ class Mutator:
 
     def _target(self, operation: str) -> bytes:
         random = self._random
-        name = random.choice((b"c1", b"%00", b"%ff", b"a%20b", b"%2e%2e", b"x" * 300, b"%F0%9F%92%A5", b"a%2Fb", b"1"))
+        name = random.choice(
+            (b"c1", b"%00", b"%ff", b"a%20b", b"%2e%2e", b"x" * 300, b"%F0%9F%92%A5", b"a%2Fb", b"%0A")
+        )
         query = random.choice((b"",) * 9 + (b"?key=cpk_x_y", b"?" + b"&" * 50, b"?key=%ff", b"?=&key", b"?key=csk_x"))
         path = operation.encode().replace(b"{clip_id}", name).replace(b"{viewer_id}", name)
         return path + query

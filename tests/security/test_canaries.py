@@ -132,6 +132,8 @@ def test_no_secret_is_in_the_logs_of_a_service_whose_files_break(servers: Server
     assert [name for name, canary in canaries.items() if canary in logs] == []
     folder = keys.parent
     private = {keys, tokens}
+    held = keys.read_bytes() + tokens.read_bytes()
+    assert sum(canary in held for canary in canaries.values()) > 5  # what is looked for does exist
     for path in (path for path in folder.rglob("*") if path.is_file() and path not in private):
         stored = path.read_bytes()
         assert [(name, path.name) for name, canary in canaries.items() if canary in stored] == []

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedError, Verdict, problem_body
 from clapometer.collector.content import Media, media_of
@@ -31,6 +32,18 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True):
     data: _Fields
 
 
+class _AnyText(Convertor[str]):
+    """Ids hold any text, slashes and line breaks included, which Starlette's own ``path`` leaves out."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
 class Resources:
     """Turns requests on clips and viewers into events; all of them need a secret key."""
 
@@ -40,23 +53,24 @@ class Resources:
 
     def router(self) -> APIRouter:
         """Returns the routes."""
+        register_url_convertor("identifier", _AnyText())
         router = APIRouter()
 
-        @router.post("/v1/clips/{clip_id:path}/withdrawal", tags=["clips"], summary="Withdraw a clip")
+        @router.post("/v1/clips/{clip_id:identifier}/withdrawal", tags=["clips"], summary="Withdraw a clip")
         async def withdraw_clip(clip_id: str, request: Request) -> Response:
             """The data of `clip_withdrawn`: a reason and a scope."""
             return await self._respond(request, lambda head, key: self._withdraw(clip_id, request, head, key))
 
-        @router.api_route("/v1/clips/{clip_id:path}/withdrawal", methods=_OTHERS, include_in_schema=False)
+        @router.api_route("/v1/clips/{clip_id:identifier}/withdrawal", methods=_OTHERS, include_in_schema=False)
         async def no_withdrawal() -> Response:  # else PUT would take it for a clip of that name
             raise HTTPException(405, headers={"allow": "POST"})
 
-        @router.put("/v1/clips/{clip_id:path}", tags=["clips"], summary="Register a clip")
+        @router.put("/v1/clips/{clip_id:identifier}", tags=["clips"], summary="Register a clip")
         async def put_clip(clip_id: str, request: Request) -> Response:
             """The data of `clip_registered`. The same again is a duplicate; other data is a new version."""
             return await self._respond(request, lambda head, key: self._register(clip_id, request, head, key))
 
-        @router.delete("/v1/viewers/{viewer_id:path}", tags=["viewers"], summary="Erase a viewer")
+        @router.delete("/v1/viewers/{viewer_id:identifier}", tags=["viewers"], summary="Erase a viewer")
         async def erase_viewer(viewer_id: str, request: Request) -> Response:
             """Everything of the viewer is erased from the lake; what is left counts without a name."""
             return await self._respond(request, lambda head, key: self._erase(viewer_id, head, key))

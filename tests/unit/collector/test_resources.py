@@ -118,14 +118,14 @@ def test_a_clip_has_to_be_json(collector: Collector) -> None:
     assert send(collector, "PUT", "/v1/clips/a", clip(collector), content_type="text/plain").status_code == 415
 
 
-def test_ids_with_a_slash_are_ids(collector: Collector) -> None:
-    assert send(collector, "PUT", "/v1/clips/kite%2F9", clip(collector)).status_code == 202
-    withdrawn = send(collector, "POST", "/v1/clips/kite%2F9/withdrawal", {"reason": "rights", "scope": "clip"})
-    assert withdrawn.status_code == 202
-    assert send(collector, "DELETE", "/v1/viewers/a%2Fb").status_code == 202
-    assert [event["data"].get("clip_id", event["data"].get("viewer_id")) for event in stored(collector)] == [
-        "kite/9", "kite/9", "a/b",
-    ]  # fmt: skip
+@pytest.mark.parametrize(("spelt", "name"), [("kite%2F9", "kite/9"), ("a%0Ab%0A", "a\nb\n"), ("%F0%9F%92%A5", "💥")])
+def test_ids_with_slashes_and_line_breaks_are_ids(collector: Collector, spelt: str, name: str) -> None:
+    assert send(collector, "PUT", f"/v1/clips/{spelt}", clip(collector)).status_code == 202
+    body = {"reason": "rights", "scope": "clip"}
+    assert send(collector, "POST", f"/v1/clips/{spelt}/withdrawal", body).status_code == 202
+    assert send(collector, "DELETE", f"/v1/viewers/{spelt}").status_code == 202
+    ids = [event["data"].get("clip_id", event["data"].get("viewer_id")) for event in stored(collector)]
+    assert ids == [name, name, name]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
