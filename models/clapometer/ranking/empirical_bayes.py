@@ -197,8 +197,16 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             self._luck, self._prompt_spread = posterior_mean(
                 self._prompt, precision, residual, between, self._n_prompts
             )
-        self.prompt_variance_, self.clip_variance_ = between, within
+        self._between, self.clip_variance_ = between, within
         self._fitted, self._relative, self._weight = fitted, relative, weight
+        # What a prompt is worth includes how it suits those who made its clips: any two of its clips tell of it.
+        own = np.arange(len(fitted))
+        self.prompt_variance_ = between_variance(self._prompt, own, relative_weight, residual, lost / fitted**2)
+        alone = within_variance(relative_weight, residual, relative, self.prompt_variance_)
+        precision = np.where(self._shown, 1 / (alone + relative), 0.0)
+        self._worth, self._worth_spread = posterior_mean(
+            self._prompt, precision, residual, self.prompt_variance_, self._n_prompts
+        )
 
     def _backfit(self, levels: list[Ints], weight: Floats, scale: Floats, between: float) -> Floats:
         """Updates the factors' effects in turn; returns their sum with the base, ``(n_clips,)``.
@@ -244,16 +252,20 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         )
         self._made_by = levels[: self._first]
         self._made_by_errors = self._factor_errors(
-            self._made_by, precision, common, self._variances[: self._first], self._effects[: self._first]
+            self._made_by,
+            precision,
+            self._between * self._fitted**2,
+            self._variances[: self._first],
+            self._effects[: self._first],
         )
         expected = self._expected(partitions, strata)
-        self.prompts_: Floats = expected * (1 + self._luck)
+        self.prompts_: Floats = expected * (1 + self._worth)
         # An error of its template's effect is an error of the prompt as far as its own data have not replaced it.
-        borrowed = self._prompt_spread / max(self.prompt_variance_, _TINY)
+        borrowed = self._worth_spread / max(self.prompt_variance_, _TINY)
         self.prompt_errors_: Floats = np.sqrt(
-            expected**2 * self._prompt_spread + borrowed**2 * self._factor_spread(partitions)
+            expected**2 * self._worth_spread + borrowed**2 * self._factor_spread(partitions)
         )
-        self.prompt_evidence_: Floats = 1 - self._prompt_spread / max(self.prompt_variance_, _TINY)
+        self.prompt_evidence_: Floats = 1 - self._worth_spread / max(self.prompt_variance_, _TINY)
         self._clips_of = sum_by(self._prompt, self._shown.astype(float), self._n_prompts)
         self._impressions_of = sum_by(self._prompt, y.impressions, self._n_prompts)
         self._levels_of = [
