@@ -5,7 +5,7 @@ Generated from `docs/explanation/evidence-labels.json` by `scripts/label_agreeme
 
 __all__ = ["UNANCHORED_AGREEMENT", "VOTED_AGREEMENT"]
 
-UNANCHORED_AGREEMENT = 0.76
+UNANCHORED_AGREEMENT = 0.75
 """Kendall's tau between model versions by the default rule's own truth and by true satisfaction.
 
 What a ranking loses, on average, where there is no anchor, whatever its estimator (`clapometer study --part labels`).
