@@ -251,12 +251,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             levels[self._first :], precision, common, self.factor_variances_, self.factors_
         )
         self._made_by = levels[: self._first]
+        between = self._between * self._fitted**2
         self._made_by_errors = self._factor_errors(
-            self._made_by,
-            precision,
-            self._between * self._fitted**2,
-            self._variances[: self._first],
-            self._effects[: self._first],
+            self._made_by, precision, between, self._variances[: self._first], self._effects[: self._first]
         )
         expected = self._expected(partitions, strata)
         self.prompts_: Floats = expected * (1 + self._worth)
