@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from clapometer.domain import InputError
-from clapometer.gate import Followed
+from clapometer.following import Followed, refuse_newer
 
 FORMAT = 1
 """Of the file; newer ones are refused."""
@@ -45,7 +45,7 @@ def load_token_secrets(path: Path) -> TokenSecrets:
         _create(path)
     try:
         content = path.read_bytes()
-        _refuse_newer(path, content)
+        refuse_newer(path, msgspec.json.decode(content), FORMAT, "tokens_file")
         found = msgspec.json.decode(content, type=TokenSecrets)
         found.signing()
         found.verifying()
@@ -53,14 +53,6 @@ def load_token_secrets(path: Path) -> TokenSecrets:
         msg = f"{path.name} holds no token secrets ({error}); restore it, or remove it to make all tokens void"
         raise InputError(msg, "tokens_file") from error
     return found
-
-
-def _refuse_newer(path: Path, content: bytes) -> None:
-    found = msgspec.json.decode(content)
-    format_ = found.get("format", FORMAT) if isinstance(found, dict) else FORMAT
-    if isinstance(format_, int) and format_ > FORMAT:
-        msg = f"{path.name} has format {format_}, this version reads up to {FORMAT}; upgrade Clapometer"
-        raise InputError(msg, "tokens_file")
 
 
 def rotate_token_secrets(path: Path) -> TokenSecrets:

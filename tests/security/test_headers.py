@@ -1,10 +1,21 @@
 """Every answer bears the headers that keep browsers from doing harm with it, errors and refusals included."""
 
+import httpx2
 import pytest
 from tests.unit.collector.conftest import Collector
 from tests.unit.serving.running import SECRET, Serving
 
 ALWAYS = {"x-content-type-options": "nosniff", "referrer-policy": "no-referrer", "x-frame-options": "DENY"}
+
+
+def _has_safe_headers(answer: httpx2.Response) -> None:
+    assert {name: answer.headers.get_list(name) for name in ALWAYS} == {name: [value] for name, value in ALWAYS.items()}
+
+
+def _has_strict_policy(answer: httpx2.Response) -> None:
+    (policy,) = answer.headers.get_list("content-security-policy")
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
 
 
 @pytest.mark.parametrize(
@@ -24,11 +35,9 @@ def test_every_answer_of_the_collector_is_safe_to_show(
 ) -> None:
     headers = {"authorization": f"Bearer {collector.secret}"} if known else {}
     answer = collector.http.request(method, path, headers=headers, content=b"{")
-    assert {name: answer.headers.get_list(name) for name in ALWAYS} == {name: [value] for name, value in ALWAYS.items()}
+    _has_safe_headers(answer)
     if "static" not in path:
-        (policy,) = answer.headers.get_list("content-security-policy")
-        assert "default-src 'none'" in policy
-        assert "frame-ancestors 'none'" in policy
+        _has_strict_policy(answer)
     assert "server" not in answer.headers
 
 
@@ -56,7 +65,5 @@ def test_every_answer_of_serving_is_safe_to_show(
 ) -> None:
     headers = {"authorization": f"Bearer {SECRET}"} if known else {}
     answer = serving.http.request(method, path, headers=headers, content=b"{")
-    assert {name: answer.headers.get_list(name) for name in ALWAYS} == {name: [value] for name, value in ALWAYS.items()}
-    (policy,) = answer.headers.get_list("content-security-policy")
-    assert "default-src 'none'" in policy
-    assert "frame-ancestors 'none'" in policy
+    _has_safe_headers(answer)
+    _has_strict_policy(answer)

@@ -14,12 +14,10 @@ from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.moments import (
     across,
-    between_variance,
     co_moment,
     information,
     makers_of,
-    posterior_mean,
-    within_variance,
+    shared_and_own,
 )
 from clapometer.ranking.rates import ClipRates
 from clapometer.ranking.results import Interval, Reason, Unranked
@@ -190,22 +188,21 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             residual, relative = (self._rate - fitted) / fitted, noise / fitted**2
             relative_weight = np.where(self._shown, 1 / (within + between + relative), 0.0)
             errors = self._factor_errors(levels, own, between * fitted**2, self._variances, self._effects)
-            lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0)
-            between = between_variance(self._prompt, levels[0], relative_weight, residual, lost / fitted**2)
-            within = within_variance(relative_weight, residual, relative, between)
-            precision = np.where(self._shown, 1 / (within + relative), 0.0)
-            self._luck, self._prompt_spread = posterior_mean(
-                self._prompt, precision, residual, between, self._n_prompts
+            lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0) / fitted**2
+            between, within, self._luck, self._prompt_spread = shared_and_own(
+                self._prompt, levels[0], relative_weight, residual, noise=relative, lost=lost, size=self._n_prompts
             )
         self._between, self.clip_variance_ = between, within
         self._fitted, self._relative, self._weight = fitted, relative, weight
         # What a prompt is worth includes how it suits those who made its clips: any two of its clips tell of it.
-        own = np.arange(len(fitted))
-        self.prompt_variance_ = between_variance(self._prompt, own, relative_weight, residual, lost / fitted**2)
-        alone = within_variance(relative_weight, residual, relative, self.prompt_variance_)
-        precision = np.where(self._shown, 1 / (alone + relative), 0.0)
-        self._worth, self._worth_spread = posterior_mean(
-            self._prompt, precision, residual, self.prompt_variance_, self._n_prompts
+        self.prompt_variance_, _, self._worth, self._worth_spread = shared_and_own(
+            self._prompt,
+            np.arange(len(fitted)),
+            relative_weight,
+            residual,
+            noise=relative,
+            lost=lost,
+            size=self._n_prompts,
         )
 
     def _backfit(self, levels: list[Ints], weight: Floats, scale: Floats, between: float) -> Floats:

@@ -8,15 +8,7 @@ from scipy.stats import norm
 
 from clapometer.ranking.grouping import sum_by
 
-__all__ = [
-    "across",
-    "between_variance",
-    "co_moment",
-    "information",
-    "makers_of",
-    "posterior_mean",
-    "within_variance",
-]
+__all__ = ["across", "co_moment", "information", "makers_of", "shared_and_own"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -115,3 +107,16 @@ def posterior_mean(
     """Posterior mean and variance of each group's effect, whose prior variance is `variance`."""
     spread = 1 / (sum_by(group, precision, size) + 1 / max(variance, _TINY))
     return spread * sum_by(group, precision * residual, size), spread
+
+
+def shared_and_own(
+    group: Ints, maker: Ints, weight: Floats, residual: Floats, *, noise: Floats, lost: Floats, size: int
+) -> tuple[float, float, Floats, Floats]:
+    """Variances between groups and within, and posterior mean and variance of what the clips of each group share.
+
+    Clips of weight 0 tell nothing; the other arguments are those of `between_variance` and `within_variance`.
+    """
+    between = between_variance(group, maker, weight, residual, lost)
+    within = within_variance(weight, residual, noise, between)
+    precision = np.where(weight > 0, 1 / (within + noise), 0.0)
+    return between, within, *posterior_mean(group, precision, residual, between, size)

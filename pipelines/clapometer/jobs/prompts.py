@@ -147,13 +147,4 @@ def _contrasts(sheet: Sheet, ranked: Sequence[Estimate], level: float) -> Iterat
     reach = float(norm.ppf(0.5 + level / 2))
     for left, right in combinations(ranked, 2):
         error = float(np.hypot(left.standard_error, right.standard_error))
-        difference = left.value - right.value
-        yield sheet.place() | {
-            "left_item": sheet.names[left.item],
-            "right_item": sheet.names[right.item],
-            "difference": difference,
-            "low": difference - reach * error,
-            "high": difference + reach * error,
-            "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
-            "tier": sheet.tier,
-        }
+        yield sheet.contrast(left.item, right.item, left.value - right.value, error, reach)

@@ -9,7 +9,6 @@ import duckdb
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from clapometer.domain import InputError
@@ -259,16 +258,9 @@ def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float, parameters: 
             spread = fit.covariance_[left, left] + fit.covariance_[right, right] - 2 * fit.covariance_[left, right]
             error = float(np.sqrt(max(spread, 0.0)))
             always = _always_reach(fit, error, parameters)
-            yield sheet.place() | {
-                "left_item": sheet.names[fit.items_[left]],
-                "right_item": sheet.names[fit.items_[right]],
-                "difference": difference,
-                "low": difference - reach * error,
-                "high": difference + reach * error,
+            yield sheet.contrast(fit.items_[left], fit.items_[right], difference, error, reach) | {
                 "always_low": None if always is None else difference - always,
                 "always_high": None if always is None else difference + always,
-                "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
-                "tier": sheet.tier,
             }
 
 

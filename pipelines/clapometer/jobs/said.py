@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from clapometer.domain import InputError
@@ -78,7 +79,7 @@ def rank_said(
         return [sheet.unranked(item, reason) for item in compared.items.tolist()], []
     reach = float(student.ppf(0.5 + parameters.level / 2, n_prompts - 1))
     places = _places(compared, fit, reach, parameters.level, seed)
-    return [_row(sheet, place) for place in places], _contrasts(sheet, compared.items, fit, reach)
+    return [_row(sheet, place) for place in places], list(_contrasts(sheet, compared.items, fit, reach))
 
 
 def _of_two_versions(said: Said, clips: Clips) -> _Compared:
@@ -112,27 +113,10 @@ def _row(sheet: Sheet, place: Ranked) -> Row:
     return row | {name: float(expit(each)) for name, each in ends.items()} | {"prompts": place.n_prompts}
 
 
-def _contrasts(sheet: Sheet, items: Ints, fit: BradleyTerry, reach: float) -> list[Row]:
-    order = np.argsort(-fit.strengths_, kind="stable")
-    rows = []
-    for k, left in enumerate(order):
-        for right in order[k + 1 :]:
-            difference = float(fit.strengths_[left] - fit.strengths_[right])
-            apart = np.zeros(len(items))
-            apart[left], apart[right] = 1.0, -1.0
-            error = float(np.sqrt(max(float(apart @ fit.covariance_ @ apart), 0.0)))
-            rows.append(
-                sheet.place()
-                | {
-                    "left_item": sheet.names[items[left]],
-                    "right_item": sheet.names[items[right]],
-                    "difference": difference,
-                    "low": difference - reach * error,
-                    "high": difference + reach * error,
-                    "always_low": None,
-                    "always_high": None,
-                    "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
-                    "tier": sheet.tier,
-                }
-            )
-    return rows
+def _contrasts(sheet: Sheet, items: Ints, fit: BradleyTerry, reach: float) -> Iterator[Row]:
+    """Yields the difference of every pair of model versions, the better one on the left."""
+    strengths, covariance = fit.strengths_, fit.covariance_
+    for left, right in combinations(np.argsort(-strengths, kind="stable"), 2):
+        spread = covariance[left, left] + covariance[right, right] - 2 * covariance[left, right]
+        error = float(np.sqrt(max(spread, 0.0)))
+        yield sheet.contrast(items[left], items[right], float(strengths[left] - strengths[right]), error, reach)

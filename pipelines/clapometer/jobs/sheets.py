@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from clapometer.jobs.cells import Cells
 from clapometer.jobs.clips import Clips, Codes
@@ -98,6 +99,18 @@ class Sheet:
             "p_best": place.probability_best,
             "verdict": verdict(place.interval.low, place.interval.high, self.tier),
             "calibrated": self.tier != "C",
+        }
+
+    def contrast(self, left: int, right: int, difference: float, error: float, reach: float) -> Row:
+        """Returns the row of the difference of two items, with its interval of `reach` standard errors."""
+        return self.place() | {
+            "left_item": self.names[left],
+            "right_item": self.names[right],
+            "difference": difference,
+            "low": difference - reach * error,
+            "high": difference + reach * error,
+            "p_left": float(norm.cdf(difference / error)) if error > 0 else None,
+            "tier": self.tier,
         }
 
 

@@ -1,6 +1,5 @@
 """Who may ask for what, how often, and how that is proved: keys, rates and signatures of collector and serving."""
 
-from clapometer.gate.following import Followed
 from clapometer.gate.gate import Credentials, DeniedError, Gate
 from clapometer.gate.keys import (
     SECRET_PREFIXES,
@@ -23,7 +22,6 @@ __all__ = [
     "ApiKey",
     "Credentials",
     "DeniedError",
-    "Followed",
     "Gate",
     "KeyKind",
     "KeyRing",

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from clapometer.domain import InputError
-from clapometer.gate.following import Followed
+from clapometer.following import Followed, refuse_newer
 
 KeyKind = Literal["publishable", "secret"]
 FORMAT = 2
@@ -134,18 +134,11 @@ def load_keys(path: Path) -> tuple[ApiKey, ...]:
     try:
         text = path.read_bytes()
         content = tomllib.loads(text.decode()) if path.suffix == ".toml" else msgspec.json.decode(text)
-        _refuse_newer(path, content)
+        refuse_newer(path, content, FORMAT, "keys_file")
         return msgspec.convert(content, _KeyFile).keys
     except (OSError, ValueError) as error:  # msgspec's and tomllib's errors are ValueErrors
         msg = f"{path.name} holds no API keys: {error}"
         raise InputError(msg) from error
-
-
-def _refuse_newer(path: Path, content: object) -> None:
-    found = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
-    if isinstance(found, int) and found > FORMAT:
-        msg = f"{path.name} has format {found}, this version reads up to {FORMAT}; upgrade Clapometer"
-        raise InputError(msg, "keys_file")
 
 
 def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:

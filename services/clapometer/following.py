@@ -1,4 +1,4 @@
-"""Files that are followed while a process runs: read again within a second of a change."""
+"""Files that are followed while a process runs: read again within a second of a change, unless they are too new."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +46,18 @@ class Followed(Generic[T]):
         else:
             self.error = None
             self._stamp = stamp
+
+
+def refuse_newer(path: Path, content: object, newest: int, setting: str) -> None:
+    """Refuses what a later version wrote; files that name no format are as old as any.
+
+    Raises:
+        InputError: ``content``, which was decoded from the file, has a format above ``newest``.
+    """
+    found = content.get("format", newest) if isinstance(content, dict) else newest
+    if isinstance(found, int) and found > newest:
+        msg = f"{path.name} has format {found}, this version reads up to {newest}; upgrade Clapometer"
+        raise InputError(msg, setting)
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
