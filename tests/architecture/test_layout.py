@@ -1,6 +1,8 @@
 """The rules of the layout that no linter knows."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,10 @@ def test_models_import_nothing_impure(path: Path) -> None:
 def test_only_settings_reads_the_environment() -> None:
     readers = {path.name for path in SOURCES if "os.environ" in path.read_text() or "getenv" in path.read_text()}
     assert readers == {"settings.py"}
+
+
+def test_what_the_scheduler_asks_loads_no_estimator() -> None:
+    asked = "import sys, clapometer.jobs.planning; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout.split()
+    assert "duckdb" in loaded
+    assert not {"scipy", "sklearn", "pandas"} & set(loaded)

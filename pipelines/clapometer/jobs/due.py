@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
 from dataclasses import dataclass
 
@@ -10,10 +9,11 @@ from deltalake.exceptions import DeltaError
 
 from clapometer.domain import ClapometerError
 from clapometer.jobs.outcomes import Progress, silent
+from clapometer.jobs.planning import tenants
 from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters
 from clapometer.jobs.runs import Run, read_runs
 from clapometer.jobs.schedule import Report, Tick
-from clapometer.jobs.train import UNLIMITED, Clock, Resources, tenants, train_once
+from clapometer.jobs.train import UNLIMITED, Clock, Resources, train_once
 from clapometer.jobs.training_lock import TrainingLockedError
 from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake import Lake
@@ -111,11 +111,6 @@ def _same_events(lake: Lake, last: Run) -> bool:
         return lake.rows("events", read) == lake.rows("events")
     except DeltaError:
         return False  # forgotten by now: much has happened
-
-
-def last_start(lake: Lake) -> dt.datetime | None:
-    """Returns when the latest run of any tenant started."""
-    return max((run.started_at for run in read_runs(lake)), default=None)
 
 
 def until_stopped(stop: threading.Event, progress: Progress = silent) -> Progress:

@@ -16,6 +16,7 @@ from clapometer.domain import ClapometerError, InputError, TerminalError
 from clapometer.jobs.clips import load_clips
 from clapometer.jobs.comparisons import compare_clips
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
+from clapometer.jobs.planning import tenants
 from clapometer.jobs.prompts import fit_prompts, rank_prompts
 from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, fit_models, rank_models, score_clips, slices
 from clapometer.jobs.robustness import model_robustness
@@ -206,13 +207,6 @@ def train_all(lake: Lake, rule: LabelRule = DEFAULT_RULE, **settings: object) ->
     ``settings`` are those of `train_once` but ``tenant``.
     """
     return [train_once(lake, rule, tenant=tenant, **settings) for tenant in tenants(lake) or ["default"]]  # type: ignore[arg-type]
-
-
-def tenants(lake: Lake) -> list[str]:
-    """Returns the tenants that ever registered a clip."""
-    with lake.connect() as con:
-        rows = con.execute("SELECT DISTINCT tenant FROM clips ORDER BY tenant").fetchall()
-    return [tenant for (tenant,) in rows]
 
 
 def reproduce(

@@ -73,13 +73,17 @@ def due(
     """Train every tenant for whom something new came, and print what became of each as a line of JSON."""
     settings, stop = wiring.begin("trainer", supervised=False)
     wiring.end_with_parent(signal.SIGKILL)  # as if the scheduler had been killed while it trained itself
-    from clapometer.jobs.due import Training, last_start, train_due, until_stopped
-    from clapometer.jobs.train import Resources
+    from clapometer.jobs.planning import last_start, tenants
 
     lake = wiring.open_lake(settings)
     if last:
         _say(last_start(lake))
         return
+    if not tenants(lake):
+        return  # without the estimators, which a service that just started has no use for
+    from clapometer.jobs.due import Training, train_due, until_stopped
+    from clapometer.jobs.train import Resources
+
     training = Training(
         lake=lake,
         clock=wiring.utc_now,

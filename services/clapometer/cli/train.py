@@ -92,7 +92,8 @@ def _train(
     trigger: str,
     told: "Callable[[str, int, int], None]",
 ) -> "list[TrainReport]":
-    from clapometer.jobs.train import Resources, tenants, train_once
+    from clapometer.jobs.planning import tenants
+    from clapometer.jobs.train import Resources, train_once
 
     lake = wiring.open_lake(settings)
     return [

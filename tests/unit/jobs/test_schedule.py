@@ -13,7 +13,8 @@ from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.waiting import until
 
 from clapometer.domain import InputError
-from clapometer.jobs.due import Training, last_start, train_due, until_stopped
+from clapometer.jobs.due import Training, train_due, until_stopped
+from clapometer.jobs.planning import last_start
 from clapometer.jobs.rankings import Parameters
 from clapometer.jobs.runs import read_runs
 from clapometer.jobs.schedule import Tick, next_time, parse_when, run_schedule
