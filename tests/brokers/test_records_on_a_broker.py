@@ -126,7 +126,7 @@ def test_a_bit_that_flips_on_the_brokers_disk_costs_that_batch_and_nothing_else(
     assert [line for each in decoded for line in each.events] == [EVENT % (number, number) for number in (0, 1, 2, 12)]
     (dead,) = [record for record, each in zip(records, decoded, strict=True) if each.rejected]
     assert dead.offset == 4
-    assert b"records 3 to 4 cannot be read" in dead.block
+    assert b"cannot be read: records 3 to 4" in dead.block
 
 
 def test_retention_that_overtakes_a_reader_lets_it_go_on_at_the_oldest_record(kafka_topic, open_log):

@@ -84,11 +84,12 @@ class EventLogContract:
         positions = log.append_many([b"%d" % index for index in range(10)])
         partition, first = positions[0]
         assert log.trim(partition, first + 4) == 4
+        assert log.first_offset(partition) == first + 4
         assert self.read_all(log, partition, first)[0] == (first + 4, b"4")
         assert log.read(partition, first + 5, 1)[0].block == b"5"
         assert log.trim(partition, first + 10) == 6
         assert self.read_all(log, partition) == []
-        assert log.next_offset(partition) == first + 10
+        assert log.first_offset(partition) == log.next_offset(partition) == first + 10
         appended = {position.partition: position for _ in log.partitions() for position in log.append_many([b"n"])}
         assert appended[partition] == Position(partition, first + 10)
 

@@ -2,8 +2,10 @@
 
 import random
 import re
+import struct
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -15,7 +17,10 @@ from tests.waiting import until
 from clapometer.eventlog import Record
 
 _NUMBER = re.compile(rb'"id":"([0-9]+)"')
-_RANGE = re.compile(r"records ([0-9]+) to ([0-9]+) cannot be read")
+_RANGE = re.compile(r"cannot be read: records ([0-9]+) to ([0-9]+)")
+_BATCH_SIZED = 12
+_BATCH_HEAD = struct.Struct(">qi11xi34x")
+"""Head of a batch: first offset, size of what follows `_BATCH_SIZED` bytes, last offset from the first (KIP-98)."""
 TORN = 3000
 """Bytes of a write that the crash cut short."""
 
@@ -75,6 +80,7 @@ def _flip(system: System, name: str, times: int, chance: random.Random) -> Outco
         for _ in range(times):
             for loader in system.loaders:
                 loader.stop()
+            seen = _waiting(system)
             running.wait_for_acknowledged(1000)
             system.collector.stop()
             blocks = _waiting(system)
@@ -83,7 +89,7 @@ def _flip(system: System, name: str, times: int, chance: random.Random) -> Outco
                 _flip_in(system.log_folder / "data.mdb", flipped[-1], chance)
             else:
                 system.broker.stop()
-                _flip_at_end(_last_files(system), chance)
+                damaged = _flip_at_end(_last_files(system), _since(seen, blocks), chance)
             running.times += 1
             since = time.monotonic()
             for part in (system.broker, system.collector, *system.loaders):
@@ -91,15 +97,19 @@ def _flip(system: System, name: str, times: int, chance: random.Random) -> Outco
                     part.start()
             running.note_ready(since)
             running.wait_for_stored()
-            _wait_for_dead_letter(running)
-            aside |= _set_aside(system, blocks) | _numbers_kept(system, flipped)
+            if system.broker is None:
+                _wait_for_dead_letters(running)
+                aside |= _numbers_kept(system, flipped)
+            else:
+                _wait_for_dead_letter_of(damaged, running)
+                aside |= damaged.numbers
         outcome = judge(running, name, set_aside=aside)
         assert outcome.quarantined, "no damaged block was found"
         return outcome
 
 
 def _waiting(system: System) -> list[Record]:
-    """Returns the blocks that no loader has seen."""
+    """Returns the blocks of the log: of the embedded one, which forgets what is loaded, those that wait."""
     log = system.open_log()
     found: list[Record] = []
     try:
@@ -111,6 +121,12 @@ def _waiting(system: System) -> list[Record]:
     finally:
         log.close()
     return found
+
+
+def _since(seen: list[Record], blocks: list[Record]) -> list[Record]:
+    """Returns the blocks that came after those that were seen."""
+    ends = {record.partition: record.offset for record in seen}
+    return [record for record in blocks if record.offset > ends.get(record.partition, -1)]
 
 
 def _flip_in(file: Path, block: bytes, chance: random.Random) -> None:
@@ -127,40 +143,78 @@ def _flip_in(file: Path, block: bytes, chance: random.Random) -> None:
         opened.write(content)
 
 
-def _flip_at_end(files: list[Path], chance: random.Random) -> None:
-    """Flips one bit among the last bytes of a partition, past the head of its last batch of records."""
-    file = chance.choice([file for file in files if file.stat().st_size])
+@dataclass(frozen=True)
+class _Damaged:
+    """The last batch of records of a partition, one bit of which was flipped.
+
+    Attributes:
+        partition: Its partition.
+        first: Offset of its first record.
+        last: Offset of its last record.
+        numbers: Of the events in it.
+    """
+
+    partition: int
+    first: int
+    last: int
+    numbers: set[int]
+
+
+def _flip_at_end(files: list[Path], blocks: list[Record], chance: random.Random) -> _Damaged:
+    """Flips one bit of the last batch, past its head, of a partition with one of ``blocks``, which nobody read yet."""
+    waiting = {block.partition for block in blocks}
+    by_partition = {int(file.parent.name.rpartition("-")[2]): file for file in files}
+    partition = chance.choice(sorted(waiting & by_partition.keys()))
+    file = by_partition[partition]
+    start, end, first, last = _last_batch(file.read_bytes())
     with file.open("r+b") as opened:
-        opened.seek(-chance.randrange(1, 500), 2)
+        at = chance.randrange(start + _BATCH_HEAD.size, end)
+        opened.seek(at)
         (byte,) = opened.read(1)
-        opened.seek(-1, 1)
+        opened.seek(at)
         opened.write(bytes([byte ^ 1 << chance.randrange(8)]))
+    numbers = {
+        int(number)
+        for block in blocks
+        if block.partition == partition and first <= block.offset <= last
+        for number in _NUMBER.findall(block.block)
+    }
+    assert numbers, f"records {first} to {last} of partition {partition} are not among those that wait"
+    return _Damaged(partition, first, last, numbers)
 
 
-def _wait_for_dead_letter(running: Trial) -> None:
+def _last_batch(segment: bytes) -> tuple[int, int, int, int]:
+    """Returns where the last batch of a segment starts and ends, and its first and last offset."""
+    start = end = first = last = 0
+    while end + _BATCH_HEAD.size < len(segment):
+        first, size, last_delta = _BATCH_HEAD.unpack_from(segment, end)
+        if not size:
+            break  # room that the broker set aside
+        start, end, last = end, end + _BATCH_SIZED + size, first + last_delta
+    return start, end, first, last
+
+
+def _wait_for_dead_letters(running: Trial) -> None:
     until(lambda: len(_reasons(running.system)) >= running.times, 60, every=0.2)
+
+
+def _wait_for_dead_letter_of(damaged: _Damaged, running: Trial) -> None:
+    """Returns once the loader told that it could not read the batch."""
+
+    def told() -> bool:
+        ranges = [(partition, _RANGE.search(reason)) for reason, partition in _reasons(running.system)]
+        return any(
+            partition == damaged.partition and int(found[1]) <= damaged.first and damaged.last <= int(found[2])
+            for partition, found in ranges
+            if found is not None
+        )
+
+    until(told, 60, every=0.2)
 
 
 def _reasons(system: System) -> list[tuple[str, int]]:
     with duckdb.connect(str(system.lake / "clapometer.duckdb"), read_only=True) as connection:
         return connection.execute('SELECT reason, "partition" FROM rejected').fetchall()
-
-
-def _set_aside(system: System, blocks: list[Record]) -> set[int]:
-    """Returns the numbers in blocks of a topic whose dead letter names them, but cannot hold their bytes."""
-    numbers: set[int] = set()
-    for reason, partition in _reasons(system):
-        named = _RANGE.search(reason)
-        if named is None:
-            continue
-        first, last = map(int, named.groups())
-        numbers |= {
-            int(number)
-            for record in blocks
-            if record.partition == partition and first <= record.offset <= last
-            for number in _NUMBER.findall(record.block)
-        }
-    return numbers
 
 
 def _numbers_kept(system: System, flipped: list[bytes]) -> set[int]:

@@ -51,6 +51,10 @@ class EventLog(Protocol):
         """Returns the offset that the next appended block of ``partition`` gets."""
         ...
 
+    def first_offset(self, partition: int) -> int:
+        """Returns the offset of the oldest block left in ``partition``, or of the next one where none is."""
+        ...
+
     def trim(self, partition: int, before: int) -> int:
         """Drops the records of ``partition`` before offset ``before``; returns how many. Offsets go on."""
         ...

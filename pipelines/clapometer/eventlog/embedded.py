@@ -164,6 +164,14 @@ class EmbeddedLog:
         with self._snapshot() as txn:
             return self._state(txn)[0]
 
+    def first_offset(self, partition: int) -> int:  # noqa: ARG002 - there is one
+        """Returns the offset of the oldest block left, or of the next one."""
+        with self._snapshot() as txn, txn.cursor(self._blocks) as cursor:
+            if not cursor.first():
+                return self._state(txn)[0]
+            (first,) = _KEY.unpack(cursor.key())
+            return int(first)
+
     def trim(self, partition: int, before: int) -> int:  # noqa: ARG002 - there is one
         """Drops the records before ``before``, a slice at a time; returns how many."""
         self._opened().reader_check()

@@ -62,6 +62,11 @@ class MemoryLog:
         with self._lock:
             return self._first[partition] + len(self._blocks[partition])
 
+    def first_offset(self, partition: int) -> int:
+        """Returns the offset of the oldest block left, or of the next one."""
+        with self._lock:
+            return self._first[partition]
+
     def trim(self, partition: int, before: int) -> int:
         """Drops the records before ``before``."""
         with self._lock:

@@ -1,14 +1,16 @@
 """The log, read one batch ahead: while a batch is judged and written, the next one is fetched and parsed."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from clapometer.eventlog import EventLog, Record
-from clapometer.jobs.batch import Batch, read_batch
+from clapometer.jobs.batch import CORRUPT_TENANT, Batch, Refusal, read_batch
 from clapometer.jobs.parser import MalformedLineError, Parsed, Parser
 
+GONE = "left the log before it was loaded"
+"""Reason of the dead letter that stands for such blocks."""
 FULL = 0.8
 """From this share of what a partition may give to a batch on, it is taken to have more."""
 
@@ -59,7 +61,9 @@ class ReadAhead:
 
     def _fetch(self, offsets: Mapping[int, int], *, check_lines: bool) -> Fetched:
         records, more = self._read(offsets)
-        batch = read_batch(records, self._clock(), check_lines=check_lines)
+        now = self._clock()
+        batch = read_batch(records, now, check_lines=check_lines)
+        batch.refusals.extend(self._gone(records, offsets, now))
         del records  # as large as the batch
         return Fetched(dict(offsets), batch, self._parser.parse(batch.lines), more)
 
@@ -72,6 +76,15 @@ class ReadAhead:
             more |= sum(len(record.block) for record in part) > FULL * share
             records += part
         return records, more
+
+    def _gone(self, records: Sequence[Record], offsets: Mapping[int, int], now: dt.datetime) -> Iterator[Refusal]:
+        """Yields what is to be told of blocks that left the log unread; a lake that never read it misses none."""
+        oldest = {record.partition: record.offset for record in reversed(records)}
+        for partition, offset in offsets.items():
+            if 0 < offset < oldest.get(partition, 0) and (first := self._log.first_offset(partition)) > offset:
+                last = min(first, oldest[partition]) - 1
+                told = f"{GONE}: blocks {offset} to {last}; let the log keep its blocks for longer"
+                yield Refusal(CORRUPT_TENANT, now, told, partition, last)
 
     def close(self) -> None:
         """Waits for what is being fetched, and drops it."""

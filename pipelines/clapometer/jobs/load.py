@@ -187,10 +187,11 @@ class Loader:
                 self._ahead.prepare(fetched.following)
             report = self._load(fetched)
         self._events.make_durable()  # a commit whose sync failed counts only once that was made good
-        self._trimmer.loaded(fetched.following)
+        loaded = self._offsets(fetched.offsets)  # not what was fetched: another loader may have been faster, with less
+        self._trimmer.loaded(loaded)
         self._publish(wait=fetched.more)
         self._trimmer.trim()
-        lag = {partition: self._log.next_offset(partition) - offset for partition, offset in fetched.following.items()}
+        lag = {partition: self._log.next_offset(partition) - offset for partition, offset in loaded.items()}
         return replace(
             report,
             more=fetched.more,

@@ -411,6 +411,42 @@ def test_a_loader_that_lost_a_race_for_its_own_partition_leaves_nothing_behind(l
     assert ledger_difference(lake) == 0
 
 
+def test_a_loader_that_lost_a_race_leaves_in_the_log_what_the_other_one_did_not_load(log, lake, monkeypatch):
+    log.append_many([block([watched("a")]), block([watched("b")])])
+    slow = loader(log, lake, retention_s=0)
+    fast = loader(log, Lake(lake.root), retention_s=0, max_batch_bytes=1)
+    write = module.Parser.write
+
+    def overtaken(parser, events, kept):
+        monkeypatch.setattr(module.Parser, "write", write)
+        assert fast.load_once().stored == 1
+        return write(parser, events, kept)
+
+    monkeypatch.setattr(module.Parser, "write", overtaken)
+    assert slow.load_once().lag == {0: 1}
+    slow.load_once()
+    assert ids(lake) == ["a", "b"]
+
+
+def test_what_left_the_log_before_it_was_loaded_is_told(log, lake):
+    load(log, lake, block([watched("a")]))
+    log.append_many([block([watched("b")]), block([watched("c")]), block([watched("d")])])
+    log.trim(0, 3)
+    report = load(log, lake)
+    assert (report.stored, report.rejected) == (1, 1)
+    assert ids(lake) == ["a", "d"]
+    (found,) = rows(lake, 'SELECT reason, "partition", "offset" FROM rejected')
+    assert found == ("left the log before it was loaded: blocks 1 to 2; let the log keep its blocks for longer", 0, 2)
+    assert ledger_difference(lake) == 0
+
+
+def test_a_new_lake_reads_a_log_from_its_oldest_block_on(log, lake):
+    log.append_many([block([watched("a")]), block([watched("b")])])
+    log.trim(0, 1)
+    report = load(log, lake)
+    assert (report.stored, report.rejected) == (1, 0)
+
+
 def test_kinds_of_events_that_are_stored_apart_read_as_one_table(log, lake):
     load(log, lake, block([watched("1"), registered("2", prompt={"text": "a"}), impression("3", position=4)]))
     assert sorted(path.name.count(".watching.") for path in lake.files("events")) == [0, 1]

@@ -244,7 +244,7 @@ class KafkaReader:
             except UNREADABLE:
                 continue
             break
-        reason = f"records {start} to {cursor.following - 1} cannot be read: {error}"
+        reason = f"cannot be read: records {start} to {cursor.following - 1}: {error}"
         received_at = dt.datetime.fromtimestamp(0, dt.UTC)
         return poison(partition, cursor.following - 1, reason, self._settings.foreign_tenant, received_at)
 
