@@ -1,7 +1,10 @@
 """Loader from Kafka against a bare kafka-python consumer that reads the same blocks and does not decode them.
 
-Of each size of block: the whole loader (parse, dedupe, Parquet, commit, publish), and its reading alone, as events per
-core second and as a ratio to the bare consumer, in one run against one broker. Run: ``python -m bench.kafka_loader``.
+Of each size of block, as events per core second and as a ratio to the bare consumer, in one run against one broker:
+the loader's reading alone; reading, checking and cutting into lines; the bare consumer that parses each event, and does
+nothing else, than which no loader can be faster; and the whole loader (parse, dedupe, Parquet, commit, publish).
+
+Run: ``python -m bench.kafka_loader [--events N] [--sizes 1 10 100]``.
 """
 
 import argparse
@@ -12,11 +15,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from bench.kafka_log import events
 from kafka import KafkaConsumer, TopicPartition
 from tests.brokers.broker import Broker
 
-from clapometer.domain import encode_block
+from clapometer.domain import encode_block, open_block
 from clapometer.eventlog.kafka import KafkaLog, KafkaSettings, init_topic, parse_kafka_url
 from clapometer.jobs.batch import read_batch
 from clapometer.jobs.load import Loader, LoadSettings
@@ -61,6 +65,23 @@ def bare(settings: KafkaSettings, records: int) -> None:
     consumer.close()
 
 
+def parsed(settings: KafkaSettings, records: int) -> None:
+    """Reads every record with kafka-python alone, and parses the events in it without looking into them."""
+    decoder = msgspec.json.Decoder()
+    consumer = KafkaConsumer(bootstrap_servers=list(settings.servers), max_partition_fetch_bytes=FETCH_BYTES)
+    at = TopicPartition(settings.topic, 0)
+    consumer.assign([at])
+    consumer.seek(at, 0)
+    seen = 0
+    while seen < records:
+        for found in consumer.poll(1000).values():
+            seen += len(found)
+            for record in found:
+                _, body = open_block(record.value)
+                decoder.decode_lines(body)
+    consumer.close()
+
+
 def read(settings: KafkaSettings, *, cut: bool) -> None:
     """Reads every record as the loader does; with ``cut`` checks the blocks and cuts them into lines, too."""
     log, offset = KafkaLog(settings), 0
@@ -88,12 +109,13 @@ def main() -> None:
     """Prints a line for each size of block."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 100])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
         broker.start()
         try:
-            for size in (1, 10, 100):
+            for size in arguments.sizes:
                 count = arguments.events // (4 if size == 1 else 1)
                 url = f"kafka://{broker.server}/blocks-{size}?partitions=1&replication=1&min_insync=1"
                 settings = parse_kafka_url(url)
@@ -110,6 +132,7 @@ def show(settings: KafkaSettings, size: int, count: int) -> None:
         "a bare consumer": lambda: bare(settings, count // size),
         "reading": lambda: read(settings, cut=False),
         "reading, checked and cut into lines": lambda: read(settings, cut=True),
+        "a bare consumer that parses": lambda: parsed(settings, count // size),
         "the whole loader": lambda: load(settings, count),
     }
     found = {name: [timed(work) for _ in range(2)] for name, work in runs.items()}

@@ -17,12 +17,21 @@ FULL = 0.8
 
 @dataclass(frozen=True)
 class Fetched:
-    """A batch, its events, where it starts, and whether more waits behind it."""
+    """A batch.
+
+    Attributes:
+        offsets: Where it starts.
+        batch: Its lines, and what is refused already.
+        events: Its events.
+        more: Whether more waits behind it.
+        gone: Whether blocks are refused for having left the log before it.
+    """
 
     offsets: Mapping[int, int]
     batch: Batch
     events: Parsed
     more: bool
+    gone: bool
 
     @property
     def following(self) -> dict[int, int]:
@@ -63,9 +72,10 @@ class ReadAhead:
         records, more = self._read(offsets)
         now = self._clock()
         batch = read_batch(records, now, check_lines=check_lines)
-        batch.refusals.extend(self._gone(records, offsets, now))
+        gone = list(self._gone(records, offsets, now))
+        batch.refusals.extend(gone)
         del records  # as large as the batch
-        return Fetched(dict(offsets), batch, self._parser.parse(batch.lines), more)
+        return Fetched(dict(offsets), batch, self._parser.parse(batch.lines), more, bool(gone))
 
     def _read(self, offsets: Mapping[int, int]) -> tuple[list[Record], bool]:
         share = self._max_bytes // max(1, len(offsets))

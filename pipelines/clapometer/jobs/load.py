@@ -281,6 +281,8 @@ class Loader:
 
     def _load(self, fetched: Fetched) -> LoadReport:
         """Commits a batch; where another loader was faster, what it stored may be what is in the batch."""
+        if fetched.gone and self._overtaken(fetched):
+            return LoadReport()  # nothing is gone: the other one loaded it, and let the log drop it
         work = _Work(fetched)
         self._refusals.begin()
         try:
@@ -288,13 +290,17 @@ class Loader:
                 try:
                     return self._commit(work)
                 except CommitConflictError:
-                    self._events.refresh()
-                    if self._offsets(fetched.offsets) != fetched.offsets:
+                    if self._overtaken(fetched):
                         return LoadReport()  # the other one loads our partitions; start again from where it is
             msg = f"the load lost against other loaders {MAX_ATTEMPTS} times"
             raise TransientError(msg)
         finally:
             self._discard(work)
+
+    def _overtaken(self, fetched: Fetched) -> bool:
+        """Returns whether another loader committed blocks of these partitions since they were fetched."""
+        self._events.refresh()
+        return self._offsets(fetched.offsets) != fetched.offsets
 
     def _commit(self, work: _Work) -> LoadReport:
         """Judges the events and commits them with offsets and counts.

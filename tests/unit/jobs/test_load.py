@@ -440,6 +440,25 @@ def test_what_left_the_log_before_it_was_loaded_is_told(log, lake):
     assert ledger_difference(lake) == 0
 
 
+def test_what_another_loader_loaded_and_trimmed_is_not_told_as_gone(log, lake, monkeypatch):
+    load(log, lake, block([watched("a")]))
+    log.append_many([block([watched("b")]), block([watched("c")])])
+    slow = loader(log, lake)
+    fast = loader(log, Lake(lake.root), retention_s=0, max_batch_bytes=1)
+    fetch = module.ReadAhead.fetch
+
+    def overtaken(ahead, offsets):
+        monkeypatch.setattr(module.ReadAhead, "fetch", fetch)
+        assert fast.load_once().stored == 1
+        return fetch(ahead, offsets)
+
+    monkeypatch.setattr(module.ReadAhead, "fetch", overtaken)
+    assert slow.load_once().rejected == 0
+    slow.load_once()
+    assert ids(lake) == ["a", "b", "c"]
+    assert lake.rows("rejected") == ledger_difference(lake) == 0
+
+
 def test_a_new_lake_reads_a_log_from_its_oldest_block_on(log, lake):
     log.append_many([block([watched("a")]), block([watched("b")])])
     log.trim(0, 1)
