@@ -240,10 +240,11 @@ class Loader:
         if self._settings.upkeep is None:
             return None
         lake = Lake(self._lake.storage)
+        settings = replace(self._settings.upkeep, window_days=self._settings.window_days)
         erase = partial(erase_viewers, lake, clock=self._clock, log=self._log)
         thread = threading.Thread(
             target=keep_up,
-            args=(lake, self._settings.upkeep, stop),
+            args=(lake, settings, stop),
             kwargs={"on_error": on_error, "also": erase},
             name="clapometer-upkeep",
         )
@@ -310,7 +311,8 @@ class Loader:
         """
         batch, events = work.fetched.batch, work.fetched.events
         self._index.refresh(_oldest_day(events.rows))
-        verdicts = judge(events.keys, self._index, events.fingerprints, self._parser.stored)
+        stored = partial(self._parser.stored, since=self._index.since)
+        verdicts = judge(events.keys, self._index, events.fingerprints, stored)
         conflicts = _conflicts(batch.lines, events.rows, verdicts)
         self._refusals.write([*batch.refusals, *conflicts], batch.next_offsets)
         if work.stored is None or not np.array_equal(work.stored, verdicts.stored):

@@ -2,27 +2,32 @@
 
 Small files are merged in tiers, like the runs of a log-structured merge tree: eight files of about one size
 become one, so that each row is rewritten a few times in its life and a partition never has many files. The
-files that were merged stay until a grace time is over, for whoever still reads an older snapshot.
+files that were merged stay until a grace time is over, for whoever still reads an older snapshot. Days of events
+before the window of repeated events are written once more, without the hashes that it needs.
 """
 
 import datetime as dt
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import duckdb
 
 from clapometer.domain import TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.commit import Table
-from clapometer.lake.data_files import TIDY, DataFile
+from clapometer.lake.data_files import DataFile
+from clapometer.lake.packing import is_packed, suffix_of, write_tidily
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
 
 FANOUT = 8
+PACKED_AT_ONCE = 4
+"""Groups of files packed at one look, so that a lake of an older release is packed little by little."""
 DAYS_OPEN = 3
 """A day so long before the newest one gets no more files, even where clocks are wrong by two days."""
 
@@ -37,6 +42,8 @@ class UpkeepSettings:
         vacuum_interval_s: Time between two deletions of files that nobody needs any more.
         grace_hours: How long a file outlives its removal from a table; longer than any reader reads.
         memory_limit: Memory of DuckDB.
+        window_days: Days for which a repeated event is recognised; older days of ``events`` are packed, which leaves
+            out the hashes that this needs.
     """
 
     interval_s: float = 60.0
@@ -44,6 +51,7 @@ class UpkeepSettings:
     vacuum_interval_s: float = 3600.0
     grace_hours: int = 24
     memory_limit: str = "256MB"
+    window_days: int = 7
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,12 @@ def compact(lake: Lake, settings: UpkeepSettings) -> UpkeepReport:
     for name in TABLES:
         table = lake.table(name)
         table.refresh()
-        groups = list(_groups(table.files(), settings.target_bytes))
-        for group in groups:
-            if _merge(table, group, settings):
+        files = table.files()
+        due = _due(files, settings.window_days) if name == "events" else {}
+        groups = [(group, False) for group in _groups(files, settings, without=due)]
+        groups += [(group, True) for group in islice(_days(due.values(), settings.target_bytes), PACKED_AT_ONCE)]
+        for group, packed in groups:
+            if _merge(table, group, settings, packed=packed):
                 merged += len(group)
                 made += 1
         if groups:
@@ -113,37 +124,58 @@ def keep_up(
                 on_report(report)
 
 
-def _groups(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
+def _due(files: Sequence[DataFile], window_days: int) -> dict[str, DataFile]:
+    """Returns the files of ``events`` with hashes that are of no more use, of days before the window, by path."""
+    left = _days_over(files, window_days + 1)
+    return {
+        file.path: file
+        for file in files
+        if not is_packed(file.path) and "" < (file.partition["received_date"] or "") <= left
+    }
+
+
+def _days(files: Iterable[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
+    """Yields all files, those of a day with the same columns together, up to the target."""
+    partitions: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
+    for file in sorted(files, key=lambda file: file.path):
+        partitions[(*file.partition.values(), suffix_of([file.path], packed=False))].append(file)
+    for listed in partitions.values():
+        yield from _bins(listed, target_bytes)
+
+
+def _groups(
+    files: Sequence[DataFile], settings: UpkeepSettings, *, without: Container[str]
+) -> Iterator[list[DataFile]]:
     """Yields files of one partition to merge: whole tiers of at least ``FANOUT`` files, small ones first.
 
     Of days that are over, which get no more files, all small ones: or what is left of every day would add up.
     """
-    partitions: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
-    over = _days_over(files)
+    partitions: dict[tuple[object, ...], list[DataFile]] = defaultdict(list)
+    target_bytes = settings.target_bytes
+    over = _days_over(files, DAYS_OPEN)
     for file in files:
-        if file.size < target_bytes:
-            partitions[(*file.partition.values(), _suffix(file))].append(file)
+        if file.size < target_bytes and file.path not in without:
+            partitions[(*file.partition.values(), file.path.endswith(WATCHING_SUFFIX))].append(file)
     for (day, *_), small in partitions.items():
-        if over and day is not None and day <= over:
-            yield from _bins(sorted(small, key=lambda file: file.path), target_bytes)
+        if isinstance(day, str) and day <= over:
+            yield from _several(_bins(sorted(small, key=lambda file: file.path), target_bytes))
             continue
         tiers: dict[int, list[DataFile]] = defaultdict(list)
         for file in sorted(small, key=lambda file: file.path):
             tiers[_tier(file.size)].append(file)
         for _, tier in sorted(tiers.items()):
             if len(tier) >= FANOUT:
-                yield from _bins(tier, target_bytes)
+                yield from _several(_bins(tier, target_bytes))
 
 
-def _days_over(files: Sequence[DataFile]) -> str:
-    """Returns the last day that is over, as a partition names it; empty where there is none."""
+def _several(groups: Iterable[list[DataFile]]) -> Iterator[list[DataFile]]:
+    return (group for group in groups if len(group) > 1)
+
+
+def _days_over(files: Sequence[DataFile], days: int) -> str:
+    """Returns the last day so long before the newest one, as a partition names it; empty where there is none."""
     newest = max((day for file in files for day in file.partition.values() if day), default="")
-    return str(dt.date.fromisoformat(newest) - dt.timedelta(days=DAYS_OPEN)) if newest else ""
-
-
-def _suffix(file: DataFile) -> str:
-    """Returns the end of the name, which tells the columns; only files with the same columns are merged."""
-    return WATCHING_SUFFIX if file.path.endswith(WATCHING_SUFFIX) else ".parquet"
+    return str(dt.date.fromisoformat(newest) - dt.timedelta(days=days)) if newest else ""
 
 
 def _tier(size: int) -> int:
@@ -156,27 +188,27 @@ def _bins(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFil
     group: list[DataFile] = []
     for file in files:
         if group and sum(each.size for each in group) + file.size > target_bytes:
-            if len(group) > 1:
-                yield group
+            yield group
             group = []
         group.append(file)
-    if len(group) > 1:
+    if group:
         yield group
 
 
-def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings) -> bool:
+def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings, *, packed: bool) -> bool:
     """Replaces files by one with the same rows; returns whether nobody else rewrote the table meanwhile."""
     values = dict(group[0].partition)
-    path = table.new_file(values, _suffix(group[0]))
-    config: dict[str, str | bool | int | float | list[str]] = {"threads": 1, "memory_limit": settings.memory_limit}
+    path = table.new_file(values, suffix_of([file.path for file in group], packed=packed))
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": 1, "memory_limit": settings.memory_limit,
+        "temp_directory": str(table.folder.parent / ".tmp" / "spill-upkeep"),
+    }  # fmt: skip
     listed = ", ".join(quote(str(path)) for path in table.local(group))
     try:
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-            connection.execute(
-                f"COPY (SELECT * FROM read_parquet([{listed}], hive_partitioning = false)) "  # noqa: S608 - our paths
-                f"TO {quote(str(path))} ({TIDY})"
-            )
+            rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"  # noqa: S608 - our paths
+            write_tidily(connection, table.folder.name, rows, path)
         if not {file.path for file in group} <= {file.path for file in table.files()}:
             path.unlink()
             return False

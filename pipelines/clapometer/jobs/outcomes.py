@@ -9,7 +9,7 @@ import duckdb
 from deltalake.exceptions import DeltaError
 
 from clapometer.lake import CommitConflictError, Lake, sql
-from clapometer.lake.data_files import TIDY
+from clapometer.lake.packing import TIDY
 from clapometer.lake.tables import REWRITES
 from clapometer.lake.views import scan
 

@@ -21,9 +21,8 @@ from clapometer.jobs.batch import chunked
 from clapometer.jobs.verdicts import Fingerprint
 from clapometer.lake import sql
 from clapometer.lake.commit import Table
-from clapometer.lake.event_rows import JUDGED, PAYLOAD_HASH, parse
+from clapometer.lake.event_rows import JUDGED, PAYLOAD_HASH, parse, with_hashes
 from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
-from clapometer.lake.views import scan
 
 _UNIQUE = {"id", "impression_id", "left_impression_id", "right_impression_id", "order_id", "played_segments"}
 _DICTIONARIES = [field.name for field in EVENTS if field.type == pa.string() and field.name not in _UNIQUE]
@@ -116,10 +115,11 @@ class Parser:
             others = chunked(batch.filter(pc.invert(rows["watching"])))
             return Parsed(rows, self._query(self._parse, others))
 
-    def stored(self, keys: list[int]) -> dict[int, list[Fingerprint]]:
-        """Returns the fingerprints of the events that the lake has under these keys, the first received first."""
-        paths = self._events.local(self._events.files())
-        events = f"({scan('events', paths)})"
+    def stored(self, keys: list[int], *, since: str) -> dict[int, list[Fingerprint]]:
+        """Returns the fingerprints of events by their keys, of days from ``since`` on, the first received first."""
+        files = [file for file in self._events.files() if (file.partition["received_date"] or "") >= since]
+        paths = self._events.local(files)
+        events = f"({with_hashes(paths)})"
         query = sql("stored_fingerprints").format(payload_hash=PAYLOAD_HASH, events=events)
         found: dict[int, list[Fingerprint]] = {}
         for key, tenant, source, id_, payload in self._lookups.execute(query, [keys]).fetchall():

@@ -12,8 +12,8 @@ from deltalake.transaction import AddAction
 from clapometer.domain import TransientError
 from clapometer.lake import CommitConflictError, Lake
 from clapometer.lake.commit import Table
-from clapometer.lake.data_files import TIDY, DataFile
-from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.data_files import DataFile
+from clapometer.lake.packing import suffix_of, write_tidily
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
 
@@ -113,13 +113,10 @@ def _rewrite_file(
         if column in columns
     )
     replaced = f"REPLACE ({changed})" if changed else ""
-    suffix = WATCHING_SUFFIX if file.path.endswith(WATCHING_SUFFIX) else ".parquet"
     values = dict(file.partition)
-    path = table.new_file(values, suffix)
-    connection.execute(
-        f"COPY (SELECT t.* {replaced} FROM {source} t WHERE NOT coalesce({edit.drop}, false)) "  # noqa: S608
-        f"TO {quote(str(path))} ({TIDY})"
-    )
+    path = table.new_file(values, suffix_of([file.path], packed=False))
+    rows = f"SELECT t.* {replaced} FROM {source} t WHERE NOT coalesce({edit.drop}, false)"  # noqa: S608
+    write_tidily(connection, table.folder.name, rows, path)
     ((left,),) = connection.execute(f"SELECT count(*) FROM read_parquet({quote(str(path))})").fetchall()  # noqa: S608
     if left:
         yield table.added(path, values, data_change=False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pyarrow as pa
 import pyarrow.parquet as pq
+from deltalake.exceptions import DeltaError
 
-from clapometer.domain import TerminalError
+from clapometer.domain import TerminalError, TransientError
 from clapometer.lake.commit import Table
 from clapometer.lake.schema import WATCHING_SUFFIX
 
@@ -23,7 +26,10 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
         TerminalError: The table has columns that this version does not know, or is too large to be written anew.
     """
     found = table.columns()
-    missing, unknown = [name for name in table.schema.names if name not in found], sorted(found - {*table.schema.names})
+    missing, unknown = (
+        [name for name in table.schema.names if name not in found],
+        sorted({*found} - {*table.schema.names}),
+    )
     if unknown or (missing and table.folder.name not in GROWN):
         differs = "; ".join(
             f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("also has", unknown)) if names
@@ -36,6 +42,10 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
     if missing:
         _rewrite(table)
         table.add_columns([table.schema.field(name) for name in missing])
+    with suppress(DeltaError, OSError, TransientError):  # a lake that cannot be written can still be read
+        for field in table.schema:
+            if field.nullable and not found.get(field.name, True):
+                table.allow_null(field.name)
     return missing
 
 

@@ -9,10 +9,9 @@ References:
 """
 
 import datetime as dt
-import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,11 +21,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
+from deltalake.table import TableAlterer
 from deltalake.transaction import AddAction, RemoveAction
 
 from clapometer.domain import TransientError
 from clapometer.lake.bucket import Bucket
-from clapometer.lake.data_files import Commit, DataFile, now_ms, split, statistics, text, version_at
+from clapometer.lake.data_files import (
+    Commit,
+    DataFile,
+    commit_infos,
+    new_files,
+    now_ms,
+    split,
+    statistics,
+    text,
+    version_at,
+)
+from clapometer.lake.delta_log import DeltaLog
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
@@ -65,6 +76,7 @@ class Table:
         self.schema = schema
         self.partition_by = tuple(partition_by)
         self._bucket = bucket
+        self._log = DeltaLog(folder, bucket)
         self._place = str(folder) if bucket is None else f"{bucket.url}/{folder.name}"
         self._options = None if bucket is None else bucket.options
         with self._reached():
@@ -75,16 +87,16 @@ class Table:
                     configuration={**_PROPERTIES, "delta.logRetentionDuration": f"interval {log_days} days"},
                     storage_options=self._options,
                 )  # fmt: skip
-                self._fsync_log(0)
+                self._log.sync(0)
                 fsync(folder.parent)
             self._delta = self._open()
         self._durable = max(-1, self.version - CHECKPOINT_INTERVAL)
         self._doubtful: int | None = None
         self._opened = self.version
 
-    def columns(self) -> set[str]:
-        """Returns the names of the columns that the table's log declares."""
-        return {field.name for field in self._delta.schema().fields}
+    def columns(self) -> dict[str, bool]:
+        """Returns the names of the columns that the table's log declares, and whether they may be null."""
+        return {field.name: field.nullable for field in self._delta.schema().fields}
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
         """Declares columns that the table's files have, durably.
@@ -92,8 +104,19 @@ class Table:
         Raises:
             CommitConflictError: Another process changed the table first.
         """
+        self._alter(lambda alter: alter.add_columns(list(Schema.from_arrow(pa.schema(fields)).fields)))
+
+    def allow_null(self, column: str) -> None:
+        """Declares that a column may be null, durably.
+
+        Raises:
+            CommitConflictError: Another process changed the table first.
+        """
+        self._alter(lambda alter: alter.drop_column_not_null(column))
+
+    def _alter(self, change: Callable[[TableAlterer], None]) -> None:
         try:
-            self._delta.alter.add_columns(list(Schema.from_arrow(pa.schema(fields)).fields))
+            change(self._delta.alter)
         except CommitFailedError as error:
             msg = f"another process changed {self.folder.name} first: {error}"
             raise CommitConflictError(msg) from error
@@ -255,8 +278,8 @@ class Table:
         while self._durable < self.version:
             try:
                 if self._doubtful == self._durable + 1:
-                    self._rewrite_log(self._doubtful)
-                self._fsync_log(self._durable + 1)
+                    self._log.rewrite(self._doubtful)
+                self._log.sync(self._durable + 1)
             except OSError as error:
                 self._doubtful = self._durable + 1
                 msg = f"the log of {self.folder.name} could not be brought onto the disk: {error}"
@@ -270,9 +293,7 @@ class Table:
         so wrongly once somebody else has committed.
         """
         for version in range(after + 1, self.version + 1):
-            for line in (self.log_entry(version) or b"").splitlines():
-                if line.startswith(b'{"commitInfo"'):
-                    yield Commit(version, json.loads(line)["commitInfo"])
+            yield from (Commit(version, info) for info in commit_infos(self.log_entry(version) or b""))
 
     def version_at(self, moment: dt.datetime) -> int:
         """Returns the version that the table had at a time.
@@ -284,13 +305,7 @@ class Table:
 
     def log_entry(self, version: int) -> bytes | None:
         """Returns the bytes of a commit; ``None`` where the log no longer has it."""
-        path = self.folder / "_delta_log" / f"{version:020d}.json"
-        if self._bucket is not None:
-            return self._bucket.read(self._key(path))
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            return None
+        return self._log.entry(version)
 
     def added_since(self, version: int) -> list[DataFile] | None:
         """Returns the files with new rows of all commits after ``version``; ``None`` where the log is too short."""
@@ -299,12 +314,7 @@ class Table:
             entry = self.log_entry(later)
             if entry is None:
                 return None
-            for line in entry.splitlines():
-                action = json.loads(line).get("add") if line.startswith(b'{"add"') else None
-                if action and action["dataChange"]:
-                    rows = json.loads(action["stats"] or "{}").get("numRecords", 0)
-                    path = unquote(action["path"])
-                    added.append(DataFile(path, action["size"], rows, action["partitionValues"]))
+            added += new_files(entry)
         return added
 
     def _reopen(self) -> None:
@@ -313,30 +323,16 @@ class Table:
         Where that fails, as on a full disk, the table is only slower.
         """
         with suppress(DeltaError, OSError, TransientError):
-            if self.version - self._checkpointed() >= REOPEN_INTERVAL:
+            if self.version - self._log.checkpointed() >= REOPEN_INTERVAL:
                 self.checkpoint()
             self._delta = self._open()
         self._opened = self.version
-
-    def _checkpointed(self) -> int:
-        """Returns the version of the last checkpoint."""
-        path = self.folder / "_delta_log" / "_last_checkpoint"
-        if self._bucket is not None:
-            found = self._bucket.read(self._key(path))
-            return -1 if found is None else int(json.loads(found)["version"])
-        try:
-            return int(json.loads(path.read_bytes())["version"])
-        except FileNotFoundError:
-            return -1
 
     def checkpoint(self) -> None:
         """Sums up the log in one file, so that opening the table stays fast, and drops expired log entries."""
         with self._reached():
             self._delta.create_checkpoint()
-            if self._bucket is None:
-                for path in (self.folder / "_delta_log").glob(f"{self.version:020d}.checkpoint*"):
-                    fsync(path)
-                fsync(self.folder / "_delta_log")
+            self._log.sync_checkpoint(self.version)
             self._delta.cleanup_metadata()
 
     def vacuum(self, grace_hours: float) -> list[str]:
@@ -358,19 +354,6 @@ class Table:
             if path not in kept and path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
 
-    def _rewrite_log(self, version: int) -> None:
-        """Replaces an entry of the log by a copy of itself that is on disk."""
-        entry = self.log_entry(version)
-        if entry is None:
-            return
-        path = self.folder / "_delta_log" / f".{version:020d}.json.{uuid.uuid4().hex}"
-        try:
-            path.write_bytes(entry)
-            fsync(path)
-            path.rename(self.folder / "_delta_log" / f"{version:020d}.json")
-        finally:
-            path.unlink(missing_ok=True)
-
     def stale(self) -> list[Path]:
         """Returns the files that some commit named and the latest version does not."""
         self.refresh()
@@ -388,12 +371,3 @@ class Table:
             if self._bucket is not None:
                 self._bucket.delete(self._key(path))
             path.unlink(missing_ok=True)
-
-    def _fsync_log(self, version: int) -> None:
-        if self._bucket is not None:  # its servers have it
-            return
-        log = self.folder / "_delta_log"
-        entry = log / f"{version:020d}.json"
-        if entry.exists():
-            fsync(entry)
-        fsync(log)

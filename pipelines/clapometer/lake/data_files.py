@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,10 +15,6 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from clapometer.domain import InputError
-
-TIDY = "FORMAT parquet, COMPRESSION zstd, DICTIONARY_SIZE_LIMIT 60000"
-"""How DuckDB writes files that are read more often than written. Ids that repeat within a group of 122,880 rows, as
-those of clips and viewers do, are kept once: queries take a tenth less time, and the file is as large."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,22 @@ def version_at(delta: DeltaTable, log_entry: Callable[[int], bytes | None], mome
         msg = f"{name} is not kept as of {moment.isoformat()}, only{since or ' later'}"
         raise InputError(msg, "as_of")
     return version
+
+
+def commit_infos(entry: bytes) -> Iterator[dict[str, Any]]:
+    """Yields what an entry of the log says about its commit."""
+    for line in entry.splitlines():
+        if line.startswith(b'{"commitInfo"'):
+            yield json.loads(line)["commitInfo"]
+
+
+def new_files(entry: bytes) -> Iterator[DataFile]:
+    """Yields the files with new rows that an entry of the log adds."""
+    for line in entry.splitlines():
+        action = json.loads(line).get("add") if line.startswith(b'{"add"') else None
+        if action and action["dataChange"]:
+            rows = json.loads(action["stats"] or "{}").get("numRecords", 0)
+            yield DataFile(unquote(action["path"]), action["size"], rows, action["partitionValues"])
 
 
 def _committed_at(entry: bytes) -> dt.datetime | None:

@@ -17,14 +17,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clapometer.domain import TerminalError
 from clapometer.lake.commit import Table
 from clapometer.lake.data_files import DataFile
+from clapometer.lake.event_rows import with_hashes
 from clapometer.lake.key_runs import Int64s, Run, join_runs, map_run, merge_runs, sort_run, store_run
+from clapometer.lake.packing import is_packed
 from clapometer.lake.storage import fsync
 
 FORMAT = 2
@@ -72,6 +76,11 @@ class KeyIndex:
 
     def __len__(self) -> int:
         return sum(len(run) for run in self._all())
+
+    @property
+    def since(self) -> str:
+        """First day whose events the index knows."""
+        return self._from
 
     def refresh(self, oldest: dt.date | None) -> None:
         """Takes in what was committed up to the version that ``table`` is at.
@@ -166,8 +175,7 @@ class KeyIndex:
             date = str(file.partition["received_date"] or "")
             if date < self._from:
                 continue
-            parquet = pq.ParquetFile(self._table.local([file])[0])
-            for rows in parquet.iter_batches(STORED_RUN, columns=["event_key", "payload_hash"]):
+            for rows in _hashes(self._table.local([file])[0]):
                 if len(rows):
                     self._add(date, sort_run(rows["event_key"].to_numpy(), rows["payload_hash"].to_numpy()))
 
@@ -227,6 +235,18 @@ class KeyIndex:
 
     def _store(self, run: Run) -> Run:
         return store_run(iter([run]), len(run), self._folder)
+
+
+def _hashes(path: Path) -> Iterator[pa.RecordBatch]:
+    """Yields event_key and payload_hash of the events in a file, made anew where it does not have them."""
+    if not is_packed(path):
+        yield from pq.ParquetFile(path).iter_batches(STORED_RUN, columns=["event_key", "payload_hash"])
+        return
+    with duckdb.connect(config={"threads": 1, "memory_limit": "256MB"}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield from connection.sql(
+            f"SELECT event_key, payload_hash FROM ({with_hashes([path])})"  # noqa: S608 - our own names
+        ).to_arrow_reader(STORED_RUN)
 
 
 def _own_folder(folder: Path) -> tuple[Path, int]:

@@ -9,10 +9,14 @@ without the other half, which makes writing them a quarter cheaper; see ``schema
 """
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
+from clapometer.lake.packing import is_packed
 from clapometer.lake.schema import DATA_COLUMNS, EVENTS, WATCHING, WATCHING_COLUMNS
+from clapometer.lake.views import scan
 
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
 _ENVELOPE = {"type": "VARCHAR", "id": "VARCHAR", "source": "VARCHAR", "time": "TIMESTAMPTZ", "sentat": "TIMESTAMPTZ"}
@@ -21,8 +25,8 @@ _KEPT = {column.name: column for column in DATA_COLUMNS if column.name in _STORE
 _WATCHING_TYPES = ", ".join(f"'{name}'" for name in WATCHING)
 _WATCHING_TAGS = ", ".join(f"'clapometer.{name}.v1'" for name in WATCHING)
 
-EVENT_KEY = "(md5_number_lower(concat_ws(chr(31), tenant, event.source, event.id)) >> 1)::BIGINT"
-"""The 63-bit key of (tenant, source, id)."""
+EVENT_KEY = "(md5_number_lower(concat_ws(chr(31), tenant, {event}source, {event}id)) >> 1)::BIGINT"
+"""The 63-bit key of (tenant, source, id), of whatever ``event`` is."""
 _JUDGED = {
     "line_number": "line_number",
     "watching": f"coalesce(event.type IN ({_WATCHING_TAGS}), false)",
@@ -44,6 +48,15 @@ _HASHES = {True: _hash([name for name in _KEPT if name in WATCHING_COLUMNS]), Fa
 PAYLOAD_HASH = f"CASE WHEN type IN ({_WATCHING_TYPES}) THEN {_HASHES[True]} ELSE {_HASHES[False]} END"
 """Hash of the payload of any row of ``events``. It may differ between releases of DuckDB: so a difference is only
 a hint, and the hashes are made anew from the columns before two events are said to differ."""
+
+
+def with_hashes(paths: Sequence[Path]) -> str:
+    """Returns a query for the rows of ``events`` in these files, with the hashes that packed files lack."""
+    packed = [path for path in paths if is_packed(path)]
+    kept = [path for path in paths if not is_packed(path)]
+    made = f"SELECT * REPLACE ({EVENT_KEY.format(event='')} AS event_key, {PAYLOAD_HASH} AS payload_hash)"
+    queries = [scan("events", kept)] if kept or not packed else []
+    return " UNION ALL ".join([*queries, *([f"{made} FROM ({scan('events', packed)})"] if packed else [])])
 
 
 def _structure(names: list[str]) -> str:
@@ -95,7 +108,7 @@ def parse(*, watching: bool) -> str:
     """
     names = [name for name in _KEPT if name in WATCHING_COLUMNS or not watching]
     data = {name: _column(name, watching=watching) for name in names}
-    columns = {**_EXPRESSIONS, "event_key": EVENT_KEY, **data, **_JUDGED}
+    columns = {**_EXPRESSIONS, "event_key": EVENT_KEY.format(event="event."), **data, **_JUDGED}
     parsed = ", ".join(f'{value} AS "{name}"' for name, value in columns.items())
     transformed = f"SELECT *, json_transform(line, '{_structure(names)}') AS event FROM batch"  # noqa: S608
     payload_hash = _HASHES[True] if watching else PAYLOAD_HASH

@@ -78,13 +78,13 @@ EVENTS = pa.schema(
         pa.field("tenant", pa.string(), nullable=False),
         pa.field("type", pa.string(), nullable=False),  # short: impression, watched, …
         pa.field("source", pa.string(), nullable=False),
-        pa.field("id", pa.string(), nullable=False),
+        pa.field("id", pa.string()),  # null in a file where it is impression_id; the views have it
         pa.field("time", TIMESTAMP, nullable=False),  # the client's clock, skew corrected
         pa.field("client_time", TIMESTAMP, nullable=False),  # the client's clock as sent
         pa.field("received_at", TIMESTAMP, nullable=False),
         pa.field("trust", pa.string(), nullable=False),  # key, token, none, forged, expired
-        pa.field("event_key", pa.int64(), nullable=False),  # hash of (tenant, source, id)
-        pa.field("payload_hash", pa.int64(), nullable=False),  # hash of type and data
+        pa.field("event_key", pa.int64()),  # hash of (tenant, source, id); not kept for ever, see `packing`
+        pa.field("payload_hash", pa.int64()),  # hash of type and data; likewise
         *[
             pa.field(column.name, column.type)
             for column in DATA_COLUMNS

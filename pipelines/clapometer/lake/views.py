@@ -75,11 +75,18 @@ def scan(name: str, paths: Sequence[Path]) -> str:
 def _scan(name: str, paths: Sequence[Path], lacking: bool) -> str:
     schema, partition_by = TABLES[name]
     present = WATCHING_COLUMNS if lacking else schema.names
-    columns = ", ".join(f'"{field.name}"' if field.name in present else _missing(field) for field in schema)
+    columns = ", ".join(_kept(name, field.name) if field.name in present else _missing(field) for field in schema)
     listed = ", ".join(quote(str(path)) for path in paths)
     types = ", ".join(f"{quote(column)}: DATE" for column in partition_by)
     hive = f"hive_partitioning = true, hive_types = {{{types}}}" if partition_by else "hive_partitioning = false"
     return f"SELECT {columns} FROM read_parquet([{listed}], {hive})"  # noqa: S608 - our own names and quoted paths
+
+
+def _kept(table: str, column: str) -> str:
+    """Returns the expression of a column that files have; see `packing` for what they leave out."""
+    if (table, column) == ("events", "id"):
+        return 'coalesce("id", "impression_id") AS "id"'
+    return f'"{column}"'
 
 
 def _missing(field: pa.Field) -> str:

@@ -204,10 +204,10 @@ def test_upkeep_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
     appended(lake, 8)
     merge, failures = maintain._merge, [OSError("disk full")]
 
-    def failing(*args):
+    def failing(*args, **named):
         if failures:
             raise failures.pop()
-        return merge(*args)
+        return merge(*args, **named)
 
     monkeypatch.setattr(maintain, "_merge", failing)
     run = {"on_report": reports.append, "on_error": told.append}

@@ -41,6 +41,15 @@ def test_a_lake_of_format_1_is_read_and_becomes_one_of_today(tmp_path: Path) -> 
     assert lake.rows("events") == 5
 
 
+def test_columns_of_a_lake_of_format_1_that_need_not_be_kept_may_be_null(tmp_path: Path) -> None:
+    root = unpacked("lake-1", tmp_path / "lake")
+    schema, partition_by = TABLES["events"]
+    assert not Table(root / "events", schema, partition_by).columns()["event_key"]
+    Lake(root).version("events")
+    found = Table(root / "events", schema, partition_by).columns()
+    assert found == {field.name: field.nullable for field in schema}
+
+
 def test_a_lake_of_format_1_goes_on_from_the_log_of_format_1(tmp_path: Path) -> None:
     log = EmbeddedLog(unpacked("log-1", tmp_path / "log"), max_bytes=1 << 24)
     lake = Lake(unpacked("lake-1", tmp_path / "lake"))
@@ -100,7 +109,7 @@ def test_columns_are_added_again_after_a_crash_half_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("marker", "reason"),
     [
-        (b'{"format": 99}', "has format 99, this version reads up to 2; upgrade"),
+        (b'{"format": 99}', "has format 99, this version reads up to 3; upgrade"),
         (b'{"format": 0}', "has format 0"),
         (b'{"format": "new"}', "has format new"),
         (b"torn", "is damaged"),

@@ -1,5 +1,6 @@
 """A lake on an object store, over HTTP: loads, trains, publishes and is read as one in a folder."""
 
+import json
 import os
 import random
 import signal
@@ -16,12 +17,13 @@ from tests.object_store import CREDENTIALS, REGION, create_bucket, object_store
 from tests.unit.jobs.lakes import NOW, lake_of, traffic
 from tests.waiting import until
 
-from clapometer.domain import InputError, TransientError
+from clapometer.domain import InputError, TerminalError, TransientError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.jobs.load import Loader
 from clapometer.jobs.maintain import UpkeepSettings, compact, vacuum
 from clapometer.jobs.train import reproduce, train_once
 from clapometer.lake import Lake, follow, publish, storage_at
+from clapometer.lake.format import FORMAT, MARKER
 from clapometer.lake.ledger import ledger_difference
 
 KILLS = 8
@@ -111,6 +113,18 @@ def test_the_file_in_the_bucket_reads_a_copy_of_what_lies_beside_it(
     monkeypatch.chdir(copied)
     assert count(Path("clapometer.duckdb")) == 20
     log.close()
+
+
+def test_the_bucket_says_the_format_of_its_lake_to_every_machine(tmp_path: Path, place: str, store: str) -> None:
+    bucket = on_machine(tmp_path / "first", place, store).storage.bucket
+    assert bucket is not None
+    assert json.loads(bucket.read(MARKER) or b"") == {"format": FORMAT}
+    newer = tmp_path / "newer.json"
+    newer.write_text(json.dumps({"format": FORMAT + 1}))
+    bucket.upload(newer, MARKER)
+    for machine in ("first", "second"):
+        with pytest.raises(TerminalError, match=f"has format {FORMAT + 1}, this version reads up to {FORMAT}"):
+            on_machine(tmp_path / machine, place, store)
 
 
 def test_compaction_and_vacuum_tidy_the_bucket_and_the_copies(tmp_path: Path, place: str, store: str) -> None:

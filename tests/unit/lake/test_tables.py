@@ -111,7 +111,7 @@ def test_a_commit_whose_sync_failed_is_written_anew_before_it_counts_as_durable(
         fsync(path)
         synced.append(path)
 
-    monkeypatch.setattr("clapometer.lake.commit.fsync", broken)
+    monkeypatch.setattr("clapometer.lake.delta_log.fsync", broken)
     added = table.write(letters("one"))
     with pytest.raises(TransientError, match="the log of rejected could not be brought onto the disk"):
         table.commit(added, {})

@@ -4,7 +4,7 @@
 --        refresh_dates  (shown_date) the partitions to fold
 --        settled        (tenant, impression_id) known to be shown on a date that is not folded
 --
--- Every choice is the first or the last in a total order, and every sum is exact, so that the same events give
+-- Every choice is the first or the last in a total order of what is chosen from, and every sum is exact, so that the same events give
 -- the same rows however they arrive. What answers an impression cannot be received before it was shown; two days
 -- leave room for wrong clocks and let a refresh skip everything received earlier.
 WITH
@@ -12,7 +12,7 @@ showings AS NOT MATERIALIZED (
     SELECT
         tenant, impression_id, clip_id, viewer_id, session_id, slate_id, position, surface, policy_id, propensity,
         candidates, explored, experiment, audience, locale, device_class, muted_start, autoplay,
-        time AS shown_at, trust, CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date, event_key, payload_hash
+        time AS shown_at, trust, CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date
     FROM events
     WHERE type = 'impression'
 ),
@@ -24,13 +24,16 @@ repeated AS MATERIALIZED (
     HAVING count(*) > 1
 ),
 shown AS NOT MATERIALIZED (
-    SELECT * EXCLUDE (event_key, payload_hash) FROM showings ANTI JOIN repeated USING (tenant, impression_id)
+    SELECT * FROM showings ANTI JOIN repeated USING (tenant, impression_id)
     UNION ALL
-    SELECT * EXCLUDE (event_key, payload_hash) FROM (
+    SELECT * FROM (
         SELECT DISTINCT ON (tenant, impression_id) *
         FROM showings SEMI JOIN repeated USING (tenant, impression_id)
         -- a forged copy must not displace the impression that was offered
-        ORDER BY trust NOT IN ('key', 'token'), shown_at, event_key, payload_hash, trust
+        ORDER BY
+            trust NOT IN ('key', 'token'), shown_at, trust, clip_id, viewer_id, session_id, slate_id, position,
+            surface, policy_id, propensity, candidates, explored, experiment, audience, locale, device_class,
+            muted_start, autoplay
     )
 ),
 folded AS NOT MATERIALIZED (
@@ -52,7 +55,7 @@ watched AS (
         )[1] END) AS watched_ms,
         max(total_ms) AS total_ms, max(muted_ms) AS muted_ms, max(paused_ms) AS paused_ms, max(loops) AS loops,
         max(max_position_ms) AS max_position_ms,
-        arg_max(end_reason, (end_reason != 'heartbeat', time, event_key, payload_hash)) AS end_reason,
+        arg_max(end_reason, (end_reason != 'heartbeat', time, end_reason)) AS end_reason,
         max(time) AS last_at
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'watched' AND received_at >= shown_at - INTERVAL 2 DAY
@@ -61,7 +64,7 @@ watched AS (
 latest_reactions AS (
     SELECT
         tenant, impression_id, reaction,
-        arg_max(NOT coalesce(undone, false), (time, event_key, payload_hash)) AS stands, max(time) AS last_at
+        arg_max(NOT coalesce(undone, false), (time, NOT coalesce(undone, false))) AS stands, max(time) AS last_at
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'reacted' AND received_at >= shown_at - INTERVAL 2 DAY
     GROUP BY ALL
@@ -85,9 +88,10 @@ reacted AS (
 -- an order that is sent again, or corrected, counts once: as it was last sent
 latest_conversions AS (
     SELECT
-        tenant, impression_id, kind, coalesce('order ' || order_id, 'event ' || event_key) AS order_key,
+        tenant, impression_id, kind, coalesce('order ' || order_id, 'event ' || id || ' of ' || source) AS order_key,
         arg_max(
-            {'amount': CAST(value AS DECIMAL(38, 6)), 'currency': currency}, (time, event_key, payload_hash)
+            {'amount': CAST(value AS DECIMAL(38, 6)), 'currency': currency},
+            (time, CAST(value AS DECIMAL(38, 6)), currency)
         ) AS paid,
         max(time) AS last_at
     FROM events JOIN keys USING (tenant, impression_id)

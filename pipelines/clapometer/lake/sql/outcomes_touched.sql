@@ -3,14 +3,14 @@
 -- one file to another: they are in both and touch nothing.
 WITH
 moved AS (
-    SELECT 'came' AS side, tenant, type, impression_id, time, event_key, payload_hash, received_at FROM came
+    SELECT 'came' AS side, tenant, type, impression_id, time, hash(source, id) AS event, received_at FROM came
     UNION ALL
-    SELECT 'gone', tenant, type, impression_id, time, event_key, payload_hash, received_at FROM gone
+    SELECT 'gone', tenant, type, impression_id, time, hash(source, id), received_at FROM gone
 )
 SELECT
     tenant, impression_id,
     CASE WHEN type = 'impression' THEN CAST(time AT TIME ZONE 'UTC' AS DATE) END AS shown_date
 FROM moved
 WHERE type IN ('impression', 'watched', 'reacted', 'converted')
-GROUP BY tenant, type, impression_id, time, event_key, payload_hash, received_at
+GROUP BY tenant, type, impression_id, time, event, received_at
 HAVING count(*) FILTER (side = 'came') != count(*) FILTER (side = 'gone')

@@ -2,11 +2,11 @@
 -- Reads  events, outcomes, registered. One row per comparison: result is 1 (left), 0 (right) or 0.5 (tie).
 WITH
 votes AS (
-    SELECT DISTINCT ON (event_key) left_impression_id, right_impression_id, result
+    SELECT DISTINCT ON (source, id) left_impression_id, right_impression_id, result
     FROM events
     -- both bad says nothing about which is better
     WHERE type = 'voted' AND tenant = $tenant AND result IN ('left', 'right', 'tie')
-    ORDER BY event_key, payload_hash
+    ORDER BY source, id, left_impression_id, right_impression_id, result
 ),
 quoted AS (
     SELECT left_impression_id AS impression_id FROM votes
@@ -19,12 +19,12 @@ shown AS (
     WHERE o.tenant = $tenant AND o.trust IN ('key', 'token')
 ),
 choices AS (
-    SELECT DISTINCT ON (event_key)
-        event_key, chosen_clip_id, CAST(CAST(shown_clip_ids AS JSON) AS VARCHAR[]) AS shown_clip_ids
+    SELECT DISTINCT ON (source, id)
+        chosen_clip_id, CAST(CAST(shown_clip_ids AS JSON) AS VARCHAR[]) AS shown_clip_ids
     FROM events
     WHERE type = 'creator_acted' AND tenant = $tenant AND action IN ('accepted', 'published', 'downloaded')
         AND chosen_clip_id IS NOT NULL AND shown_clip_ids IS NOT NULL
-    ORDER BY event_key, payload_hash
+    ORDER BY source, id, chosen_clip_id, shown_clip_ids
 ),
 said AS (
     SELECT
