@@ -145,7 +145,7 @@ def test_every_contestant_has_a_fingerprint_of_its_own():
 
 
 def test_the_product_ranks_with_what_the_study_judges():
-    product, fixed, clip = DEFAULT_PARAMETERS, PromptFixedEffects(curvature=0.5), ClipAIPW()
+    product, fixed, clip = DEFAULT_PARAMETERS, PromptFixedEffects(curvature=0.5, borrow=True), ClipAIPW()
     for name, value in (clip.get_params() | fixed.get_params()).items():
         if name != "seed":
             assert getattr(product, name) == value, name

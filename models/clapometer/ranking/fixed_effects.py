@@ -6,14 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clapometer.domain import InputError
-from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.intervals import confidence_intervals, jackknife_residuals, probability_best, rank_ranges
+from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
 from clapometer.ranking.overlap import comparable, shared_prompts
+from clapometer.ranking.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 
 __all__ = ["PromptFixedEffects"]
@@ -50,9 +49,19 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
     :math:`g = \partial\hat\beta / \partial\kappa` is added to the covariance. That is next to nothing where prompts
     were given out alike.
 
+    **Borrowing.** Absorbing a prompt that has two or three clips of very unequal precision throws away about as much
+    as it keeps. With `borrow` a prompt's level is a draw around what its mix of items, their number and its stratum
+    predict, :math:`b_p = x_p'\psi + u_p`: whoever gives hard prompts to one item and easy ones to another does it by
+    the items a prompt has, so what is left over, :math:`u_p`, favours nobody (correlated random effects). It enters
+    as one more observation of each prompt, of strength :math:`\sigma^2 / \sigma_u^2`. The ridge on the interactions is
+    then :math:`\sigma^2 / \sigma_\delta^2` where that is more than `interaction_ridge`. Both variances are moments,
+    and what the ridge may have shrunk wrongly is in the covariance.
+
     Parameters:
-        interaction_ridge: Clips that the prior :math:`\delta = 0` is worth per item and stratum.
+        interaction_ridge: Clips that the prior :math:`\delta = 0` is worth per item and stratum; the least with
+            `borrow`.
         curvature: :math:`\kappa`; 0 takes effects as the same on all prompts, 1 as proportional to the prompt's level.
+        borrow: Learn from the mix of items what prompts' levels to expect, and how far interactions go.
         min_prompts: An item that meets others on fewer prompts is `Unranked`.
         level: Of the intervals and rank ranges.
         seed: For the draws behind rank ranges and probabilities.
@@ -72,19 +81,23 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         unranked_: The others, each with its reason.
 
     References:
+        Mundlak (1978), On the pooling of time series and cross section data, Econometrica 46. Chamberlain (1982),
+        Multivariate regression models for panel data, J. Econometrics 18. Swamy, Arora (1972), Econometrica 40.
         Abowd, Kramarz, Margolis (1999), Econometrica 67. Cameron, Miller (2015), A practitioner's guide to
         cluster-robust inference, J. Human Resources 50. Bell, McCaffrey (2002), Survey Methodology 28.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         interaction_ridge: float = 4.0,
         min_prompts: int = 20,
         level: float = 0.95,
         seed: int = 0,
         curvature: float = 0.0,
+        borrow: bool = False,
     ) -> None:
         self.curvature = curvature
+        self.borrow = borrow
         self.interaction_ridge = interaction_ridge
         self.min_prompts = min_prompts
         self.level = level
@@ -129,18 +142,25 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             self.effects_, self.covariance_ = np.zeros(0), np.zeros((0, 0))
             self.prompt_scores_, self.curvature_slope_, self.level_ = np.zeros((0, 0)), np.zeros(0), np.nan
             return self
-        fitted = _least_squares(key, y, weight, self.interaction_ridge)
+        ridge = self.interaction_ridge
+        fitted = least_squares(key, y, weight, ridge)
         if opportunity is not None:
             weight = weight * _precision(fitted.residual, np.asarray(opportunity, float)[used])
-            fitted = _least_squares(key, y, weight, self.interaction_ridge)
-        straight = fitted.effects
+            fitted = least_squares(key, y, weight, ridge)
+        if self.borrow:
+            ridge = max(ridge, interaction_strength(fitted))
+            fitted = least_squares(key, y, weight, ridge)
+        straight, score = fitted, y
         if self.curvature:
-            fitted = _bent(fitted, key, y, weight, self.interaction_ridge, self.curvature)
+            fitted, score = bent(fitted, key, y, weight, ridge=ridge, curvature=self.curvature)
+        slope = (fitted.effects - straight.effects) / (self.curvature or 1.0)
+        unknown = _CURVATURE_VARIANCE * np.outer(slope, slope)
+        if self.borrow:
+            fitted = least_squares(key, score, weight, ridge, expected_levels(fitted, key))
+            unknown = unknown + fitted.shrinkage_covariance()
         self._fitted = fitted
         self.effects_, self.level_ = fitted.effects, fitted.level
-        self.prompt_scores_ = fitted.prompt_scores()
-        self.curvature_slope_ = (fitted.effects - straight) / (self.curvature or 1.0)
-        unknown = _CURVATURE_VARIANCE * np.outer(self.curvature_slope_, self.curvature_slope_)
+        self.prompt_scores_, self.curvature_slope_ = fitted.prompt_scores(), slope
         self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
         return self
 
@@ -158,7 +178,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         check_is_fitted(self)
         influence = np.zeros(len(self._used))
         if len(self.items_):
-            influence[self._used] = self._fitted.score_influence(left, right)
+            influence[self._used] = self._fitted.score_influence(left, right)[: self._used.sum()]
         return influence
 
     def _keys(self, X: Ints) -> Ints:
@@ -218,89 +238,3 @@ def _precision(residual: Floats, opportunity: Floats) -> Floats:
     k = np.clip(max(noise, 0.0) / max(spread, 1e-4 * (residual**2).mean(), 1e-30), 0.0, 40.0)
     weight: Floats = opportunity / (opportunity + k) if k > 0 else np.ones(len(opportunity))
     return weight
-
-
-class _Fit:
-    """A weighted least squares fit with prompts absorbed, and what its influence needs."""
-
-    def __init__(
-        self,
-        prompt: Ints,
-        score: Floats,
-        weight: Floats,
-        *,
-        design: sparse.csr_matrix,
-        penalty: Floats,
-        contrast: Floats,
-    ) -> None:
-        shape = (int(prompt.max()) + 1, len(prompt))
-        rows = sparse.csr_matrix((weight, (prompt, np.arange(len(prompt)))), shape)
-        total = np.maximum(sum_by(prompt, weight), 1e-300)
-        means = sparse.diags(1 / total) @ rows @ design
-        # Within-prompt deviations: the prompts' effects are gone, exactly.
-        self.within = (design - means[prompt]).tocsr()
-        self.prompt, self.weight = prompt, weight
-        gram = (self.within.T @ self.within.multiply(weight[:, None])).toarray() + np.diag(penalty)
-        self.inverse = np.linalg.pinv(gram, rcond=1e-11, hermitian=True)
-        inside = score - (sum_by(prompt, weight * score) / total)[prompt]
-        self.coefficient: Floats = self.inverse @ (self.within.T @ (weight * inside))
-        coefficient = self.coefficient
-        self.residual: Floats = inside - self.within @ coefficient
-        self.contrast = contrast - contrast.mean(0)
-        self.effects: Floats = self.contrast @ coefficient
-        self.base: Floats = sum_by(prompt, weight * (score - design @ coefficient)) / total
-        self.level = float(self.base.mean() + (contrast @ coefficient).mean())
-
-    def score_influence(self, left: int, right: int) -> Floats:
-        """Derivative of the difference of two effects by each score, ``(n,)``."""
-        moved = self.inverse @ (self.contrast[left] - self.contrast[right])
-        influence: Floats = self.weight * (self.within @ moved)
-        return influence
-
-    def prompt_scores(self) -> Floats:
-        """CR3 contributions of the prompts to the error of the effects, ``(n_prompts, n_items)``."""
-        residual = jackknife_residuals(self.within, self.inverse, self.weight, self.residual, self.prompt)
-        influence = (self.within @ (self.inverse @ self.contrast.T)) * (self.weight * residual)[:, None]
-        return np.column_stack([sum_by(self.prompt, column) for column in influence.T])
-
-
-def _least_squares(key: Ints, score: Floats, weight: Floats, ridge: float) -> _Fit:
-    """Fits scores on the columns item, prompt, stratum of `key`, ``(n_clips, 3)``."""
-    item, prompt, stratum = key.T
-    n_items, n_strata, n = int(item.max()) + 1, int(stratum.max()) + 1, len(item)
-    of_prompt = np.zeros(int(prompt.max()) + 1, np.int64)
-    of_prompt[prompt] = stratum
-    share = np.bincount(of_prompt, minlength=n_strata) / len(of_prompt)
-    columns = [item]
-    penalty: list[Floats]
-    contrast: list[Floats]
-    penalty, contrast = [np.zeros(n_items)], [np.eye(n_items)]
-    if n_strata > 1:
-        columns.append(n_items + item * n_strata + stratum)
-        penalty.append(np.full(n_items * n_strata, ridge))
-        contrast.append(np.kron(np.eye(n_items), share).astype(np.float64))
-    entries = (np.ones(n * len(columns)), (np.tile(np.arange(n), len(columns)), np.concatenate(columns)))
-    design = sparse.csr_matrix(entries, (n, sum(map(len, penalty))))
-    return _Fit(
-        prompt,
-        score,
-        weight,
-        design=design,
-        penalty=np.concatenate(penalty),
-        contrast=np.hstack(contrast),
-    )
-
-
-def _bent(fitted: _Fit, key: Ints, score: Floats, weight: Floats, ridge: float, curvature: float) -> _Fit:  # noqa: PLR0917
-    """The fit when effects grow with the level of the prompt; the same fit where there is no positive level."""
-    item, prompt, stratum = key.T
-    for _ in range(2):
-        if not fitted.level > 0:
-            break
-        value = fitted.coefficient[: item.max() + 1, None]
-        if stratum.any():
-            value = value + fitted.coefficient[len(value) :].reshape(len(value), -1)
-        advantage = (value - value.mean(0))[item, stratum]
-        relative = (fitted.base - fitted.base.mean()) / fitted.level
-        fitted = _least_squares(key, score - curvature * advantage * relative[prompt], weight, ridge)
-    return fitted

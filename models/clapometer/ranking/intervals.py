@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.stats import norm
 from scipy.stats import t as student
 
-__all__ = ["confidence_intervals", "jackknife_residuals", "probability_best", "rank_ranges"]
+__all__ = ["above_zero", "confidence_intervals", "jackknife_residuals", "probability_best", "rank_ranges"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,6 +54,12 @@ def confidence_intervals(
     """Lower and upper ends of the two-sided interval of each effect, one at a time, ``(n,)`` each."""
     reach = student.ppf(0.5 + level / 2, degrees_of_freedom) * np.sqrt(np.diag(covariance))
     return effects - reach, effects + reach
+
+
+def above_zero(variance: float, error: float) -> float:
+    """Posterior mean of a variance that was estimated with a normal error, under a flat prior above 0."""
+    ratio = variance / max(error, 1e-9)
+    return variance + max(error, 1e-9) * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio)))
 
 
 def rank_ranges(effects: Floats, covariance: Floats, level: float = 0.95, seed: int = 0, draws: int = 4000) -> Ints:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from clapometer.ranking.grouping import sum_by
+from clapometer.ranking.intervals import above_zero
 
 __all__ = ["across", "co_moment", "information", "makers_of", "shared_and_own"]
 
@@ -34,9 +34,8 @@ def between_variance(group: Ints, maker: Ints, weight: Floats, residual: Floats,
     if total <= 0:
         return 1e-5
     variance = float(products.sum()) / total + float((weight * lost).sum() / max(weight.sum(), _TINY))
-    error = max(float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total, 1e-9)
-    ratio = variance / error
-    return max(variance + error * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio))), 1e-5)
+    error = float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total
+    return max(above_zero(variance, error), 1e-5)
 
 
 def makers_of(group: Ints, maker: Ints) -> Ints:

@@ -82,7 +82,7 @@ def _within_prompts(
 ) -> Estimate:
     clips = seen.clips
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
-    fitted = PromptFixedEffects(curvature=0.5).fit(X, scores, opportunity=opportunity, n_items=n_models)
+    fitted = PromptFixedEffects(curvature=0.5, borrow=True).fit(X, scores, opportunity=opportunity, n_items=n_models)
     effects, errors = np.full((2, n_models), np.nan)
     effects[fitted.items_] = fitted.effects_
     errors[fitted.items_] = np.sqrt(np.diag(fitted.covariance_))

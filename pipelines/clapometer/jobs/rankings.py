@@ -53,6 +53,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         knots: Of the clip scores.
         interaction_ridge: Of the fixed effects.
         curvature: Of the fixed effects.
+        borrow: Of the fixed effects.
         min_prompts: Of the fixed effects.
         level: Of all intervals.
         planned_error: Standard error of a difference, as a share of the mean label, at which the intervals for daily
@@ -75,6 +76,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     knots: int = 4
     interaction_ridge: float = 4.0
     curvature: float = 0.5
+    borrow: bool = True
     min_prompts: int = 20
     level: float = 0.95
     planned_error: float = 0.05
@@ -205,6 +207,7 @@ def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters
         parameters.level,
         seed,
         curvature=parameters.curvature,
+        borrow=parameters.borrow,
     )
     return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(clips.model.names))
 

@@ -95,7 +95,7 @@ def _fit(seen: Observation, n_names: int) -> PromptFixedEffects:
     scores, clips = ClipAIPW().fit(seen.cells, seen.clips), seen.clips
     units = scores.units_
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
-    fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature)
+    fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature, borrow=DEFAULT_PARAMETERS.borrow)
     return fit.fit(X, scores.scores_, opportunity=scores.opportunities_, n_items=n_names)
 
 

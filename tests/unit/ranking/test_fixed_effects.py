@@ -119,7 +119,7 @@ def test_parameters_follow_the_scikit_learn_convention():
 
     fitted = clone(PromptFixedEffects(interaction_ridge=3.0))
     assert fitted.get_params() == {
-        "interaction_ridge": 3.0, "min_prompts": 20, "level": 0.95, "seed": 0, "curvature": 0.0,
+        "interaction_ridge": 3.0, "min_prompts": 20, "level": 0.95, "seed": 0, "curvature": 0.0, "borrow": False,
     }  # fmt: skip
 
 
@@ -161,3 +161,59 @@ def test_curvature_changes_nothing_where_every_prompt_met_all_or_there_is_no_lev
     np.testing.assert_allclose(bent.effects_, plain.effects_, atol=1e-9)
     below = PromptFixedEffects(curvature=0.5).fit(X, score - 5)
     np.testing.assert_allclose(below.covariance_, PromptFixedEffects().fit(X, score - 5).covariance_)
+
+
+def uneven_clips(seed=0, n_prompts=1500, n_strata=6, interaction=0.0):
+    """Few clips per prompt, of very unequal precision; later items get harder prompts and their own strata."""
+    random = np.random.default_rng(seed)
+    effects, age = np.array([-0.1, 0.0, 0.1, 0.0]), np.array([-1.5, -0.5, 0.5, 1.5])
+    stratum, level = random.integers(0, n_strata, n_prompts), random.normal(0, 0.3, n_prompts)
+    by_stratum = random.normal(0, interaction, (4, n_strata))
+    by_stratum -= by_stratum.mean(1, keepdims=True)
+    likes = random.normal(0, 0.7, (4, n_strata))
+    prompt = np.repeat(np.arange(n_prompts), 1 + random.poisson(2, n_prompts))
+    pull = -2.0 * level[prompt, None] * age + likes.T[stratum[prompt]]
+    item = (pull + random.gumbel(size=pull.shape)).argmax(1)
+    opportunity = np.exp(random.normal(2, 1, len(prompt)))
+    value = level[prompt] + effects[item] + by_stratum[item, stratum[prompt]]
+    score = value + random.normal(size=len(prompt)) / np.sqrt(opportunity)
+    truth = effects + by_stratum @ np.bincount(stratum, minlength=n_strata) / n_prompts
+    return np.column_stack([item, prompt, stratum[prompt]]), score, opportunity, truth - truth.mean()
+
+
+@pytest.mark.parametrize("interaction", [0.0, 0.2])
+def test_what_is_borrowed_narrows_the_intervals_and_they_still_hold_the_truth(interaction):
+    ratios, errors = [], []
+    for seed in range(12):
+        X, score, opportunity, truth = uneven_clips(seed, interaction=interaction)
+        plain = PromptFixedEffects().fit(X, score, opportunity=opportunity)
+        borrowed = PromptFixedEffects(borrow=True).fit(X, score, opportunity=opportunity)
+        ratios.append(np.trace(borrowed.covariance_) / np.trace(plain.covariance_))
+        errors.append((borrowed.effects_ - truth) / np.sqrt(np.diag(borrowed.covariance_)))
+    assert np.mean(ratios) < 0.96
+    # whoever gets the hard prompts is not worse for it: no item is off by more than its mean's error allows
+    assert np.abs(np.mean(errors, axis=0)).max() * np.sqrt(12) < 3.5
+    assert 0.6 < np.mean(np.square(errors)) < 1.5
+
+
+def test_with_few_prompts_nothing_is_borrowed_for_their_levels():
+    X, score, opportunity, _ = uneven_clips(n_prompts=60, n_strata=1)
+    plain, borrowed = (
+        PromptFixedEffects(borrow=b).fit(X[:, :2], score, opportunity=opportunity) for b in (False, True)
+    )
+    np.testing.assert_allclose(borrowed.effects_, plain.effects_, atol=1e-12)
+    np.testing.assert_allclose(borrowed.covariance_, plain.covariance_, atol=1e-12)
+
+
+def test_influence_of_scores_is_the_derivative_with_borrowed_levels_too():
+    X, score, opportunity, _ = uneven_clips(n_prompts=400)
+    fitted = PromptFixedEffects(borrow=True).fit(X, score, opportunity=opportunity)
+    influence = fitted.score_influence(2, 0)
+    assert influence.shape == score.shape
+    moved = PromptFixedEffects(borrow=True)
+    row = int(np.abs(influence).argmax())
+    nudged = score.copy()
+    nudged[row] += 1e-4
+    moved.fit(X, nudged, opportunity=opportunity)
+    change = (moved.effects_ - fitted.effects_)[[2, 0]] @ [1, -1]
+    assert change / 1e-4 == pytest.approx(influence[row], rel=0.1)
