@@ -115,7 +115,7 @@ class Maker:
             "id": f"CASE WHEN k = 1 THEN {self.shown['impression_id']} ELSE {uuid('e', said)} END",
             "time": f"{said} + {self.skew}", "client_time": said,
             "received_at": f"{said} + to_milliseconds((50 + hash(e, 11) % 2000)::BIGINT)", "trust": "'token'",
-            "event_key": "hash(e) >> 1", "payload_hash": "hash(e, 1) >> 1",
+            "event_key": "hash(e) >> 1", "payload_hash": "hash(e, 1) >> 33",
             "impression_id": self.shown["impression_id"],
         }  # fmt: skip
         only = {name: f"CASE WHEN k = 1 THEN {value} END" for name, value in self.shown.items() if name not in head}

@@ -50,7 +50,7 @@ class UpkeepSettings:
     target_bytes: int = 256 << 20
     vacuum_interval_s: float = 3600.0
     grace_hours: int = 24
-    memory_limit: str = "256MB"
+    memory_limit: str = "128MB"
     window_days: int = 7
 
 

@@ -41,11 +41,12 @@ from clapometer.lake.delta_log import DeltaLog
 from clapometer.lake.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
-REOPEN_INTERVAL = 50
-"""Versions after which a table is opened anew: at 60 a commit takes eight times as long as at the first."""
+REOPEN_INTERVAL = 20
+"""Versions since the checkpoint it was opened from, after which a table is opened anew, from a new one: the library
+carries all of them, and 60 versions after it a commit takes six times as long."""
 _PROPERTIES = {
     "delta.checkpointInterval": str(CHECKPOINT_INTERVAL),
-    "delta.deletedFileRetentionDuration": "interval 7 days",
+    "delta.deletedFileRetentionDuration": "interval 2 days",  # twice the grace time of the vacuum
 }
 _RETRIES = 20
 _DOWNLOADS = 8
@@ -90,9 +91,11 @@ class Table:
                 self._log.sync(0)
                 fsync(folder.parent)
             self._delta = self._open()
+        self._numbers: tuple[int, dict[str, int | None]] = -1, {}
+        self._listed: tuple[int, list[DataFile]] | None = None
         self._durable = max(-1, self.version - CHECKPOINT_INTERVAL)
         self._doubtful: int | None = None
-        self._opened = self.version
+        self._base = self._log.checkpointed()
 
     def columns(self) -> dict[str, bool]:
         """Returns the names of the columns that the table's log declares, and whether they may be null."""
@@ -129,9 +132,10 @@ class Table:
         Raises:
             TransientError: The object store does not answer.
         """
-        with self._reached():
-            self._delta.update_incremental()
-        if self.version - self._opened >= REOPEN_INTERVAL:
+        if self._log.goes_on(self.version):
+            with self._reached():
+                self._delta.update_incremental()
+        if self.version - self._base >= REOPEN_INTERVAL:
             self._reopen()
         return self.version
 
@@ -155,12 +159,24 @@ class Table:
 
     def txn(self, app_id: str, version: int | None = None) -> int | None:
         """Returns the number that ``app_id`` had committed last in a version; without one, as of the last refresh."""
-        delta = self._delta if version in (None, self.version) else self._open(version)
-        return delta.transaction_version(app_id)
+        if version not in (None, self.version):
+            return self._open(version).transaction_version(app_id)
+        if self._numbers[0] != self.version:
+            self._numbers = self.version, {}
+        known = self._numbers[1]
+        if app_id not in known:  # asking reads the log
+            known[app_id] = self._delta.transaction_version(app_id)
+        return known[app_id]
 
     def files(self, version: int | None = None) -> list[DataFile]:
         """Returns the files of a version; without one, as of the last refresh."""
-        delta = self._delta if version in (None, self.version) else self._open(version)
+        if version not in (None, self.version):
+            return self._read_files(self._open(version))
+        if self._listed is None or self._listed[0] != self.version:
+            self._listed = self.version, self._read_files(self._delta)
+        return list(self._listed[1])
+
+    def _read_files(self, delta: DeltaTable) -> list[DataFile]:
         actions = pa.table(delta.get_add_actions(flatten=True))
         partitions = [actions[f"partition.{column}"].to_pylist() for column in self.partition_by]
         return [
@@ -240,6 +256,8 @@ class Table:
         Raises:
             CommitConflictError: One of ``txns`` was committed by someone else since the last refresh.
         """
+        before, known = self._numbers
+        self._numbers = -1, {}
         properties = CommitProperties(
             custom_metadata=dict(metadata or {}),
             app_transactions=[Transaction(app_id, number) for app_id, number in txns.items()],
@@ -262,6 +280,8 @@ class Table:
         except (DeltaError, OSError) as error:
             msg = f"{self.folder.name} could not be committed: {error}"
             raise TransientError(msg) from error
+        if self.version == before + 1:  # nobody else committed in between
+            self._numbers = self.version, {**known, **txns}
         after = self.refresh()
         self.make_durable()
         return after
@@ -322,11 +342,12 @@ class Table:
 
         Where that fails, as on a full disk, the table is only slower.
         """
+        self._base = self.version
         with suppress(DeltaError, OSError, TransientError):
             if self.version - self._log.checkpointed() >= REOPEN_INTERVAL:
                 self.checkpoint()
+            self._base = self._log.checkpointed()
             self._delta = self._open()
-        self._opened = self.version
 
     def checkpoint(self) -> None:
         """Sums up the log in one file, so that opening the table stays fast, and drops expired log entries."""

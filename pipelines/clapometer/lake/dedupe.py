@@ -31,9 +31,13 @@ from clapometer.lake.key_runs import Int64s, Run, join_runs, map_run, merge_runs
 from clapometer.lake.packing import is_packed
 from clapometer.lake.storage import fsync
 
-FORMAT = 2
+FORMAT = 3
 STORED_RUN = 1 << 18
 """Runs from this length on, in events, are files."""
+TAKEN = 1 << 20
+"""Events whose keys are sorted at a time where many come at once."""
+MERGED = 16
+"""Runs merged at a time, at most."""
 NOTHING = "9999-12-31"
 """First day of an index that holds no day."""
 MANIFEST = "manifest.json"
@@ -46,11 +50,10 @@ SAVE_INTERVAL = 64
 
 @dataclass(frozen=True, eq=False)
 class _Merge:
-    """Two neighbours of a day that a thread makes one of."""
+    """Neighbours of a day that a thread makes one run of."""
 
     date: str
-    older: Run
-    newer: Run
+    runs: list[Run]
     made: Future[Run]
 
 
@@ -183,36 +186,41 @@ class KeyIndex:
         """Appends a run; short ones are merged until each is at least twice as long as the next."""
         runs = self._runs.setdefault(date, [])
         while runs and runs[-1].path is None and len(runs[-1]) < 2 * len(run):
-            run = join_runs(runs.pop(), run)
+            run = join_runs([runs.pop(), run])
         runs.append(run if len(run) < STORED_RUN else self._store(run))
 
     def _keep_merging(self, *, more: bool = True) -> None:
-        """Puts in place what the thread has merged, and gives it the next pair of files."""
+        """Puts in place what the thread has merged, and gives it the next files."""
         if self._merge is not None:
             if more and not self._merge.made.done():
                 return
             merge, self._merge = self._merge, None
             self._replace(merge)
-        pair = next(self._pairs(), None) if more else None
-        if pair is not None:
-            date, older, newer = pair
-            self._merge = _Merge(date, older, newer, self._merger.submit(merge_runs, older, newer, self._folder))
+        date, runs = next(self._due(), ("", [])) if more else ("", [])
+        if runs:
+            self._merge = _Merge(date, runs, self._merger.submit(merge_runs, runs, self._folder))
 
     def _replace(self, merge: _Merge) -> None:
         runs = self._runs.get(merge.date, [])
-        with contextlib.suppress(OSError):  # a full disk: they stay two, and are tried again
+        with contextlib.suppress(OSError):  # a full disk: they stay several, and are tried again
             made = merge.made.result()
-            if merge.older in runs and merge.newer in runs:
-                at = runs.index(merge.older)
-                runs[at : at + 2] = [made]
+            if merge.runs[0] in runs:
+                at = runs.index(merge.runs[0])
+                if runs[at : at + len(merge.runs)] == merge.runs:
+                    runs[at : at + len(merge.runs)] = [made]
 
-    def _pairs(self) -> Iterator[tuple[str, Run, Run]]:
-        """Yields neighbours of which the older one is not twice as long as the newer, the newest first."""
+    def _due(self) -> Iterator[tuple[str, list[Run]]]:
+        """Yields neighbours of which each is less than twice as long as all newer ones together, the newest first."""
         for date, runs in sorted(self._runs.items(), reverse=True):
-            stored = [run for run in runs if run.path]
-            for older, newer in zip(stored[-2::-1], stored[:0:-1], strict=True):
-                if len(older) < 2 * len(newer):
-                    yield date, older, newer
+            group: list[Run] = []
+            for run in [run for run in reversed(runs) if run.path]:
+                if len(group) == MERGED or len(run) >= 2 * sum(map(len, group)):
+                    if len(group) > 1:
+                        yield date, group[::-1]
+                    group = []
+                group.append(run)
+            if len(group) > 1:
+                yield date, group[::-1]
 
     def _entry(self, version: int) -> str:
         """Returns a fingerprint of a commit: after a restore from a backup the same number is another commit."""
@@ -240,13 +248,13 @@ class KeyIndex:
 def _hashes(path: Path) -> Iterator[pa.RecordBatch]:
     """Yields event_key and payload_hash of the events in a file, made anew where it does not have them."""
     if not is_packed(path):
-        yield from pq.ParquetFile(path).iter_batches(STORED_RUN, columns=["event_key", "payload_hash"])
+        yield from pq.ParquetFile(path).iter_batches(TAKEN, columns=["event_key", "payload_hash"])
         return
     with duckdb.connect(config={"threads": 1, "memory_limit": "256MB"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield from connection.sql(
             f"SELECT event_key, payload_hash FROM ({with_hashes([path])})"  # noqa: S608 - our own names
-        ).to_arrow_reader(STORED_RUN)
+        ).to_arrow_reader(TAKEN)
 
 
 def _own_folder(folder: Path) -> tuple[Path, int]:

@@ -27,6 +27,12 @@ class DeltaLog:
         found = self._read("_last_checkpoint")
         return -1 if found is None else int(json.loads(found)["version"])
 
+    def goes_on(self, version: int) -> bool:
+        """Returns whether there may be commits after a version; asking the file system costs less than a listing."""
+        if self._bucket is not None:
+            return True
+        return (self._folder / f"{version + 1:020d}.json").exists() or self.checkpointed() > version
+
     def sync(self, version: int) -> None:
         """Returns once a commit is on disk. A bucket's servers have it already."""
         if self._bucket is None:

@@ -39,9 +39,9 @@ JUDGED = tuple(_JUDGED)
 
 
 def _hash(names: list[str]) -> str:
-    """Returns DuckDB's hash of the payload: type and data. The token is not kept, so it does not count."""
+    """Returns 31 bits of DuckDB's hash of the payload: type and data. The token is not kept, so it does not count."""
     quoted = ", ".join(f'"{name}"' for name in ["type", *names])
-    return f"(hash({quoted}) >> 1)::BIGINT"
+    return f"(hash({quoted}) >> 33)::BIGINT"
 
 
 _HASHES = {True: _hash([name for name in _KEPT if name in WATCHING_COLUMNS]), False: _hash(list(_KEPT))}

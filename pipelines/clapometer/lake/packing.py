@@ -74,14 +74,14 @@ def _options(schema: pa.Schema) -> dict[str, object]:
     for field in schema:
         if field.name in _IDS:
             encodings[field.name] = "DELTA_BYTE_ARRAY"
-        elif pa.types.is_timestamp(field.type):
+        elif pa.types.is_timestamp(field.type) or field.name == "payload_hash":
             encodings[field.name] = "DELTA_BINARY_PACKED"
-        elif field.name in _HASHES:
+        elif field.name == "event_key":
             encodings[field.name] = "PLAIN"
         elif field.name == "propensity":
             encodings[field.name] = "BYTE_STREAM_SPLIT"
     return {
-        "compression": "zstd", "column_encoding": encodings, "store_schema": False,
+        "compression": "zstd", "compression_level": 6, "column_encoding": encodings, "store_schema": False,
         "use_dictionary": [name for name in schema.names if name not in encodings],
         "write_statistics": [field.name for field in schema if pa.types.is_timestamp(field.type)],
     }  # fmt: skip

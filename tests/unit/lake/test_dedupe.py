@@ -15,7 +15,7 @@ from tests.builders import NOW
 from clapometer.lake import TABLES, Lake, key_runs
 from clapometer.lake import dedupe as module
 from clapometer.lake.dedupe import KeyIndex
-from clapometer.lake.key_runs import merge_runs, sort_run, store_run
+from clapometer.lake.key_runs import map_run, merge_runs, sort_run, store_run
 
 TODAY = NOW.date()
 SCHEMA = TABLES["events"][0]
@@ -93,12 +93,51 @@ def test_of_the_same_key_with_several_payloads_all_are_found_wherever_they_lie(t
     monkeypatch.setattr(key_runs, "SLICE", 4)
     older = sort_run(np.array([5] * 9 + [1, 9]), np.arange(11))
     newer = sort_run(np.array([5] * 6 + [7]), np.arange(20, 27))
-    run = merge_runs(older, newer, tmp_path)
+    run = merge_runs([older, newer], tmp_path)
     assert run.keys.tolist() == [1, *[5] * 15, 7, 9]
     found: dict[int, set[int]] = {}
     for key, payloads in run.payloads_of(np.array([0, 5, 6, 9])):
         found.setdefault(key, set()).update(payloads)
     assert found == {5: {*range(9), *range(20, 26)}, 9: {10}}
+
+
+@pytest.mark.parametrize("highest", [5, 100, 5_000, 2**62])
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_a_run_has_what_was_put_into_it_however_keys_lie_in_its_pages(tmp_path, monkeypatch, highest, parts):
+    monkeypatch.setattr(key_runs, "SLICE", 700)
+    monkeypatch.setattr(key_runs, "ASKED", 64)
+    draw = np.random.default_rng(highest + parts)
+    for length in (5, 512, 513, 3_000):
+        keys, payloads = draw.integers(0, highest, length), draw.integers(0, 9, length)
+        cut = zip(np.array_split(keys, parts), np.array_split(payloads, parts), strict=True)
+        run = merge_runs([sort_run(*part) for part in cut], tmp_path)
+        asked = np.unique(np.concatenate([draw.integers(0, highest, 200), keys[:50], [0, 2**62]]))
+        assert np.array_equal(run.has(asked), np.isin(asked, keys))
+        expected = {int(key): set(payloads[keys == key].tolist()) for key in asked if key in keys}
+        assert dict(run.payloads_of(asked)) == expected
+        assert np.array_equal(map_run(run.path).firsts, np.sort(keys)[::512])
+
+
+def test_a_file_that_is_no_run_is_refused(tmp_path):
+    whole = store_run(iter([sort_run(np.arange(600), np.arange(600))]), 600, tmp_path).path
+    for damaged in (b"", whole.read_bytes()[:-8], whole.read_bytes() + bytes(8), bytes(8)):
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(ValueError, match="is not a run of keys"):
+            map_run(tmp_path / "damaged")
+
+
+def test_many_runs_of_a_day_become_few(lake, make, small_runs):
+    index = make()
+    for number in range(40):
+        store(lake, list(range(100 * number, 100 * number + 60)))
+        lake.version("events")
+        index.refresh(TODAY)
+        if index._merge is not None:
+            index._merge.made.result()
+    assert next(len(runs) for runs in index._runs.values()) <= 6
+    assert sorted(key for run in index._all() for key in run.keys.tolist()) == [
+        100 * number + k for number in range(40) for k in range(60)
+    ]
 
 
 def test_long_runs_are_stored_searched_and_merged_in_little_memory(tmp_path):
@@ -108,7 +147,7 @@ def test_long_runs_are_stored_searched_and_merged_in_little_memory(tmp_path):
     asked = np.sort(np.concatenate([first[::50], draw.integers(0, 2**62, 40_000)]))
     tracemalloc.start()
     try:
-        merged = merge_runs(*runs, tmp_path)
+        merged = merge_runs(runs, tmp_path)
         found = merged.has(asked)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
