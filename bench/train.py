@@ -1,15 +1,18 @@
 """Training against one ``GROUP BY clip_id`` with the same aggregates over the same files, in the same run.
 
-    python bench/train.py [OUTCOMES] [CLIPS] [--threads N] [--folder F] [--comparisons N] [--no-rows]
+    python bench/train.py [OUTCOMES] [CLIPS] [--threads N] [--folder F] [--comparisons N] [--rounds N] [--no-rows]
 
 ``statistics``: all that is summed for a ranking; ``screened``: and finding viewers that are not people; ``train``: a
-whole run with segments, prompts, templates, pairs, commit and publishing. Prints seconds, CPU seconds, the time of the
-fit (which does not grow with outcomes), peak memory, and the ratios.
+whole run with segments, prompts, templates, pairs, commit and publishing. Each of them ``first``, with nothing kept of
+an earlier training, and again, as a schedule does; ``train, a new day``: again, where one day of 28 was never read.
+``read``: the columns of outcomes that a first training needs, decoded, and viewers hashed, and nothing else.
+Prints seconds, CPU seconds, those of the fit (of a whole run all that looks at no single outcome), peak memory, ratios.
 
-Peers in the same run (``pip install arena-rank pandas``, the group ``bench``): pandas and scikit-learn's logistic
-regression on the rows of the same files against ``screened``, which does the same and more; arena-rank and choix on the
-same comparisons against our counts in SQL and `BradleyTerry`. Every process is a new one; the better of two runs
-counts, of peers that take minutes the only one.
+Peers in the same run (``pip install arena-rank pandas``, the group ``bench``): scikit-learn's logistic regression on
+the rows of the same files, twice: as one writes it (`rows`: pandas, merge, a pipeline with a one-hot encoder) and tuned
+by hand (`rows_by_hand`: read by DuckDB without strings, the sparse matrix made from codes), against ``screened``, which
+does the same and more; arena-rank and choix on the same comparisons against our counts in SQL and `BradleyTerry`. Every
+process is a new one; the best of the rounds counts, of peers that take minutes the only one.
 """
 
 import argparse
@@ -20,23 +23,38 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
+from clapometer.jobs import train as training
 from clapometer.jobs.clips import load_clips
+from clapometer.jobs.impressions import Impressions
+from clapometer.jobs.kept import drop_kept
 from clapometer.jobs.outcomes import FOLDED
 from clapometer.jobs.rankings import Parameters, fit_models, rank_models, score_clips, slices
-from clapometer.jobs.statistics import score_outcomes, screen
+from clapometer.jobs.statistics import Screening
 from clapometer.jobs.train import Resources, train_once
-from clapometer.labels import DEFAULT_RULE
+from clapometer.labels import DEFAULT_RULE, ScreeningLimits
 from clapometer.lake import TABLES, Lake
 from peers.training import write_comparisons
 
 PEERS = Path(__file__).parent / "peers" / "training.py"
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 DAYS = 28
+FIRST, NEW_DAY = ", first", ", a new day"
+CASES = (
+    "read", "statistics, first", "statistics", "screened, first", "screened", "train, first", "train",
+    "train, a new day",
+)  # fmt: skip
+LOOKS = {
+    training: ("refresh_outcomes", "count_orphans", "read_said", "model_robustness"),
+    Impressions: ("__init__", "screen", "score", "values", "cells", "sample", "viewers_by_model"),
+}
+"""What of a whole run looks at single outcomes; all the rest works on sums by clip, day and viewer fold."""
 
 CLIPS = """
 SELECT
@@ -51,7 +69,7 @@ OUTCOMES = """
 SELECT
     'default' AS tenant, uuid() AS impression_id, 'clip-' || clip AS clip_id, 'viewer-' || viewer AS viewer_id,
     'session-' || viewer // 3 AS session_id, position, 'feed' AS surface, 'ranked' AS policy_id,
-    1.0 / {clips} * (0.3 + 2 * pow(u, 2)) AS propensity, {clips} AS candidates, u < 0.1 AS explored,
+    1.55 / {clips} * (0.3 + 2 * pow(u, 2)) AS propensity, {clips} AS candidates, u < 0.1 AS explored,
     'all' AS audience, 'en' AS locale,
     TIMESTAMPTZ '2026-02-01 00:00:00+00' + to_seconds({day} * 86400 + i % 86400) AS shown_at, 'token' AS trust,
     CAST(v * 15000 AS BIGINT) AS watched_ms, CAST(v * 16000 AS BIGINT) AS total_ms, 0 AS loops, 'ended' AS end_reason,
@@ -77,6 +95,16 @@ SELECT
 FROM outcomes
 WHERE tenant = 'default' AND trust IN ('key', 'token')
 GROUP BY clip_id"""
+
+READ = """
+SELECT
+    bit_xor(hash(viewer_id)), max(clip_id), max(surface), max(audience), max(locale), max(shown_at), sum(position),
+    sum(propensity), sum(candidates), sum(watched_ms), sum(total_ms), count_if(explored), count_if(liked),
+    count_if(saved), count_if(shared), count_if(commented), count_if(followed), count_if(disliked), count_if(hidden),
+    count_if(not_interested), count_if(reported), count_if(clicked), count_if(visual_searched), count_if(carted),
+    count_if(purchased), sum(revenue), max(currency)
+FROM outcomes
+WHERE tenant = 'default' AND trust IN ('key', 'token')"""
 
 LABEL = """(0.25 * watched_ms / 10000.0 + CASE WHEN liked THEN 1.0 ELSE 0.0 END + CASE WHEN saved THEN 1.5 ELSE 0.0 END
     + CASE WHEN shared THEN 1.5 ELSE 0.0 END + CASE WHEN commented THEN 0.5 ELSE 0.0 END
@@ -111,30 +139,51 @@ def build(lake: Lake, outcomes: int, clips: int) -> None:
     table.commit(actions, {FOLDED: version})
 
 
-def measure(what: str, folder: Path, threads: int) -> None:
+def measure(case: str, folder: Path, threads: int) -> None:
     """Runs one case in this process and prints its seconds, CPU seconds, those of the fit, and peak memory."""
     lake = Lake(folder)
+    if case.endswith((FIRST, NEW_DAY)):
+        drop_kept(lake, lake.files("outcomes")[: 1 if case.endswith(NEW_DAY) else None])
+    what = case.partition(",")[0]
     started, busy = time.perf_counter(), _cpu()
-    fit = 0.0
-    if what == "group":
+    fits: list[float] = []
+    if what in {"group", "read"}:
         with lake.connect(threads=threads, memory_limit="3GB") as con:
-            con.sql(GROUP_BY.replace("{label}", LABEL)).to_arrow_table()
+            con.sql(READ if what == "read" else GROUP_BY.replace("{label}", LABEL)).to_arrow_table()
     elif what == "train":
+        looks: list[float] = []
+        for where, names in LOOKS.items():
+            for name in names:
+                setattr(where, name, _timed(getattr(where, name), looks))
         run = train_once(lake, clock=lambda: NOW, resources=Resources(threads, "3GB")).run
         assert run.status == "succeeded", run.error
+        fits.append(_cpu() - busy - sum(looks))
     else:
         with lake.connect(threads=threads, memory_limit="3GB") as con:
             clips = load_clips(con, "default")
-            automated = screen(con, "default") if what == "screened" else None
-            scored = score_outcomes(con, "default", DEFAULT_RULE, NOW, automated=automated)
-            (part,) = slices(con, clips, scored, Parameters(segments=()))
-        began = _cpu()
-        scores = score_clips(part, Parameters())
-        fit = fit_models(part, scores, clips, Parameters(), 0)
-        rank_models(part, scores, clips, scored, parameters=Parameters(), fit=fit)
-        fit = _cpu() - began
+            impressions = Impressions(con, lake, "default", (DEFAULT_RULE, NOW))
+            if what == "screened":
+                impressions.screen(ScreeningLimits())
+            scored = impressions.score(Screening())
+            (part,) = slices(impressions, clips, scored, Parameters(segments=()))
+        scores = _timed(score_clips, fits)(part, Parameters())
+        fit = _timed(fit_models, fits)(part, scores, clips, Parameters(), 0)
+        _timed(rank_models, fits)(part, scores, clips, scored, parameters=Parameters(), fit=fit)
     seconds = time.perf_counter() - started
-    print(seconds, _cpu() - busy, fit, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    print(seconds, _cpu() - busy, sum(fits), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+def _timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    """Returns the function, which notes the CPU seconds of every call."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        began = _cpu()
+        try:
+            return function(*given, **named)
+        finally:
+            spent.append(_cpu() - began)
+
+    return call
 
 
 def _cpu() -> float:
@@ -157,14 +206,14 @@ class Cost:
         return Cost(min(self.seconds, other.seconds), min(self.work, other.work), max(self.memory, other.memory))
 
 
-def measure_ours(folder: Path, threads: int) -> dict[str, Cost]:
-    """Runs every case twice, in turn."""
+def measure_ours(folder: Path, threads: int, rounds: int) -> dict[str, Cost]:
+    """Runs every case as often, in turn."""
     costs: dict[str, Cost] = {}
-    for case in ("group", "statistics", "screened", "train") * 2:
+    for case in ("group", *CASES) * rounds:
         command = [sys.executable, __file__, "--case", case, "--folder", str(folder), "--threads", str(threads)]
         seconds, busy, fit, memory = numbers_of(command)
         costs[case] = Cost(seconds, busy - fit, memory).least(costs.get(case))
-        line = f"{case:13} {seconds:7.2f} s  CPU {busy:7.2f} s  of which fit {fit:5.2f} s  peak {memory:5.2f} GiB"
+        line = f"{case:17} {seconds:7.2f} s  CPU {busy:7.2f} s  of which fit {fit:5.2f} s  peak {memory:5.2f} GiB"
         print(line, flush=True)
     return costs
 
@@ -174,7 +223,7 @@ def measure_peers(folder: Path, given: argparse.Namespace) -> dict[str, Cost]:
     if not (folder / "comparisons.parquet").exists():
         write_comparisons(folder / "comparisons.parquet", int(given.comparisons))
     costs: dict[str, Cost] = {}
-    for peer in ("bradley_terry", "arena_rank", "choix") * 2 + (() if given.no_rows else ("rows",)):
+    for peer in ("bradley_terry", "arena_rank", "choix") * 2 + (() if given.no_rows else ("rows_by_hand", "rows")):
         command = [sys.executable, str(PEERS), peer, str(folder), "--threads", str(given.threads)]
         try:
             seconds, busy, memory = numbers_of(command)
@@ -199,6 +248,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--comparisons", type=float, default=1e6)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--no-rows", action="store_true", help="leave out logistic regression, which takes minutes")
     parser.add_argument("--case")
     given = parser.parse_args()
@@ -208,14 +258,22 @@ def main() -> None:
     folder = given.folder or Path(tempfile.mkdtemp(prefix="bench-train-"))
     if not (folder / "outcomes").exists():
         build(Lake(folder), int(given.outcomes), int(given.clips))
-    ours, peers = measure_ours(folder, given.threads), measure_peers(folder, given)
+    ours, peers = measure_ours(folder, given.threads, given.rounds), measure_peers(folder, given)
     print("CPU time without the fit, and time with it, as a multiple of one GROUP BY clip_id with the same sums:")
     least = ours["group"]
-    for case in ("statistics", "screened", "train"):
-        print(f"  {case:12} {ours[case].work / least.work:.2f}  {ours[case].seconds / least.seconds:.2f}")
-    against = {"rows": ours["screened"], "arena_rank": peers["bradley_terry"], "choix": peers["bradley_terry"]}
+    for case in CASES:
+        print(f"  {case:17} {ours[case].work / least.work:.2f}  {ours[case].seconds / least.seconds:.2f}")
+    against = {
+        "rows": ours["screened"],
+        "rows_by_hand": ours["screened"],
+        "arena_rank": peers["bradley_terry"],
+        "choix": peers["bradley_terry"],
+    }
     for peer in [name for name in against if name in peers]:
         print(f"  {peer:12} takes {peers[peer].seconds / against[peer].seconds:.1f} times as long as ours")
+        if peer.startswith("rows"):
+            first = ours["screened, first"].seconds
+            print(f"  {peer:12} takes {peers[peer].seconds / first:.1f} times as long as ours the first time")
     if given.folder is None:
         shutil.rmtree(folder)
 

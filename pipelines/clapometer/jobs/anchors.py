@@ -6,24 +6,31 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
-import duckdb
-import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from clapometer.domain import InputError
+from clapometer.jobs.anchor_rows import clip_means, purchases, returns
 from clapometer.jobs.clips import Clips, load_clips, numbers
+from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
-from clapometer.jobs.statistics import score_outcomes, screen
-from clapometer.labels import DEFAULT_RULE, FittedRule, LabelRule, SignalName, fit_to_outcome, fit_to_votes, signal_sql
+from clapometer.jobs.statistics import Screening
+from clapometer.labels import (
+    DEFAULT_RULE,
+    SIGNALS,
+    FittedRule,
+    LabelRule,
+    ScreeningLimits,
+    SignalName,
+    fit_to_outcome,
+    fit_to_votes,
+)
 from clapometer.lake import Lake, sql
-from clapometer.ranking import sum_by
 
 __all__ = ["ANCHORS", "AnchorName", "AnchorOptions", "fit_rule"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 AnchorName = Literal["votes", "retention", "purchases"]
 ANCHORS: tuple[AnchorName, ...] = ("votes", "retention", "purchases")
 
@@ -31,7 +38,6 @@ MOST_ROWS = 200_000
 """Rows of an anchor that are fitted to; of more, a share of the viewers is taken."""
 _ANSWERS: tuple[SignalName, ...] = ("click", "visual_search", "add_to_cart", "purchase", "revenue")
 """The way to a purchase: a rule fitted to purchases by them would learn the shape of the shop, and keeps theirs."""
-_WHOLE = 1_048_576
 
 
 @dataclass(frozen=True)
@@ -84,35 +90,30 @@ def fit_rule(
     with lake.connect(threads=threads, memory_limit=memory_limit) as con:
         progress("statistics", 0, 1)
         clips = load_clips(con, tenant)
-        scored = score_outcomes(con, tenant, _reading(rule, anchor), as_of, automated=screen(con, tenant), signals=True)
+        impressions = Impressions(con, lake, tenant, (rule, as_of))
+        impressions.screen(ScreeningLimits())
+        scored = impressions.score(Screening())
         if not scored.counted:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
             msg = f"no impression counts, so there is nothing to fit ({reasons or 'none was received'})"
             raise InputError(msg, "anchor")
         progress("fit", 0, 1)
         if anchor == "votes":
-            return _fit_votes(con, clips, rule, tenant, options)
-        return _fit_outcome(con, anchor, rule, options)
+            said = con.sql(sql("train_said"), params={"tenant": tenant}).to_arrow_table()
+            return _fit_votes(impressions, said, clips, rule, options)
+        return _fit_outcome(impressions, scored.counted, anchor, rule, options)
 
 
-def _reading(rule: LabelRule, anchor: AnchorName) -> LabelRule:
-    """The rule that decides which columns are read: purchases are, whatever they weigh."""
-    if anchor != "purchases" or rule.weights.purchase:
-        return rule
-    return msgspec.structs.replace(rule, weights=msgspec.structs.replace(rule.weights, purchase=1.0))
+def _signals(rule: LabelRule) -> tuple[SignalName, ...]:
+    """Returns the signals that have a weight."""
+    return tuple(signal.name for signal in SIGNALS if rule.weights.of(signal.name))
 
 
 def _fit_votes(
-    con: duckdb.DuckDBPyConnection, clips: Clips, rule: LabelRule, tenant: str, options: AnchorOptions
+    impressions: Impressions, said: pa.Table, clips: Clips, rule: LabelRule, options: AnchorOptions
 ) -> FittedRule:
-    signals = signal_sql(rule)
-    sums = ", ".join(f'sum(round(({value}) * {_WHOLE})) / {_WHOLE} AS "{name}"' for name, value in signals.items())
-    table = con.sql(sql("anchor_clips").replace("{sums}", sums)).to_arrow_table()
-    unit, n = clips.unit[numbers(table["clip"])], len(clips)
-    shown, looked = (sum_by(unit, _floats(table, name), n) for name in ("impressions", "looked"))
-    means = np.stack([sum_by(unit, _floats(table, name), n) for name in signals], axis=1)
-    means /= np.maximum(looked, 1e-9)[:, None]
-    said = con.sql(sql("train_said"), params={"tenant": tenant}).to_arrow_table()
+    signals = _signals(rule)
+    shown, means = clip_means(impressions, signals, clips.unit)
     voted = np.array(said["evidence"].to_pylist(), object) == "vote"
     left, right = clips.unit[numbers(said["left_clip"])], clips.unit[numbers(said["right_clip"])]
     known = voted & (left != right) & (np.minimum(shown[left], shown[right]) >= options.min_impressions)
@@ -125,35 +126,24 @@ def _fit_votes(
         raise InputError(msg, "anchor")
     left, right = left[known], right[known]
     return fit_to_votes(
-        rule, tuple(signals), means[left] - means[right], _floats(said, "result")[known],
+        rule, signals, means[left] - means[right], _floats(said, "result")[known],
         group=clips.prompt.index[left], strength=options.strength,
     )  # fmt: skip
 
 
 def _fit_outcome(
-    con: duckdb.DuckDBPyConnection, anchor: AnchorName, rule: LabelRule, options: AnchorOptions
+    impressions: Impressions, counted: int, anchor: AnchorName, rule: LabelRule, options: AnchorOptions
 ) -> FittedRule:
-    signals = {name: value for name, value in signal_sql(rule).items() if anchor != "purchases" or name not in _ANSWERS}
-    rows = con.execute("SELECT count(*) FROM labelled").fetchall()[0][0]
-    given: dict[str, object] = {"one_in": max(1, -(-int(rows) // MOST_ROWS))}
+    one_in = max(1, -(-counted // MOST_ROWS))
+    signals = tuple(name for name in _signals(rule) if anchor != "purchases" or name not in _ANSWERS)
     if anchor == "retention":
-        means = ", ".join(
-            f'sum(round(({value}) * {_WHOLE})) / {_WHOLE} / count(*) AS "{name}"' for name, value in signals.items()
-        )
-        query, given = sql("anchor_returns").replace("{means}", means), given | {"within": options.within_days}
+        rows, what = returns(impressions, signals, one_in, options.within_days), "viewer-days"
     else:
-        query = sql("anchor_purchases").replace("{values}", ", ".join(f'{v} AS "{n}"' for n, v in signals.items()))
-    table = con.sql(query, params=given).to_arrow_table()
-    what = "viewer-days" if anchor == "retention" else "impressions"
+        rows, what = purchases(impressions, signals, one_in), "impressions"
     return fit_to_outcome(
-        rule, tuple(signals), np.stack([_floats(table, name) for name in signals], axis=1), _floats(table, "happened"),
-        group=_viewers(table), strength=options.strength, what=f"{what}, {anchor}",
+        rule, signals, rows.signals, rows.happened, group=rows.viewer, strength=options.strength,
+        what=f"{what}, {anchor}",
     )  # fmt: skip
-
-
-def _viewers(table: pa.Table) -> Ints:
-    codes: Ints = np.unique(table["viewer"].combine_chunks().to_numpy(zero_copy_only=False), return_inverse=True)[1]
-    return codes
 
 
 def _floats(table: pa.Table, name: str) -> Floats:

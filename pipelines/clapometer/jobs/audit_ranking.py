@@ -8,10 +8,9 @@ import numpy as np
 
 from clapometer.jobs.audited import Audited, fit_again
 from clapometer.jobs.findings import Finding, finding_of_test, status
-from clapometer.jobs.robustness import fake_reactions, model_robustness, pushes
+from clapometer.jobs.robustness import MOST_IMPRESSIONS, fake_reactions, model_robustness, pushes
 from clapometer.labels import ScreeningLimits
-from clapometer.lake import sql
-from clapometer.ranking import PromptFixedEffects, Ranked, days_until_visible, fewest, placebo
+from clapometer.ranking import PromptFixedEffects, Ranked, days_until_visible, fewest, placebo, sum_by
 
 FEWEST_VIEWERS = 5
 """A top that fewer viewers made is an accident, whatever its interval."""
@@ -56,7 +55,8 @@ def top_findings(audited: Audited) -> Iterator[Finding]:
     leader, rival = audited.name(first), audited.name(second)
     claimed = _claimed(fit)
     part, scores, uniform = audited.fitted.part, audited.fitted.scores, audited.fitted.scored.tier == "C"
-    sturdy = model_robustness(audited.con, part, scores, fit, rule=run.rule, uniform=uniform)
+    sample = audited.impressions.sample(MOST_IMPRESSIONS, uniform=uniform)
+    sturdy = model_robustness(sample, part, scores, fit, rule=run.rule)
     impressions = sturdy[int(fit.items_[first])]["impressions_to_drop"]
     viewers = _viewers_to_drop(audited, first, second, uniform=uniform)
     frail = claimed and viewers is not None and viewers < FEWEST_VIEWERS
@@ -86,18 +86,17 @@ def _claimed(fit: PromptFixedEffects) -> bool:
 
 def _viewers_to_drop(audited: Audited, first: int, second: int, *, uniform: bool) -> int | None:
     """Returns the fewest viewers without whom the second item would be first."""
-    fit, con = audited.fitted.fit, audited.con
+    fit, everybody = audited.fitted.fit, audited.impressions.sample(np.inf, uniform=uniform)
     assert fit is not None
-    con.register("pushed", pushes(audited.fitted.part, audited.fitted.scores, fit, [(first, second)]))
-    found = con.sql(sql("audit_viewers"), params={"uniform": uniform}).to_arrow_table()
-    con.unregister("pushed")
-    return fewest(float(fit.effects_[first] - fit.effects_[second]), np.asarray(found["push"].to_numpy(), np.float64))
+    found = pushes(everybody, audited.fitted.part, audited.fitted.scores)
+    push = found.size * found.influence(fit, first, second)[found.unit]
+    return fewest(float(fit.effects_[first] - fit.effects_[second]), sum_by(everybody.viewer[found.row], push))
 
 
 def screening_finding(audited: Audited) -> Finding:
     """Screens viewers by limits that are twice as strict, and looks whether the ranking stays.
 
-    Makes the tables of the connection anew: nothing may be read from them afterwards.
+    From then on other impressions count: nothing may be read from them afterwards.
     """
     fit = audited.fitted.fit
     if fit is None:
@@ -105,7 +104,7 @@ def screening_finding(audited: Audited) -> Finding:
     before = dict(zip(fit.items_.tolist(), fit.effects_.tolist(), strict=True))
     error = dict(zip(fit.items_.tolist(), np.sqrt(np.diag(fit.covariance_)).tolist(), strict=True))
     usual = _screened(audited)
-    strict = fit_again(audited.con, audited.run, audited.clips, STRICT)
+    strict = fit_again(audited.con, audited.run, audited.clips, audited.impressions, STRICT)
     more = _screened(audited) - usual
     if strict.fit is None:
         return _nothing("screening", audited)

@@ -9,7 +9,7 @@ import numpy as np
 from clapometer.domain import InputError
 from clapometer.jobs.audited import Audited
 from clapometer.jobs.findings import Finding, finding_of_test, status
-from clapometer.jobs.tiers import exposure_of, read_exposure
+from clapometer.jobs.tiers import exposure_of
 from clapometer.lake import Lake, sql
 from clapometer.lake.ledger import ledger_difference
 from clapometer.ranking import (
@@ -102,7 +102,7 @@ def propensity_findings(audited: Audited) -> Iterator[Finding]:
             advice=f"{_MATCH}; or let POST /v1/slates choose, which does so",
         )  # fmt: skip
         return
-    exposure = read_exposure(audited.con)
+    exposure = audited.impressions.exposure()
     yield from _fit_findings(exposure, subject="", chances=_chances(audited))
     yield _overlap(audited, exposure)
 

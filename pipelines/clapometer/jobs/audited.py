@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import duckdb
 import msgspec
 import numpy as np
-import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from clapometer.domain import InputError, TerminalError
 from clapometer.jobs.clips import Clips, load_clips
+from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.rankings import Scores, fit_models, score_clips, slices
 from clapometer.jobs.runs import Run, read_run, read_runs
 from clapometer.jobs.sheets import Slice
-from clapometer.jobs.statistics import Scored, Screening, score_outcomes, screen
+from clapometer.jobs.statistics import Scored, Screening
 from clapometer.jobs.train import Resources, check_kept
 from clapometer.labels import ScreeningLimits
 from clapometer.lake import Lake
@@ -53,8 +53,9 @@ class Audited:
     Attributes:
         lake: The lake.
         run: The run.
-        con: Connection to the snapshot, with the tables that training makes and ``automated``.
+        con: Connection to the snapshot, with ``registered`` and ``automated``.
         clips: The tenant's clips.
+        impressions: The tenant's, of which those of ``automated`` do not count.
         fitted: As the run had it.
     """
 
@@ -62,6 +63,7 @@ class Audited:
     run: Run
     con: duckdb.DuckDBPyConnection
     clips: Clips
+    impressions: Impressions
     fitted: Fitted
 
     def name(self, item: int) -> str:
@@ -109,23 +111,27 @@ def opened(lake: Lake, run: Run, resources: Resources) -> Iterator[Audited]:
     with connection as con, threadpool_limits(1):
         clips = load_clips(con, run.tenant, drop_ads=parameters.drop_ads, drop_watermarks=parameters.drop_watermarks)
         limits = ScreeningLimits() if parameters.screen_viewers else None
-        yield Audited(lake, run, con, clips, fit_again(con, run, clips, limits))
+        version = run.snapshot["outcomes"]
+        impressions = Impressions(con, lake, run.tenant, (run.rule, run.as_of), version)
+        fitted = fit_again(con, run, clips, impressions, limits)
+        yield Audited(lake, run, con, clips, impressions, fitted)
 
 
-def fit_again(con: duckdb.DuckDBPyConnection, run: Run, clips: Clips, limits: ScreeningLimits | None) -> Fitted:
+def fit_again(
+    con: duckdb.DuckDBPyConnection, run: Run, clips: Clips, impressions: Impressions, limits: ScreeningLimits | None
+) -> Fitted:
     """Returns what a run's ranking comes from, its viewers screened by ``limits`` (None: not at all).
 
-    Makes ``automated`` and all tables of `score_outcomes` anew.
+    Makes ``automated`` anew, and from then on other impressions count.
     """
     parameters = run.parameters
-    automated = None if limits is None else screen(con, run.tenant, limits)
-    con.register("given", automated or pa.table({"viewer_id": pa.array([], pa.string())}))
+    con.register("given", impressions.screen(limits))
     con.execute("CREATE OR REPLACE TEMP TABLE automated AS FROM given")
     con.unregister("given")
     screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
-    scored = score_outcomes(con, run.tenant, run.rule, run.as_of, screening=screening, automated=automated)
+    scored = impressions.score(screening)
     everything = msgspec.structs.replace(parameters, segments=())
-    part = next(slices(con, clips, scored, everything))
+    part = next(slices(impressions, clips, scored, everything))
     scores = score_clips(part, parameters)
     fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
     return Fitted(scored, part, scores, fit if fit is not None and len(fit.items_) > 1 else None)

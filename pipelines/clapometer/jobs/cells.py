@@ -1,22 +1,26 @@
-"""Scored outcomes to sums per clip, day and viewer fold, of everything and of segments, in one look at them."""
+"""Sums per clip, day and viewer fold: what the estimators are given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from clapometer.jobs.clips import encode, numbers
-from clapometer.lake import sql
-from clapometer.lake.statements import quote
 from clapometer.ranking import ClipCells
 
+__all__ = ["Cells", "Sums", "add_up", "cells_by_value", "cells_of", "sum_by_key"]
+
 Floats = NDArray[np.float64]
+Sums = tuple[NDArray[np.int64], Floats]
+"""Keys, each once and in order, and sums by key, a row of them for every column: the first are counts."""
+UNIT = 2.0**20
+_COLUMNS = (
+    "sum_label", "sum_exposure", "sum_weighted_label", "sum_weighted_exposure", "sum_capped_label",
+    "sum_capped_exposure",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,78 +48,72 @@ class Cells:
         return Cells(ClipCells(**columns), *extra)
 
 
-class SegmentedCells:
-    """Cells of the scored outcomes, and of those of each value of some of their columns.
-
-    The outcomes are looked at once: all others are sums of the finest cells, which are exact, so that every one
-    comes out as if it had been summed by itself.
+def sum_by_key(key: NDArray[np.integer[Any]], columns: Sequence[NDArray[Any] | None]) -> Sums:
+    """Returns counts and sums of columns by key.
 
     Args:
-        con: Where ``labelled`` and ``curve`` are.
-        tier: C counts every impression alike, because nothing is known of how it came about.
-        values: By column (audience, locale) those of its values that are wanted.
+        key: Whole numbers from 0, ``(n,)``.
+        columns: ``(n,)`` each; None is zeros. One that is given again is not summed again.
     """
-
-    def __init__(
-        self, con: duckdb.DuckDBPyConnection, tier: str, values: Mapping[str, Sequence[str]] | None = None
-    ) -> None:
-        self._con = con
-        self._values = {column: listed for column, listed in (values or {}).items() if listed}
-        keys = [f", {_wanted(column, listed)} AS {column}" for column, listed in self._values.items()]
-        self._query = (
-            sql("train_cells")
-            .replace("{keys}", "".join(keys))
-            .replace("{names}", "".join(f", {column}" for column in self._values))
-        )
-        self._given = {"uniform": tier == "C"}
-        if self._values:
-            con.execute(f"CREATE OR REPLACE TEMP TABLE cells AS {self._query}", self._given)
-
-    def everything(self) -> Cells:
-        """Returns the cells of all outcomes."""
-        if self._values:
-            query = sql("train_segment_cells").replace("{segment}", "").replace("{filter}", "true")
-            return _cells(self._con.sql(query).to_arrow_table())
-        return _cells(self._con.sql(f"{self._query} ORDER BY ALL", params=self._given).to_arrow_table())
-
-    def by(self, column: str) -> dict[str, Cells]:
-        """Returns the cells of every value that is wanted of a column; none where nothing is."""
-        if column not in self._values:
-            return {}
-        query = sql("train_segment_cells").replace("{segment}", f", {column} AS segment")
-        table = self._con.sql(query.replace("{filter}", f"{column} IS NOT NULL")).to_arrow_table()
-        found, segment = _cells(table), encode(table["segment"])
-        return {
-            name: found.take(segment.index == index)
-            for index, name in enumerate(segment.names)
-            if name in self._values[column]
-        }
+    size = int(key.max(initial=0)) + 1
+    present = np.arange(size)
+    if size > 4 * len(key):
+        present, key = np.unique(key, return_inverse=True)
+        size = len(present)
+    counts = np.bincount(key, minlength=size)
+    rows = np.flatnonzero(counts)
+    done: dict[int, Floats] = {id(None): np.zeros(len(rows))}
+    for column in columns:
+        if id(column) not in done:
+            done[id(column)] = np.bincount(key, column, size)[rows].astype(np.float64, copy=False)
+    return present[rows], np.array([counts[rows], *(done[id(column)] for column in columns)], np.float64)
 
 
-def _wanted(column: str, values: Sequence[str]) -> str:
-    """Returns the SQL of a column that is NULL where its value is not wanted: fewer values are fewer cells."""
-    return f"CASE WHEN s.{column} IN ({', '.join(map(quote, values))}) THEN s.{column} END"
+def add_up(parts: Iterable[Sums], n_columns: int) -> Sums:
+    """Returns the sums of some parts together; ``n_columns`` are those of each, counts included."""
+    listed = [(np.zeros(0, np.int64), np.zeros((n_columns, 0))), *parts]
+    key = np.concatenate([keys for keys, _ in listed])
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    first = np.flatnonzero(np.diff(key, prepend=-1))
+    sums = np.empty((n_columns, len(first)))
+    for row in range(n_columns):
+        column = np.concatenate([part[row] for _, part in listed])[order]
+        sums[row] = column if len(first) == len(key) else np.add.reduceat(column, first)
+    return key[first], sums
 
 
-def _cells(table: pa.Table) -> Cells:
-    cell = numbers(table["cell"])
-    columns: dict[str, Any] = {"clip": cell >> 17, "day": cell >> 1 & 0xFFFF, "fold": cell & 1}
-    columns |= {name: _column(table, name) for name in ClipCells.__slots__ if name not in columns}
-    return Cells(
-        ClipCells(**columns), *(_column(table, name) for name in ("sum_weight", "completed", "liked", "revenue"))
-    )
+def cells_of(parts: Iterable[Sums]) -> Cells:
+    """Returns the cells of some files together, from sums in whole units by ``clip * 2^17 + day * 2 + fold``.
+
+    Rows are impressions, the sums of `ClipCells`, weight, completed, liked and revenue.
+    """
+    key, sums = add_up(parts, len(_COLUMNS) + 5)
+    n = len(_COLUMNS)
+    named = {name: sums[k] / UNIT for k, name in enumerate(_COLUMNS, start=1)}
+    cells = ClipCells(clip=key >> 17, day=key >> 1 & 0xFFFF, fold=key & 1, impressions=sums[0], **named)
+    return Cells(cells, sums[n + 1] / UNIT, sums[n + 2], sums[n + 3], sums[n + 4] / UNIT)
 
 
-def segment_values(con: duckdb.DuckDBPyConnection, by: str, min_impressions: int, max_values: int) -> list[str]:
-    """Returns the values of a column with enough impressions, the most frequent first."""
-    rows = con.execute(
-        f"SELECT CAST({by} AS VARCHAR) AS value FROM scored WHERE reason = 0 AND {by} IS NOT NULL AND {by} != '' "  # noqa: S608
-        "GROUP BY ALL HAVING count(*) >= ? ORDER BY count(*) DESC, value LIMIT ?",
-        [min_impressions, max_values],
-    ).fetchall()
-    return [value for (value,) in rows]
+def cells_by_value(
+    code: NDArray[np.integer[Any]],
+    names: Sequence[str],
+    wanted: Sequence[str],
+    cell: NDArray[np.int64],
+    columns: Sequence[NDArray[Any] | None],
+) -> dict[str, Sums]:
+    """Returns sums by cell of the rows with each wanted value.
 
-
-def _column(table: pa.Table, name: str) -> Floats:
-    column: Floats = table[name].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
-    return column
+    Args:
+        code: Value of each row, an index in ``names``.
+        names: Values.
+        wanted: Some of them, or others.
+        cell: Of each row.
+        columns: To be summed.
+    """
+    number = np.array([wanted.index(name) + 1 if name in wanted else 0 for name in names])[code]
+    rows, size = np.flatnonzero(number), len(wanted) + 1
+    chosen = [None if column is None else column[rows] for column in columns]
+    keys, sums = sum_by_key(cell[rows] * size + number[rows], chosen)
+    values = keys % size
+    return {name: (keys[values == k] // size, sums[:, values == k]) for k, name in enumerate(wanted, start=1)}

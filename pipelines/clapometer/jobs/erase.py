@@ -19,6 +19,7 @@ import msgspec
 import pyarrow as pa
 
 from clapometer.eventlog import EventLog
+from clapometer.jobs.kept import drop_kept
 from clapometer.jobs.rewriting import Edit, rewrite, stale_files
 from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.ledger import LedgerEntry, settle, to_metadata
@@ -85,6 +86,7 @@ def erase_viewers(lake: Lake, *, clock: Clock, log: EventLog | None = None) -> E
         erasure_id = _register(lake, orders, rows, clock())
         settle(lake)
         publish(lake)  # the published file must not name what goes now
+        drop_kept(lake, doomed)
         lake.delete(doomed)
     blocks = 0 if log is None else purge(log, lake)
     return ErasureReport(erasure_id, orders.num_rows, {name: n for name, n in rows.items() if n}, len(doomed), blocks)

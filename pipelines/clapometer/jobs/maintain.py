@@ -17,6 +17,7 @@ from itertools import islice
 import duckdb
 
 from clapometer.domain import TransientError
+from clapometer.jobs.kept import drop_kept
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.commit import Table
 from clapometer.lake.data_files import DataFile
@@ -88,6 +89,7 @@ def vacuum(lake: Lake, settings: UpkeepSettings) -> UpkeepReport:
     """Deletes files that no snapshot of the grace time names, and what crashed writers left behind."""
     publish(lake)  # the published file must not be the last to name them
     deleted = sum(len(lake.table(name).vacuum(settings.grace_hours)) for name in TABLES)
+    drop_kept(lake)
     oldest = time.time() - settings.grace_hours * 3600
     for path in lake.storage.scratch.iterdir():
         if path.is_file() and path.stat().st_mtime < oldest:

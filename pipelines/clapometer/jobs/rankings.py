@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import duckdb
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from clapometer.domain import InputError
-from clapometer.jobs.cells import Cells, SegmentedCells, segment_values
+from clapometer.jobs.cells import Cells
 from clapometer.jobs.clips import Clips, strata
+from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
 from clapometer.jobs.statistics import Scored
 from clapometer.ranking import (
@@ -86,15 +86,14 @@ DEFAULT_PARAMETERS = Parameters()
 LEFT_OUT = "every clip of it is withdrawn, an advertisement or has a watermark"
 
 
-def slices(con: duckdb.DuckDBPyConnection, clips: Clips, scored: Scored, parameters: Parameters) -> Iterator[Slice]:
+def slices(impressions: Impressions, clips: Clips, scored: Scored, parameters: Parameters) -> Iterator[Slice]:
     """Yields the clips and cells of every segment value with enough impressions, all of them first."""
     values = {
-        segment: segment_values(con, segment, parameters.min_impressions, parameters.max_values)
+        segment: impressions.values(segment, parameters.min_impressions, parameters.max_values)
         for segment in parameters.segments
         if segment not in clips.segments
     }
-    cells = SegmentedCells(con, scored.tier, values)
-    everything = cells.everything()
+    everything, found = impressions.cells(scored.tier, values)
     yield _slice(clips, everything, scored, segment="all")
     for segment in parameters.segments:
         if segment in clips.segments:
@@ -105,10 +104,9 @@ def slices(con: duckdb.DuckDBPyConnection, clips: Clips, scored: Scored, paramet
                     chosen = codes.index[clips.unit] == index
                     yield _slice(clips, everything, scored, chosen, segment=segment, value=codes.names[index])
         else:
-            found = cells.by(segment)
             for value in values[segment]:
                 # how many slots of such viewers a clip had a chance in is not known
-                yield _slice(clips, found[value], scored, segment=segment, value=value, is_pool=False)
+                yield _slice(clips, found[segment][value], scored, segment=segment, value=value, is_pool=False)
 
 
 def _slice(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from clapometer.jobs.clips import numbers
+from clapometer.jobs.impressions import Sample
 from clapometer.jobs.rankings import Scores
 from clapometer.jobs.sheets import Row, Slice
 from clapometer.labels import LabelRule
-from clapometer.lake import sql
-from clapometer.ranking import Estimate, PromptFixedEffects, fewest, fewest_in_buckets, invented_reactions, sum_by
+from clapometer.ranking import (
+    Estimate,
+    PromptFixedEffects,
+    fewest,
+    fewest_in_buckets,
+    invented_reactions,
+    sum_by,
+)
+from clapometer.ranking.robustness import BUCKETS_PER_OCTAVE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -22,32 +28,27 @@ Floats = NDArray[np.float64]
 MOST_IMPRESSIONS = 2_000_000
 """Of more than these, those of every n-th viewer are looked at, and counted n times."""
 _NEGLIGIBLE = 0.01
+_FIRST_BUCKET, _BUCKETS = -40 * BUCKETS_PER_OCTAVE, 80 * BUCKETS_PER_OCTAVE
+"""Pushes from 1e-12 to 1e12; smaller ones change nothing."""
 _PRIOR_IMPRESSIONS = 6.0
 _PRAISE = ("like", "save", "share", "comment", "follow")
 _BLAME = ("dislike", "hide", "not_interested", "report")
 
 
 def model_robustness(
-    con: duckdb.DuckDBPyConnection,
-    part: Slice,
-    scores: Scores,
-    fit: PromptFixedEffects,
-    *,
-    rule: LabelRule,
-    uniform: bool,
+    sample: Sample, part: Slice, scores: Scores, fit: PromptFixedEffects, *, rule: LabelRule
 ) -> dict[int, Row]:
     """Returns ``fake_reactions_to_top`` and ``impressions_to_drop`` by model version, for those that are ranked.
 
     Args:
-        con: Where ``labelled`` and ``curve`` are.
+        sample: Impressions, of `MOST_IMPRESSIONS`.
         part: The slice of everything.
         scores: Its scores.
         fit: Of them.
         rule: What a reaction is worth.
-        uniform: Whether every impression counted alike (tier C).
     """
     order = np.argsort(-fit.effects_, kind="stable")
-    drops = _impressions_to_drop(con, part, scores, fit, order, uniform=uniform)
+    drops = _impressions_to_drop(sample, part, scores, fit, order)
     return {
         int(fit.items_[item]): {
             "fake_reactions_to_top": fake_reactions(part, scores, fit, int(item), rule) if place else 0,
@@ -123,38 +124,51 @@ def _label_influence(part: Slice, scores: Scores) -> tuple[Floats, Floats]:
     return 1 / chances, base
 
 
-def pushes(part: Slice, scores: Scores, fit: PromptFixedEffects, pairs: Sequence[tuple[int, int]]) -> pa.Table:
-    """Returns the rows of ``pushed``: what a unit of weighted label on a clip adds to the lead of each pair.
+@dataclass(frozen=True, eq=False)
+class Pushes:
+    """What impressions add to the lead of any item over any other, but for `PromptFixedEffects.score_influence`.
+
+    Attributes:
+        row: Impressions of the sample whose clip has a score, ``(n,)``.
+        unit: Place in ``scores.units`` of each one's clip.
+        size: What it adds to the clip's score.
+        per_weight: What a unit of weighted label adds to a score, ``(n_units,)``.
+    """
+
+    row: Ints
+    unit: Ints
+    size: Floats
+    per_weight: Floats
+
+    def influence(self, fit: PromptFixedEffects, left: int, right: int) -> Floats:
+        """Returns what a score adds to the lead of an item over another; 0 where next to nothing, ``(n_units,)``."""
+        moved = fit.score_influence(left, right)
+        gain = np.abs(moved * self.per_weight)
+        return np.where(gain > _NEGLIGIBLE * gain.max(initial=0.0), moved, 0.0)
+
+
+def pushes(sample: Sample, part: Slice, scores: Scores) -> Pushes:
+    """Returns what single impressions add to clip scores.
 
     Args:
-        part: The slice.
+        sample: The impressions.
+        part: The slice of everything.
         scores: Its scores.
-        fit: Of them.
-        pairs: Leader and follower, places in ``fit.items_``.
-
-    Returns:
-        Columns ``pair`` (index in ``pairs``), ``clip`` (row in all clips), ``gain`` and ``base`` (see
-        `_label_influence`) and ``expected`` (label of an impression that is fully examined).
     """
-    expected = _expected(part)
     per_weight, beside = _label_influence(part, scores)
     # A repost counts for its original.
     place = np.full(len(part.table), -1)
     place[scores.units] = np.arange(len(scores.units))
-    of_row = place[part.table.unit]
-    columns: dict[str, list[NDArray[np.generic]]] = {"pair": [], "clip": [], "gain": [], "base": [], "expected": []}
-    for pair, (left, right) in enumerate(pairs):
-        moved = fit.score_influence(left, right)
-        gain, base = moved * per_weight, moved * beside
-        rows = np.flatnonzero(of_row >= 0)
-        rows = rows[np.abs(gain[of_row[rows]]) > _NEGLIGIBLE * np.abs(gain).max(initial=0.0)]
-        columns["pair"].append(np.full(len(rows), pair))
-        columns["clip"].append(part.rows[rows])
-        columns["gain"].append(gain[of_row[rows]])
-        columns["base"].append(base[of_row[rows]])
-        columns["expected"].append(expected[part.table.unit[rows]])
-    empty = [np.zeros(0)]
-    return pa.table({name: np.concatenate(values or empty) for name, values in columns.items()})
+    of_clip = np.full(1 + max(int(part.rows.max(initial=0)), int(sample.clip.max(initial=0))), -1)
+    of_clip[part.rows] = place[part.table.unit]
+    unit = of_clip[sample.clip]
+    row = np.flatnonzero(unit >= 0)
+    unit = unit[row]
+    expected = _expected(part)[scores.units]
+    size = (per_weight[unit] * sample.weight[row] + beside[unit]) * (
+        sample.label[row] - expected[unit] * sample.examination[row]
+    )
+    return Pushes(row, unit, size, per_weight)
 
 
 def _expected(part: Slice) -> Floats:
@@ -167,29 +181,30 @@ def _expected(part: Slice) -> Floats:
 
 
 def _impressions_to_drop(
-    con: duckdb.DuckDBPyConnection,
-    part: Slice,
-    scores: Scores,
-    fit: PromptFixedEffects,
-    order: Ints,
-    *,
-    uniform: bool,
+    sample: Sample, part: Slice, scores: Scores, fit: PromptFixedEffects, order: Ints
 ) -> dict[int, int | None]:
     """Returns by place (from 0) the fewest impressions without which the next item comes before."""
-    pairs = list(zip(order[:-1].tolist(), order[1:].tolist(), strict=True))
-    if not pairs:
-        return {}
-    con.register("pushed", pushes(part, scores, fit, pairs))
-    every = max(1, int(part.cells.cells.impressions.sum()) // MOST_IMPRESSIONS)
-    found = con.sql(sql("train_pushes"), params={"uniform": uniform, "every": every}).to_arrow_table()
-    con.unregister("pushed")
-    pair, bucket, count = (numbers(found[name]) for name in ("pair", "bucket", "impressions"))
-    return {
-        k: fewest_in_buckets(
-            float(fit.effects_[left] - fit.effects_[right]), bucket[pair == k], count[pair == k] * float(every)
-        )
-        for k, (left, right) in enumerate(pairs)
-    }
+    found = pushes(sample, part, scores)
+    # The logarithm of a push is the sum of those of its factors: one of every impression, one of every clip and pair.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ways = [
+            (sign, found.unit[rows], BUCKETS_PER_OCTAVE * np.log2(sign * found.size[rows]))
+            for sign, rows in ((1, found.size > 0), (-1, found.size < 0))
+        ]
+    drops: dict[int, int | None] = {}
+    for k, (left, right) in enumerate(zip(order[:-1].tolist(), order[1:].tolist(), strict=True)):
+        influence = found.influence(fit, left, right)
+        counts = np.zeros(_BUCKETS)
+        for sign, unit, size in ways:
+            with np.errstate(divide="ignore"):
+                moved = BUCKETS_PER_OCTAVE * np.log2(np.maximum(sign * influence, 0.0))
+            push = size + moved[unit]
+            bucket = np.floor(push[push > _FIRST_BUCKET]).astype(np.int64) - _FIRST_BUCKET
+            counts += np.bincount(np.minimum(bucket, _BUCKETS - 1), minlength=_BUCKETS)
+        lead = float(fit.effects_[left] - fit.effects_[right])
+        there = np.flatnonzero(counts)
+        drops[k] = fewest_in_buckets(lead, there + _FIRST_BUCKET, counts[there] * sample.every)
+    return drops
 
 
 def prompt_robustness(ranked: Sequence[Estimate], liked: Floats, rule: LabelRule) -> list[Row]:

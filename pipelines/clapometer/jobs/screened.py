@@ -16,7 +16,7 @@ REPOST = REASONS.index("repost")
 
 
 def screened_items(
-    con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table | None, screening: Screening
+    con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table, screening: Screening
 ) -> list[Row]:
     """Returns the clips that do not count, or count for another one, and the viewers that are not people.
 
@@ -32,6 +32,6 @@ def screened_items(
     for clip, reason in zip(numbers(found["clip"]).tolist(), numbers(found["reason"]).tolist(), strict=True):
         original = clips.ids[clips.unit[clip]] if reason == REPOST and not screening.reposts else None
         rows.append({"subject": "clip", "item": clips.ids[clip], "reason": REASONS[reason], "counts_for": original})
-    viewers = [] if automated is None else automated.to_pylist()
+    viewers = automated.to_pylist()
     rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
     return rows

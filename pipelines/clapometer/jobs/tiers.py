@@ -6,12 +6,10 @@ Tier A is what people said of two clips (votes, creators' choices): pair labels,
 
 from __future__ import annotations
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 
 from clapometer.jobs.clips import numbers
-from clapometer.lake import sql
 from clapometer.ranking import Exposure, balance, mean_weight
 
 MIN_EXPLORED = 100
@@ -21,13 +19,8 @@ _MEAN_TOLERANCE = 0.2
 _BALANCE_TOLERANCE = 0.1
 
 
-def read_exposure(con: duckdb.DuckDBPyConnection) -> Exposure:
-    """Returns what was shown with which chance, of the impressions in ``scored`` that count."""
-    return exposure_of(con.sql(sql("train_exposure")).to_arrow_table())
-
-
 def exposure_of(table: pa.Table) -> Exposure:
-    """Returns the columns of ``train_exposure.sql`` as arrays."""
+    """Returns the columns of ``audit_policies.sql`` as arrays."""
     weight, squares = (np.asarray(table[name].to_numpy(), np.float64) for name in ("weight", "squares"))
     shown, explored = (numbers(table[name]).astype(np.float64) for name in ("shown", "explored"))
     return Exposure(numbers(table["clip"]), numbers(table["fold"]), shown, weight, squares, explored)

@@ -15,11 +15,13 @@ from threadpoolctl import threadpool_limits
 from clapometer.domain import ClapometerError, InputError, TerminalError
 from clapometer.jobs.clips import load_clips
 from clapometer.jobs.comparisons import compare_clips
+from clapometer.jobs.impressions import Impressions
+from clapometer.jobs.kept import drop_kept
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
 from clapometer.jobs.planning import tenants
 from clapometer.jobs.prompts import fit_prompts, rank_prompts
 from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, fit_models, rank_models, score_clips, slices
-from clapometer.jobs.robustness import model_robustness
+from clapometer.jobs.robustness import MOST_IMPRESSIONS, model_robustness
 from clapometer.jobs.runs import (
     RESULTS,
     Run,
@@ -33,9 +35,9 @@ from clapometer.jobs.runs import (
 from clapometer.jobs.said import rank_said, read_said
 from clapometer.jobs.screened import screened_items
 from clapometer.jobs.sheets import Row, to_table
-from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans, score_outcomes, screen, viewers_by_model
+from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans
 from clapometer.jobs.training_lock import training_lock
-from clapometer.labels import DEFAULT_RULE, LabelRule
+from clapometer.labels import DEFAULT_RULE, LabelRule, ScreeningLimits
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 
 Clock = Callable[[], dt.datetime]
@@ -172,6 +174,7 @@ def train_once(
             with suppress(CommitConflictError):  # what is too old goes next time
                 drop_old_results(lake, tenant, keep_runs)
         publish(lake)
+        drop_kept(lake)
     return _report(run, results)
 
 
@@ -260,15 +263,17 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
             msg = "there is nothing to rank: no clip is registered; PUT /v1/clips/{id} before it is shown"
             raise InputError(msg)
         progress("statistics", 0, 1)
-        automated = screen(con, run.tenant) if parameters.screen_viewers else None
-        scored = score_outcomes(con, run.tenant, run.rule, run.as_of, screening=screening, automated=automated)
+        version = run.snapshot["outcomes"]
+        impressions = Impressions(con, lake, run.tenant, (run.rule, run.as_of), version)
+        automated = impressions.screen(ScreeningLimits() if parameters.screen_viewers else None)
+        scored = impressions.score(screening)
         if not scored.outcomes:
             msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
             raise InputError(msg)
         rankings: list[Row] = []
         contrasts: list[Row] = []
         comparisons: list[Row] = []
-        for done, part in enumerate(slices(con, clips, scored, parameters)):
+        for done, part in enumerate(slices(impressions, clips, scored, parameters)):
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
             fitted = fit_prompts(part, scores, clips, parameters)
@@ -280,9 +285,9 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                 rankings += found
                 contrasts += pairs
             if part.segment == "all":
-                viewers = viewers_by_model(con, clips.model.index[clips.unit])
-                uniform = scored.tier == "C"
-                sturdy = {} if fit is None else model_robustness(con, part, scores, fit, rule=run.rule, uniform=uniform)
+                viewers = impressions.viewers_by_model(clips.model.index[clips.unit])
+                sample = impressions.sample(MOST_IMPRESSIONS, uniform=scored.tier == "C")
+                sturdy = {} if fit is None else model_robustness(sample, part, scores, fit, rule=run.rule)
                 for row in rankings:
                     if row["subject"] == "model_versions":
                         item = clips.model.names.index(row["item"])

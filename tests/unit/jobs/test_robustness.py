@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from clapometer.jobs.cells import Cells
+from clapometer.jobs.impressions import Sample
 from clapometer.jobs.rankings import Scores
 from clapometer.jobs.robustness import attack, fake_reactions, model_robustness, prompt_robustness, pushes
 from clapometer.jobs.sheets import Slice
@@ -82,27 +81,18 @@ def test_invented_reactions_make_an_item_first_but_not_with_fewer_than_said(worl
         assert first(attacked(world, item, 10 * needed)) == world.fit.items_[item]
 
 
-def with_impressions(world: Ranked) -> duckdb.DuckDBPyConnection:
-    """The tables that training makes."""
-    con, log = duckdb.connect(), world.seen.log
-    slot = log.surface * 100 + log.position
-    columns = {"clip": log.clip, "viewer": log.viewer, "label": world.seen.label, "weight": world.seen.weight}
-    con.register("labelled", pa.table(columns | {"place": slot}))
-    _, at = np.unique(slot, return_index=True)
-    curve = {"place": slot[at], "examination": world.seen.examination[at]}
-    con.register("curve", pa.table(curve))
-    return con
+def impressions(world: Ranked) -> Sample:
+    seen = world.seen
+    return Sample(seen.log.clip, seen.log.viewer, seen.label, seen.examination, seen.weight)
 
 
 def without(world: Ranked, place: int, dropped: int) -> PromptFixedEffects:
     """Drops the impressions that push most for one place against the next, and fits again."""
     order = np.argsort(-world.fit.effects_)
-    table = pushes(world.part, world.scores, world.fit, [(int(order[place]), int(order[place + 1]))])
-    gain, base, expected = np.zeros((3, len(world.seen.clips)))
-    for column, name in ((gain, "gain"), (base, "base"), (expected, "expected")):
-        column[table["clip"].to_numpy()] = table[name].to_numpy()
-    seen, clip = world.seen, world.seen.log.clip
-    push = (gain[clip] * seen.weight + base[clip]) * (seen.label - expected[clip] * seen.examination)
+    found = pushes(impressions(world), world.part, world.scores)
+    seen = world.seen
+    push = np.zeros(len(seen.log.clip))
+    push[found.row] = found.size * found.influence(world.fit, int(order[place]), int(order[place + 1]))[found.unit]
     keep = np.ones(len(push), bool)
     keep[np.argsort(-push, kind="stable")[:dropped]] = False
     log = seen.log.where(keep)
@@ -117,9 +107,7 @@ def test_an_item_falls_behind_the_next_without_as_many_impressions_as_said_but_n
     world: Ranked,
 ) -> None:
     order = np.argsort(-world.fit.effects_)
-    found = model_robustness(
-        with_impressions(world), world.part, world.scores, world.fit, rule=DEFAULT_RULE, uniform=False
-    )
+    found = model_robustness(impressions(world), world.part, world.scores, world.fit, rule=DEFAULT_RULE)
     for place in range(len(order) - 1):
         needed = found[int(world.fit.items_[order[place]])]["impressions_to_drop"]
         after, before = without(world, place, int(1.5 * needed) + 2), without(world, place, needed // 2)
@@ -135,9 +123,7 @@ def test_an_item_falls_behind_the_next_without_as_many_impressions_as_said_but_n
 
 def test_the_leader_needs_no_invented_reactions_and_the_last_cannot_fall(world: Ranked) -> None:
     order = np.argsort(-world.fit.effects_)
-    found = model_robustness(
-        with_impressions(world), world.part, world.scores, world.fit, rule=DEFAULT_RULE, uniform=False
-    )
+    found = model_robustness(impressions(world), world.part, world.scores, world.fit, rule=DEFAULT_RULE)
     assert found[int(world.fit.items_[order[0]])]["fake_reactions_to_top"] == 0
     assert found[int(world.fit.items_[order[-1]])]["impressions_to_drop"] is None
 

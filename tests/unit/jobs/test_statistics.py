@@ -1,4 +1,4 @@
-"""Sums in SQL equal sums in numpy, whatever the threads."""
+"""What is summed file by file is what the same impressions come to at once."""
 
 from pathlib import Path
 
@@ -7,10 +7,11 @@ import pytest
 from tests.event_rows import at, clip, impression
 from tests.unit.jobs.lakes import NOW, lake_of, traffic
 
-from clapometer.jobs.cells import Cells, SegmentedCells
+from clapometer.jobs.cells import Cells
 from clapometer.jobs.clips import load_clips
+from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.outcomes import refresh_outcomes
-from clapometer.jobs.statistics import Scored, score_outcomes
+from clapometer.jobs.statistics import Scored, Screening
 from clapometer.labels import LabelRule, Weights, count_watches, fit_watch_quantiles, label_values, watch_bins
 from clapometer.lake import Lake
 from clapometer.ranking import ClipCells
@@ -18,12 +19,13 @@ from clapometer.ranking import ClipCells
 RULE = LabelRule(name="test", version=1, weights=Weights(watch=0.5, completed=0.25))
 
 
-def summed(lake: Lake, tier: str = "B", threads: int = 2, rule: LabelRule = RULE) -> tuple[Scored, Cells]:
+def summed(lake: Lake, tier: str = "B", rule: LabelRule = RULE) -> tuple[Scored, Cells]:
     refresh_outcomes(lake)
-    with lake.connect(threads=threads) as con:
+    with lake.connect() as con:
         load_clips(con, "default")
-        scored = score_outcomes(con, "default", rule, NOW)
-        return scored, SegmentedCells(con, tier).everything()
+        impressions = Impressions(con, lake, "default", (rule, NOW))
+        scored = impressions.score(Screening())
+        return scored, impressions.cells(tier, {})[0]
 
 
 def test_cells_are_the_sums_that_numpy_makes_of_the_same_impressions(tmp_path: Path) -> None:
@@ -53,11 +55,21 @@ def test_cells_are_the_sums_that_numpy_makes_of_the_same_impressions(tmp_path: P
     assert found.cells.sum_exposure.sum() == pytest.approx(len(label), rel=1e-3)
 
 
-def test_sums_do_not_depend_on_threads_in_any_bit(tmp_path: Path) -> None:
+def test_sums_do_not_depend_on_how_the_outcomes_lie_in_files_in_any_bit(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, traffic(seed=5))
-    (_, one), (_, four) = summed(lake, threads=1), summed(lake, threads=4)
-    for name in ClipCells.__slots__:
-        assert getattr(one.cells, name).tobytes() == getattr(four.cells, name).tobytes(), name
+    _, by_day = summed(lake)
+    half = lake_of(tmp_path / "half", [])
+    with lake.connect() as con:
+        for part in (0, 1):
+            half.append("events", con.sql("SELECT * FROM events WHERE type = 'clip_registered'").to_arrow_table())
+            rows = con.sql(f"SELECT * FROM outcomes WHERE hash(impression_id, 1) % 2 = {part} ORDER BY impression_id")
+            half.append("outcomes", rows.to_arrow_table())
+    with half.connect() as con:
+        load_clips(con, "default")
+        impressions = Impressions(con, half, "default", (RULE, NOW))
+        impressions.score(Screening())
+        assert len(half.files("outcomes")) == 2 * len(lake.files("outcomes"))
+        assert same(impressions.cells("B", {})[0], by_day)
 
 
 def test_propensities_that_are_missing_or_tiny_leave_finite_sums(tmp_path: Path) -> None:
@@ -95,16 +107,26 @@ def test_cells_of_segments_add_up_to_those_of_everything_and_are_what_is_summed_
     ]
     lake = lake_of(tmp_path, rows)
     refresh_outcomes(lake)
-    with lake.connect(threads=3) as con:
+    with lake.connect() as con:
         load_clips(con, "default")
-        score_outcomes(con, "default", RULE, NOW)
-        whole = SegmentedCells(con, "B").everything()
-        cells = SegmentedCells(con, "B", {"audience": ["adults", "kids"], "locale": ["en"]})
-        assert same(cells.everything(), whole)
-        audience, locale = cells.by("audience"), cells.by("locale")
-        assert (set(audience), set(locale)) == ({"kids", "adults"}, {"en"})
-        con.execute("CREATE OR REPLACE TEMP TABLE scored AS FROM scored WHERE audience = 'kids'")
-        assert same(audience["kids"], SegmentedCells(con, "B").everything())
+        impressions = Impressions(con, lake, "default", (RULE, NOW))
+        impressions.score(Screening())
+        whole, _ = impressions.cells("B", {})
+        again, found = impressions.cells("B", {"audience": ["adults", "kids"], "locale": ["en"]})
+        assert same(again, whole)
+        assert {column: set(values) for column, values in found.items()} == {
+            "audience": {"kids", "adults"}, "locale": {"en"},
+        }  # fmt: skip
+        kids = con.sql("SELECT * FROM outcomes WHERE audience = 'kids'").to_arrow_table()
+        assert impressions.values("audience", 1, 5) == sorted(
+            ("kids", "adults"),
+            key=lambda name: (
+                -con.execute("SELECT count(*) FROM outcomes WHERE audience = ?", [name]).fetchall()[0][0],
+                name,
+            ),
+        )
+        assert found["audience"]["kids"].cells.impressions.sum() == kids.num_rows
+        assert found["locale"]["en"].cells.impressions.sum() < whole.cells.impressions.sum()
 
 
 def same(one: Cells, other: Cells) -> bool:

@@ -1,4 +1,4 @@
--- What each policy showed with which chance, by clip and viewer fold, as in train_exposure.
+-- What each policy showed with which chance, by clip and viewer fold.
 -- Reads  outcomes, registered, automated.
 SELECT
     o.policy_id, r.clip, CAST(hash(o.viewer_id) % 2 AS INTEGER) AS fold,

@@ -1,7 +1,7 @@
--- The clips as the outcomes are joined with them: narrow, and with what excludes all outcomes of a clip.
--- Reads  registered. Reasons are numbered as in clapometer.jobs.statistics.REASONS.
+-- The clips by row number, with the number of what excludes all their outcomes; 0 where nothing does.
+-- Reads  registered. Reasons are numbered as in clapometer.jobs.statistics.REASONS; the first that applies is given.
 SELECT
-    clip_id, clip, CAST(duration_ms AS DOUBLE) AS duration_ms, duration_bin, creator_id,
+    clip,
     CAST(CASE
         WHEN withdrawn_at IS NOT NULL THEN 3
         WHEN ad AND $drop_ads THEN 4
@@ -10,3 +10,4 @@ SELECT
         ELSE 0
     END AS UTINYINT) AS reason
 FROM registered
+ORDER BY clip
