@@ -23,7 +23,8 @@ from clapometer.ranking.baselines import (
 from clapometer.ranking.bradley_terry import BradleyTerry
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
-from clapometer.ranking.empirical_bayes import Estimate, HierarchicalBayes
+from clapometer.ranking.empirical_bayes import HierarchicalBayes
+from clapometer.ranking.estimates import Estimate
 from clapometer.ranking.examination import TimeOffsets, fit_time_offsets, position_curve
 from clapometer.ranking.exposure import Exposure, Mismatch, balance, mean_weight
 from clapometer.ranking.fixed_effects import PromptFixedEffects

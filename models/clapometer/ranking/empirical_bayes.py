@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.base import BaseEstimator
 
 from clapometer.domain import InputError
+from clapometer.ranking.estimates import Estimate, listed
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.moments import (
@@ -20,9 +22,9 @@ from clapometer.ranking.moments import (
     shared_and_own,
 )
 from clapometer.ranking.rates import ClipRates
-from clapometer.ranking.results import Interval, Reason, Unranked
+from clapometer.ranking.results import Unranked
 
-__all__ = ["Estimate", "HierarchicalBayes"]
+__all__ = ["HierarchicalBayes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,30 +32,11 @@ Ints = NDArray[np.int64]
 _TINY = 1e-12
 _STEPS = 8
 _SWEEPS = 4
+_FEWEST_DEGREES = 4.0
+_CURVATURE = 0.5
+"""Of effects by level, between additive (0) and proportional (1); see `PromptFixedEffects`."""
 _PRIOR_CLIPS = 5.0
 """Clips that the dispersion of a Poisson count, 1, is worth."""
-
-
-class Estimate(NamedTuple):
-    """A shrunken value with its posterior interval.
-
-    Attributes:
-        item: Index of the prompt, or of the level of a factor.
-        value: Expected label per impression of an average slot.
-        standard_error: Posterior standard deviation.
-        interval: Central posterior interval of `value`.
-        evidence: Share of the value's prior variance that the item's own data removed, 0..1.
-        n_clips: Clips that were shown.
-        impressions: Their impressions.
-    """
-
-    item: int
-    value: float
-    standard_error: float
-    interval: Interval
-    evidence: float
-    n_clips: int
-    impressions: float
 
 
 class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -61,15 +44,17 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     With the label total :math:`O_c` and the exposure :math:`E_c` of clip *c*,
 
-    .. math:: \frac{O_c}{E_c} = f_c \,(1 + u_{p(c)} + \xi_c) + e_c, \qquad
-        f_c = \mu + \sum_k b_{k,\ell_k(c)}, \qquad \mathrm{Var}(e_c) = \phi f_c (1 + u_{p(c)}) / E_c
+    .. math:: \frac{O_c}{E_c} = f_c + h(f_c) \,(u_{p(c)} + \xi_c) + e_c, \qquad
+        f_c = \mu + \sum_k b_{k,\ell_k(c)}, \qquad h(f) = \tfrac12 (\mu + f), \qquad
+        \mathrm{Var}(e_c) = \phi\, h(f_c + h(f_c)\, u_{p(c)}) / E_c
 
     where the factors *k* are the model version, model version x stratum, and any partition of the prompts
-    (template, topic, task). Effects multiply, because good clips differ by more than bad ones. Every variance
-    is a moment: that of clips from the two viewer folds of the same clip, that of prompts from different clips
-    of a prompt, that of a factor from different prompts of a level; noise enters none of them. Factors and
-    luck are fitted together by backfitting, so cost and memory are linear in the clips, and a model version
-    that was given hard prompts does not answer for them.
+    (template, topic, task). Luck and noise grow halfway with the level, because good clips differ by more than bad
+    ones and bad ones still earn dislikes (see `PromptFixedEffects`, curvature). Every variance is a moment: that of
+    clips from the two viewer folds of the same clip, that of prompts from different clips of a prompt, that of a
+    factor from different prompts of a level; noise enters none of them. Factors and luck are fitted together by
+    backfitting, so cost and memory are linear in the clips, and a model version that was given hard prompts does
+    not answer for them.
 
     Exposure follows quality in any feed that knows something, and then observed over expected exaggerates.
     Where propensities are logged, the slope of the inverse-propensity-weighted rate on the estimate, taken across
@@ -102,6 +87,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Robinson (1991), That BLUP is a good thing, Statistical Science 6.
         Buja, Hastie, Tibshirani (1989), Linear smoothers and additive models, Annals of Statistics 17.
         Clayton, Kaldor (1987), Empirical Bayes estimates of age-standardized relative risks, Biometrics 43.
+        Satterthwaite (1946), An approximate distribution of estimates of variance components, Biometrics Bulletin 2.
     """
 
     def __init__(self, min_evidence: float = 0.1, level: float = 0.95) -> None:
@@ -165,7 +151,12 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         # The folds of a clip differ by noise alone; without clips in both folds the label counts like a Poisson.
         # A prior worth a few clips, or three that agree by luck would make everybody sure of everything.
         prior = _PRIOR_CLIPS * self.level_
-        self.dispersion_ = float((gap.sum() + prior) / (self._rate[both].sum() + prior))
+        self.dispersion_ = float((gap.sum() + prior) / (self._stretch(self._rate[both]).sum() + prior))
+
+    def _stretch(self, value: Floats) -> Floats:
+        """What a unit of luck is worth at a value, and a Poisson count's variance: halfway to the mean level."""
+        stretched: Floats = self.level_ + _CURVATURE * (value - self.level_)
+        return stretched
 
     def _iterate(self, levels: list[Ints]) -> None:
         """Alternates between effects and variances until both have settled."""
@@ -176,26 +167,29 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         fitted, between, within = np.full(len(self._rate), mean), 0.1, 0.1
         for _ in range(_STEPS):
             # On average over prompts: to trust a clip the more the worse its prompt looks would favour bad luck.
-            noise = self.dispersion_ * fitted / self._exposure
-            weight = np.where(self._shown, 1 / ((within + between) * fitted**2 + noise), 0.0)
-            own = np.where(self._shown, 1 / (within * fitted**2 + noise), 0.0)
-            total = self._backfit(levels, own, fitted, between)
+            scale = self._stretch(fitted)
+            noise = self.dispersion_ * scale / self._exposure
+            weight = np.where(self._shown, 1 / ((within + between) * scale**2 + noise), 0.0)
+            own = np.where(self._shown, 1 / (within * scale**2 + noise), 0.0)
+            total = self._backfit(levels, own, scale, between)
             self._variances = [
                 across(level, self._prompt, weight, self._rate - total + effect[level])
                 for level, effect in zip(levels, self._effects, strict=True)
             ]
             fitted = np.clip(total, 0.2 * mean, None)
-            residual, relative = (self._rate - fitted) / fitted, noise / fitted**2
+            residual, relative = (self._rate - fitted) / scale, noise / scale**2
             relative_weight = np.where(self._shown, 1 / (within + between + relative), 0.0)
-            errors = self._factor_errors(levels, own, between * fitted**2, self._variances, self._effects)
-            lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0) / fitted**2
-            between, within, self._luck, self._prompt_spread = shared_and_own(
+            errors = self._factor_errors(levels, own, between * scale**2, self._variances, self._effects)
+            lost = np.sum([error[level] ** 2 for level, error in zip(levels, errors, strict=True)], axis=0) / scale**2
+            shared = shared_and_own(
                 self._prompt, levels[0], relative_weight, residual, noise=relative, lost=lost, size=self._n_prompts
             )
+            between, within = shared.between, shared.within
         self._between, self.clip_variance_ = between, within
-        self._fitted, self._relative, self._weight = fitted, relative, weight
+        self._luck, self._prompt_spread = shared.mean, shared.spread
+        self._fitted, self._scale, self._relative = fitted, scale, relative
         # What a prompt is worth includes how it suits those who made its clips: any two of its clips tell of it.
-        self.prompt_variance_, _, self._worth, self._worth_spread = shared_and_own(
+        worth = shared_and_own(
             self._prompt,
             np.arange(len(fitted)),
             relative_weight,
@@ -204,6 +198,8 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             lost=lost,
             size=self._n_prompts,
         )
+        self.prompt_variance_, self._variance_error = worth.between, worth.error
+        self._worth, self._worth_spread = worth.mean, worth.spread
 
     def _backfit(self, levels: list[Ints], weight: Floats, scale: Floats, between: float) -> Floats:
         """Updates the factors' effects in turn; returns their sum with the base, ``(n_clips,)``.
@@ -236,35 +232,50 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         return fitted
 
     def _posterior(self, y: ClipRates, levels: list[Ints], partitions: Ints, strata: Ints) -> None:
-        residual = (self._rate - self._fitted) / self._fitted
         own = self._luck[self._prompt]
-        self._trust = np.where(self._shown, self.clip_variance_ / (self.clip_variance_ + self._relative), 0.0)
-        self.clips_: Floats = self._fitted * (1 + own + self._trust * (residual - own))
+        # What is known of the prompt says how far its clips are apart, and how much chance there is in their rates.
+        self._expects = self._fitted + self._scale * own
+        self._apart = np.maximum(self._stretch(self._expects), 0.2 * self.level_)
+        noise = self.dispersion_ * self._apart / self._exposure
+        variance = self.clip_variance_ * self._apart**2
+        self._trust = np.where(self._shown, variance / (variance + noise), 0.0)
+        self.clips_: Floats = self._expects + self._trust * (self._rate - self._expects)
         self.factors_ = self._effects[self._first :]
         self.factor_variances_ = self._variances[self._first :]
-        own_error = (self.clip_variance_ + self._relative) * self._fitted**2
-        precision, common = np.where(self._shown, 1 / own_error, 0.0), self.prompt_variance_ * self._fitted**2
+        own_error = (self.clip_variance_ + self._relative) * self._scale**2
+        precision, common = np.where(self._shown, 1 / own_error, 0.0), self.prompt_variance_ * self._scale**2
         self.factor_errors_ = self._factor_errors(
             levels[self._first :], precision, common, self.factor_variances_, self.factors_
         )
         self._made_by = levels[: self._first]
-        between = self._between * self._fitted**2
+        between = self._between * self._scale**2
         self._made_by_errors = self._factor_errors(
             self._made_by, precision, between, self._variances[: self._first], self._effects[: self._first]
         )
         expected = self._expected(partitions, strata)
-        self.prompts_: Floats = expected * (1 + self._worth)
+        scale = self._stretch(expected)
+        self.prompts_: Floats = expected + scale * self._worth
         # An error of its template's effect is an error of the prompt as far as its own data have not replaced it.
+        own_variance = self.clip_variance_ * self._apart**2 + noise
+        told = sum_by(self._prompt, np.where(self._shown, self._scale**2 / own_variance, 0.0), self._n_prompts)
+        left = self._doubt() ** 2 / (told + 1 / max(self.prompt_variance_, _TINY))
         borrowed = self._worth_spread / max(self.prompt_variance_, _TINY)
-        self.prompt_errors_: Floats = np.sqrt(
-            expected**2 * self._worth_spread + borrowed**2 * self._factor_spread(partitions)
-        )
+        self.prompt_errors_: Floats = np.sqrt(scale**2 * left + borrowed**2 * self._factor_spread(partitions))
         self.prompt_evidence_: Floats = 1 - self._worth_spread / max(self.prompt_variance_, _TINY)
         self._clips_of = sum_by(self._prompt, self._shown.astype(float), self._n_prompts)
         self._impressions_of = sum_by(self._prompt, y.impressions, self._n_prompts)
         self._levels_of = [
             (sum_by(level, self._shown.astype(float)), sum_by(level, y.impressions)) for level in levels[self._first :]
         ]
+
+    def _doubt(self) -> float:
+        """What errors are multiplied by because the prompts' variance is an estimate that all of them share.
+
+        As wide as Student's t with the degrees of freedom that the variance is worth (Satterthwaite 1946).
+        """
+        freedom = 2 * (self.prompt_variance_ / max(self._variance_error, _TINY)) ** 2
+        upper = 0.5 + self.level / 2
+        return float(student.ppf(upper, max(freedom, _FEWEST_DEGREES)) / norm.ppf(upper))
 
     def _expected(self, partitions: Ints, strata: Ints) -> Floats:
         """Value of each prompt before its own data: its factors, over model versions alike."""
@@ -338,16 +349,16 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """Deviation of each clip from its factors as each viewer fold alone estimates it, ``(n_clips, 2)``."""
         shown = y.exposure > 0.05
         exposure = np.where(shown, y.exposure, 1.0)
-        noise = self.dispersion_ / exposure / self._fitted[:, None]
+        noise = self.dispersion_ / exposure / self._apart[:, None]
         trust = np.where(shown, self.clip_variance_ / (self.clip_variance_ + noise), 0.0)
         halves: Floats = trust * (y.label / exposure - self._fitted[:, None])
         return halves
 
     def differences(self, left: Ints, right: Ints) -> tuple[Floats, Floats]:
         """Posterior mean and standard deviation of clip `left` minus clip `right`, rows of the fit."""
-        own = self.clip_variance_ * (1 - self._trust) * self._fitted**2
+        own = self.clip_variance_ * (1 - self._trust) * self._apart**2
         # The prompts' luck enters both clips; what the clip's own data replaced of it does not cancel.
-        share = self._fitted * (1 - self._trust)
+        share = self._scale * (1 - self._trust)
         shared = (share[left] - share[right]) ** 2 * self._prompt_spread[self._prompt[left]]
         apart = self._prompt[left] != self._prompt[right]
         spread = self._prompt_spread[self._prompt]
@@ -368,29 +379,12 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     def ranking(self) -> tuple[Estimate | Unranked, ...]:
         """Prompts, best first; those without enough evidence of their own last, with the reason."""
         columns = (self.prompts_, self.prompt_errors_, self.prompt_evidence_, self._clips_of, self._impressions_of)
-        return self._ranked(np.column_stack(columns))
+        return listed(np.column_stack(columns), self.level, self.min_evidence)
 
     def factor_ranking(self, k: int) -> tuple[Estimate | Unranked, ...]:
         """Levels of column `k` of `factors`, best first: what they add, everything else alike."""
         clips, impressions = self._levels_of[k]
         error, variance = self.factor_errors_[k], max(self.factor_variances_[k], _TINY)
         value = np.clip(self._base + self._effects[0].mean() + self.factors_[k], 0, None)
-        return self._ranked(np.column_stack([value, error, 1 - error**2 / variance, clips, impressions]))
-
-    def _ranked(self, rows: Floats) -> tuple[Estimate | Unranked, ...]:
-        reach = float(norm.ppf(0.5 + self.level / 2))
-        ranked: list[Estimate | Unranked] = []
-        unranked: list[Estimate | Unranked] = []
-        alone = int((rows[:, 3] > 0).sum()) == 1
-        for item in np.argsort(-rows[:, 0], kind="stable").tolist():
-            value, error, evidence, clips, impressions = rows[item].tolist()
-            if not clips:
-                unranked.append(Unranked(item, Reason.NO_CLIPS))
-            elif alone:
-                unranked.append(Unranked(item, Reason.ONE_ITEM))
-            elif evidence < self.min_evidence:
-                unranked.append(Unranked(item, Reason.TOO_LITTLE_EVIDENCE))
-            else:
-                interval = Interval(value - reach * error, value + reach * error, self.level)
-                ranked.append(Estimate(item, value, error, interval, evidence, int(clips), impressions))
-        return (*ranked, *unranked)
+        rows = np.column_stack([value, error, 1 - error**2 / variance, clips, impressions])
+        return listed(rows, self.level, self.min_evidence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +18,28 @@ Ints = NDArray[np.int64]
 _TINY = 1e-12
 
 
-def between_variance(group: Ints, maker: Ints, weight: Floats, residual: Floats, lost: Floats) -> float:
-    """Variance common to the clips of a group: the mean product of residuals of two clips of different makers.
+class Shared(NamedTuple):
+    """What the clips of a group share.
+
+    Attributes:
+        between: Variance of it.
+        error: Standard error of that variance.
+        within: Variance of single clips.
+        mean: Posterior mean for each group.
+        spread: Posterior variance.
+    """
+
+    between: float
+    error: float
+    within: float
+    mean: Floats
+    spread: Floats
+
+
+def between_variance(group: Ints, maker: Ints, weight: Floats, residual: Floats, lost: Floats) -> tuple[float, float]:
+    """Variance common to the clips of a group, and its standard error.
+
+    It is the mean product of residuals of two clips of different makers.
 
     Clips of one maker also share how that maker suits the group, which is no part of it. Where there is only one
     maker, any two different clips have to do.
@@ -32,10 +54,13 @@ def between_variance(group: Ints, maker: Ints, weight: Floats, residual: Floats,
     pairs, products = _products(group, cell, weight), _products(group, cell, weight * residual)
     total = float(pairs.sum())
     if total <= 0:
-        return 1e-5
+        return 1e-5, 0.0
     variance = float(products.sum()) / total + float((weight * lost).sum() / max(weight.sum(), _TINY))
     error = float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total
-    return max(above_zero(variance, error), 1e-5)
+    found = above_zero(variance, error)
+    # the posterior is a normal one cut off at 0, of which this is the variance
+    doubt = max(error**2 - (found - variance) * found, 0.0)
+    return max(found, 1e-5), float(np.sqrt(doubt))
 
 
 def makers_of(group: Ints, maker: Ints) -> Ints:
@@ -110,12 +135,12 @@ def posterior_mean(
 
 def shared_and_own(
     group: Ints, maker: Ints, weight: Floats, residual: Floats, *, noise: Floats, lost: Floats, size: int
-) -> tuple[float, float, Floats, Floats]:
-    """Variances between groups and within, and posterior mean and variance of what the clips of each group share.
+) -> Shared:
+    """What the clips of each group share, by moments.
 
     Clips of weight 0 tell nothing; the other arguments are those of `between_variance` and `within_variance`.
     """
-    between = between_variance(group, maker, weight, residual, lost)
+    between, error = between_variance(group, maker, weight, residual, lost)
     within = within_variance(weight, residual, noise, between)
     precision = np.where(weight > 0, 1 / (within + noise), 0.0)
-    return between, within, *posterior_mean(group, precision, residual, between, size)
+    return Shared(between, error, within, *posterior_mean(group, precision, residual, between, size))

@@ -127,6 +127,6 @@ def _print(report: "TrainReport", json: bool) -> None:
     ranked = ", ".join(f"{report.ranked[subject]:,} of {total:,} {subject}" for subject, total in report.items.items())
     console.print(f"run {run.run_id} ({run.tenant}): {run.outcomes:,} outcomes, ranked {ranked}, in {seconds:.1f} s")
     if run.tier_reason:
-        console.print(f"  tier C, intervals not calibrated: {run.tier_reason}", markup=False)
+        console.print(f"  tier C, intervals and pair labels not calibrated: {run.tier_reason}", markup=False)
     for reason, count in run.excluded.items():
         console.print(f"  left out: {count:,} {reason}", markup=False)

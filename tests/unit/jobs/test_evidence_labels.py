@@ -26,12 +26,19 @@ def test_targets_of_prompts_are_met_or_missed_and_rivals_named() -> None:
         prompt("drift alone", "hierarchical empirical Bayes", coverage=0.9),
         prompt("drift alone", "raw like rate", spearman=0.71, log_loss=0.6, coverage=None),
         pair("drift alone"),
+        prompt("no propensities", "hierarchical empirical Bayes", tier="C", coverage=0.7),
+        prompt("no propensities", "raw like rate", spearman=0.5, log_loss=0.6, coverage=None),
+        pair("no propensities", tier="C", slope=0.8),
     ]
     page = prompts_section(rows, NOWHERE)
     assert "| Spearman with the truth | ≥ 0.72 | 0.730 ± 0.010 | met |" in page
     assert "| calibration error of pair labels | ≤ 0.03 | 0.040 | **missed** |" in page
     assert "not: raw like rate in drift alone | **missed** |" in page
-    assert "too narrow in: drift alone 90.0 %" in page
+    assert "≥ 93 % | 90.0 % (drift alone) to 95.0 % (all together) | **missed** |" in page
+    assert "1.00 (all together) to 1.00 (all together) | met |" in page
+    assert "too narrow in: drift alone 90.0 %.\n" in page
+    assert "In *no propensities* (tier C, **not calibrated**, as every label says of itself) the slope" in page
+    assert "slope of pair labels is 0.80, their error 0.020; no promise" in page
     assert "off their calibration in: all together (slope 1.00, error 0.040)" in page
 
 

@@ -171,3 +171,23 @@ def test_with_every_confounder_prompts_are_nearer_the_truth_than_by_any_usual_sc
     assert 0.4 < fitted.slope_ < 1.1
     gap = fitted.prompts_ - truth
     assert 0.88 < np.mean(np.abs(gap - gap.mean()) < 1.96 * fitted.prompt_errors_) < 0.99
+
+
+def test_clips_of_strong_prompts_are_further_apart_and_less_is_known_of_them() -> None:
+    X, y, truth = world(600, seed=4)
+    fitted = HierarchicalBayes().fit(X, y)
+    order = np.argsort(truth["prompt"] / (0.4 + truth["template"][truth["of"]]))
+    weakest, strongest = (np.flatnonzero(np.isin(X[:, 1], some)) for some in (order[:60], order[-60:]))
+    _, far = fitted.differences(strongest[:-1], strongest[1:])
+    _, near = fitted.differences(weakest[:-1], weakest[1:])
+    assert far.mean() > 1.1 * near.mean()
+
+
+def test_what_is_not_known_of_the_spread_of_prompts_widens_their_intervals() -> None:
+    X, y, _ = world(600, seed=5)
+    fitted = HierarchicalBayes().fit(X, y)
+    sure = fitted.prompt_errors_.mean()
+    few = X[:, 1] < 25
+    part = rates(y.label[few], y.exposure[few])
+    doubtful = HierarchicalBayes().fit(X[few], part)
+    assert doubtful.prompt_errors_.mean() > 1.1 * sure
