@@ -11,8 +11,10 @@ import re
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.e2e.running import RunningService
 from tests.waiting import until
@@ -40,9 +42,26 @@ def engagement(n: int) -> Iterator[Event]:
         yield Watched(specversion="1.0", id=f"b{number}", source="/bench", time=now, data=seen)
 
 
-def group_memory(leader: int) -> tuple[int, int, dict[str, int]]:
-    """Returns RSS, PSS and RSS by part of a process group, in bytes."""
-    rss, pss, parts = 0, 0, {}
+class Memory(NamedTuple):
+    """Memory of a process group, in bytes.
+
+    Attributes:
+        rss: Pages that several processes share count once for each.
+        pss: They are shared out.
+        anonymous: Without files that are mapped, which the system drops when it needs the room.
+        parts: ``rss`` of each process.
+    """
+
+    rss: int
+    pss: int
+    anonymous: int
+    parts: dict[str, int]
+
+
+def group_memory(leader: int) -> Memory:
+    """Returns the memory of a process group."""
+    total: Counter[str] = Counter()
+    parts: dict[str, int] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             if int(stat.read_text().rsplit(")", 1)[1].split()[2]) != leader:
@@ -51,10 +70,11 @@ def group_memory(leader: int) -> tuple[int, int, dict[str, int]]:
             name = stat.with_name("cmdline").read_bytes().split(b"\0")[3].decode()
         except (OSError, IndexError):
             continue
-        found = {key: int(value) * 1024 for key, value in re.findall(r"^(Rss|Pss): +(\d+) kB", rollup, re.MULTILINE)}
-        rss, pss = rss + found["Rss"], pss + found["Pss"]
+        lines = re.findall(r"^(Rss|Pss|Pss_Anon): +(\d+) kB", rollup, re.MULTILINE)
+        found = {key: int(value) * 1024 for key, value in lines}
+        total.update(found)
         parts[name] = found["Rss"]
-    return rss, pss, parts
+    return Memory(total["Rss"], total["Pss"], total["Pss_Anon"], parts)
 
 
 def main() -> None:
@@ -74,9 +94,9 @@ def main() -> None:
 
         def sample() -> None:
             while not done.wait(1.0):
-                rss, pss, parts = group_memory(leader)
-                samples.append((time.monotonic(), rss, pss))
-                most.update({part: max(size, most.get(part, 0)) for part, size in parts.items()})
+                now = group_memory(leader)
+                samples.append((time.monotonic(), now.rss, now.pss))
+                most.update({part: max(size, most.get(part, 0)) for part, size in now.parts.items()})
 
         sampler = threading.Thread(target=sample)
         sampler.start()

@@ -1,7 +1,8 @@
 """The whole service at a steady share of its capacity, for a long time: memory has to be flat, nothing may be lost.
 
-``PYTHONPATH=. python bench/soak.py --minutes 30``: measures the capacity of ``clapometer up`` for a quarter of a
-minute, then sends at ``--share`` of it (or at ``--rate`` events a second) and samples the memory of the process group.
+``PYTHONPATH=. python bench/soak.py --minutes 30``: sends as fast as it can for a quarter of a minute and takes the time
+until all of it is in the lake; then sends at ``--share`` of that capacity (or at ``--rate`` events a second) and
+samples the memory of the process group, also without mapped files.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.memory import MIB, engagement, group_memory
+from bench.memory import MIB, Memory, engagement, group_memory
 from tests.e2e.running import RunningService
 from tests.waiting import until
 
@@ -51,18 +52,20 @@ def main() -> None:
             options = SendOptions(url=service.collector, key=key, batch=500, connections=4, rate=rate)
             return send(for_seconds(feed, seconds), options)
 
+        lake, started = Lake(service.lake), time.monotonic()
         probe = sent(PROBE_SECONDS, math.inf)
-        capacity = probe.acknowledged / probe.seconds
+        until(lambda: lake.rows("events") >= probe.acknowledged, 600, every=0.5)
+        capacity = probe.acknowledged / (time.monotonic() - started)
         rate = options.rate or options.share * capacity
         print(
             f"capacity {capacity:,.0f} events/s with the generator on the same cores; sending {rate:,.0f}", flush=True
         )
-        samples: list[tuple[float, int]] = []
+        samples: list[tuple[float, Memory]] = []
         done = threading.Event()
 
         def sample() -> None:
             while not done.wait(5):
-                samples.append((time.monotonic(), group_memory(leader)[1]))
+                samples.append((time.monotonic(), group_memory(leader)))
 
         sampler = threading.Thread(target=sample)
         sampler.start()
@@ -70,7 +73,6 @@ def main() -> None:
         done.set()
         sampler.join()
         acknowledged = probe.acknowledged + steady.acknowledged
-        lake = Lake(service.lake)
         started = time.monotonic()
         until(lambda: lake.rows("events") >= acknowledged, 600, every=0.5)
         behind = time.monotonic() - started
@@ -82,8 +84,18 @@ def main() -> None:
         )
 
 
-def show(steady: SendReport, samples: list[tuple[float, int]]) -> None:
+def show(steady: SendReport, samples: list[tuple[float, Memory]]) -> None:
     """Prints how memory went, from the second tenth of the time on."""
+    print(
+        f"{steady.seconds / 60:.1f} minutes, {steady.acknowledged / steady.seconds:,.0f} events/s, "
+        f"retries {steady.retries}"
+    )
+    show_one("PSS", [(at, memory.pss) for at, memory in samples])
+    show_one("anonymous", [(at, memory.anonymous) for at, memory in samples])
+
+
+def show_one(kind: str, samples: list[tuple[float, int]]) -> None:
+    """Prints how one kind of memory went."""
     rest = samples[len(samples) // 10 :]
     quarters = [
         statistics.median(size for _, size in rest[i * len(rest) // 4 : (i + 1) * len(rest) // 4]) / MIB
@@ -91,11 +103,7 @@ def show(steady: SendReport, samples: list[tuple[float, int]]) -> None:
     ]
     slope = statistics.linear_regression(*zip(*rest, strict=True)).slope * 3600 / MIB
     print(
-        f"{steady.seconds / 60:.1f} minutes, {steady.acknowledged / steady.seconds:,.0f} events/s, "
-        f"retries {steady.retries}"
-    )
-    print(
-        f"memory (PSS) by quarter, median MiB: {', '.join(f'{each:.0f}' for each in quarters)}; "
+        f"memory ({kind}) by quarter, median MiB: {', '.join(f'{each:.0f}' for each in quarters)}; "
         f"peak {max(size for _, size in samples) / MIB:.0f}; last against first {quarters[-1] / quarters[0]:.2f}; "
         f"slope {slope:+.0f} MiB an hour"
     )
