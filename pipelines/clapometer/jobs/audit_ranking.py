@@ -8,7 +8,7 @@ import numpy as np
 
 from clapometer.jobs.audited import Audited, fit_again
 from clapometer.jobs.findings import Finding, finding_of_test, status
-from clapometer.jobs.robustness import MOST_IMPRESSIONS, fake_reactions, model_robustness, pushes
+from clapometer.jobs.robustness import MOST_IMPRESSIONS, fake_reactions, model_robustness, pushes, reach_of
 from clapometer.labels import ScreeningLimits
 from clapometer.ranking import PromptFixedEffects, Ranked, days_until_visible, fewest, placebo, sum_by
 
@@ -67,7 +67,7 @@ def top_findings(audited: Audited) -> Iterator[Finding]:
         advice="look at these viewers before you act on this ranking; more traffic makes it sturdier" if frail else "",
         numbers={"viewers": viewers, "impressions": impressions, "claimed": int(claimed)},
     )  # fmt: skip
-    fakes = fake_reactions(part, scores, fit, second, run.rule)
+    fakes = fake_reactions(reach_of(part, scores), fit, second, run.rule)
     cheap = claimed and fakes is not None and fakes < FEWEST_REACTIONS
     yield Finding(
         check="attack cost", subject=rival, status=status(cheap),
@@ -88,7 +88,8 @@ def _viewers_to_drop(audited: Audited, first: int, second: int, *, uniform: bool
     """Returns the fewest viewers without whom the second item would be first."""
     fit, everybody = audited.fitted.fit, audited.impressions.sample(np.inf, uniform=uniform)
     assert fit is not None
-    found = pushes(everybody, audited.fitted.part, audited.fitted.scores)
+    part, scores = audited.fitted.part, audited.fitted.scores
+    found = pushes(everybody, part, scores, reach_of(part, scores))
     push = found.size * found.influence(fit, first, second)[found.unit]
     return fewest(float(fit.effects_[first] - fit.effects_[second]), sum_by(everybody.viewer[found.row], push))
 

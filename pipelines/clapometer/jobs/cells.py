@@ -55,6 +55,7 @@ def sum_by_key(key: NDArray[np.integer[Any]], columns: Sequence[NDArray[Any] | N
         key: Whole numbers from 0, ``(n,)``.
         columns: ``(n,)`` each; None is zeros. One that is given again is not summed again.
     """
+    key = key.astype(np.int64, copy=False)
     size = int(key.max(initial=0)) + 1
     present = np.arange(size)
     if size > 4 * len(key):

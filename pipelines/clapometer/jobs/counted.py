@@ -117,8 +117,11 @@ class Counted:
 
     def weights(self, rows: Ints | None = None, *, uniform: bool) -> Floats:
         """Returns uniform-exposure weights, 0 where they are not known; 1 where all are to count alike."""
-        weight = self.take("weight", rows)
-        return np.ones(len(weight)) if uniform else np.nan_to_num(weight)
+        weight: Floats = self.take("weight", rows)
+        if uniform:
+            return np.ones(len(weight))
+        unknown = np.isnan(weight)
+        return np.where(unknown, 0.0, weight) if unknown.any() else weight
 
     def labels(self, worths: Worths, rows: Ints | None = None) -> Floats:
         """Returns what each is worth."""
@@ -141,7 +144,7 @@ class Counted:
         if not uniform:
             weight = self.weights(uniform=False)
             capped = np.minimum(weight, MOST_CAPPED)
-            sizes += [weight * label, weight * exposure, capped * label, capped * exposure, weight]
+            sizes += [weight * label, weight * exposure, capped * label, capped * exposure, weight.copy()]
         whole = [_whole(size) for size in sizes]
         if uniform:  # the same columns thrice, which are summed once
             whole = [*whole * 3, np.full(len(label), UNIT)]

@@ -139,11 +139,11 @@ class Impressions:
         """Returns what was shown with which chance, of those that have one."""
         found = []
         for file in self.files:
-            weight = file.take("weight")
-            logged = np.flatnonzero(~np.isnan(weight))
-            weight = weight[logged]
-            columns = (np.rint(weight * UNIT), np.rint(weight * weight * 64), file.explored[logged])
-            cell, sums = sum_by_key(file.cell[logged], columns)
+            weight, cell, explored = file.take("weight"), file.cell, file.explored
+            logged = ~np.isnan(weight)
+            if not logged.all():
+                weight, cell, explored = weight[logged], cell[logged], explored[logged]
+            cell, sums = sum_by_key(cell, (np.rint(weight * UNIT), np.rint(weight * weight * 64), explored))
             found.append((file.clip[cell >> 1] * 2 + (cell & 1), sums))
         keys, (shown, weight, squares, explored) = add_up(found, 4)
         return Exposure(keys >> 1, keys & 1, shown, weight / UNIT, squares / 64, explored)
@@ -258,8 +258,11 @@ class Impressions:
         found, days = [], dict[int, float]()
         for file in self.files:
             explored, logged = file.explored, ~np.isnan(file.take("weight"))
-            slot = np.rint(UNIT / np.maximum(file.take("candidates"), 1)) * logged
-            place, sums = sum_by_key(file.take("place"), (logged, explored, explored & logged, slot))
+            slot = np.rint(UNIT / np.maximum(file.take("candidates"), 1))
+            both = explored
+            if not logged.all():
+                slot, both = slot * logged, explored & logged
+            place, sums = sum_by_key(file.take("place"), (logged, explored, both, slot))
             found.append((file.places[place], sums))
             if len(place):
                 days[file.day] = days.get(file.day, 0.0) + float(sums[4].sum())

@@ -215,7 +215,6 @@ class NarrowFiles:
         table = pq.read_table(path, columns=list(_READ), read_dictionary=list(_NAMES), partitioning=None)
         if table["tenant"].combine_chunks().unique().to_pylist() != [self._tenant]:
             table = table.filter(pc.equal(table["tenant"].cast(pa.string()), self._tenant))
-        table = table.combine_chunks()
         clip, clips = _codes(table["clip_id"])
         rows = self._known.rows(clips)
         duration, creator = self._facts(rows)

@@ -48,17 +48,36 @@ def model_robustness(
         rule: What a reaction is worth.
     """
     order = np.argsort(-fit.effects_, kind="stable")
-    drops = _impressions_to_drop(sample, part, scores, fit, order)
+    reach = reach_of(part, scores)
+    drops = _impressions_to_drop(pushes(sample, part, scores, reach), sample.every, fit, order)
     return {
         int(fit.items_[item]): {
-            "fake_reactions_to_top": fake_reactions(part, scores, fit, int(item), rule) if place else 0,
+            "fake_reactions_to_top": fake_reactions(reach, fit, int(item), rule) if place else 0,
             "impressions_to_drop": drops.get(place),
         }
         for place, item in enumerate(order.tolist())
     }
 
 
-def fake_reactions(part: Slice, scores: Scores, fit: PromptFixedEffects, item: int, rule: LabelRule) -> int | None:
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """How far labels reach into clip scores, ``(n_units,)`` each.
+
+    Attributes:
+        shown: Impressions.
+        usual: Mean weight of one.
+        gain: What a unit of label adds to the score, per unit of its weight.
+        base: What it adds beside that: a label of one viewer fold moves the prior of the other fold, which the
+            correction takes back as far as the weights add up to the clip's chances.
+    """
+
+    shown: Floats
+    usual: Floats
+    gain: Floats
+    base: Floats
+
+
+def fake_reactions(reach: Reach, fit: PromptFixedEffects, item: int, rule: LabelRule) -> int | None:
     """Returns how many invented reactions it takes at least to make an item first; None where no number of them does.
 
     To first order, and by somebody who knows everything: the fit trusts clips less on which many are put, so that
@@ -68,33 +87,26 @@ def fake_reactions(part: Slice, scores: Scores, fit: PromptFixedEffects, item: i
     impressions: praise for clips that help the item, blame for those that help the leader.
 
     Args:
-        part: The slice.
-        scores: Its scores.
-        fit: Of them.
+        reach: Of labels into scores.
+        fit: Of the scores.
         item: Place in ``fit.items_``, not the leader's.
         rule: What a reaction is worth.
     """
     leader = int(np.argmax(fit.effects_))
-    push, capacity, _ = attack(part, scores, fit, item, rule)
+    push, capacity, _ = attack(reach, fit, item, rule)
     return fewest(float(fit.effects_[leader] - fit.effects_[item]), push, capacity)
 
 
-def attack(
-    part: Slice, scores: Scores, fit: PromptFixedEffects, item: int, rule: LabelRule
-) -> tuple[Floats, Floats, Floats]:
+def attack(reach: Reach, fit: PromptFixedEffects, item: int, rule: LabelRule) -> tuple[Floats, Floats, Floats]:
     """Returns by clip what an invented reaction closes of the leader's lead, how many there can be, and its worth.
 
     The same arguments as `fake_reactions`; every column is ``(n_units,)``, in label units where it is a size.
     """
     leader = int(np.argmax(fit.effects_))
-    shown = sum_by(part.table.unit[part.cells.cells.clip], part.cells.cells.impressions, len(part.table))[scores.units]
-    weight = sum_by(part.table.unit[part.cells.cells.clip], part.cells.weight, len(part.table))[scores.units]
-    usual = np.divide(weight, shown, out=np.zeros(len(shown)), where=shown > 0)
-    gain, base = _label_influence(part, scores)
-    helps = -fit.score_influence(leader, item) * (gain * usual + base)
+    helps = -fit.score_influence(leader, item) * (reach.gain * reach.usual + reach.base)
     (praise, praises), (blame, blames) = _strongest(rule, _PRAISE, 1), _strongest(rule, _BLAME, -1)
     worth = np.where(helps > 0, praise, -blame)
-    return helps * worth, shown * np.where(helps > 0, praises, blames), worth
+    return helps * worth, reach.shown * np.where(helps > 0, praises, blames), worth
 
 
 def _strongest(rule: LabelRule, names: Sequence[str], sign: int) -> tuple[float, int]:
@@ -104,24 +116,21 @@ def _strongest(rule: LabelRule, names: Sequence[str], sign: int) -> tuple[float,
     return max(most, 0.0), worth.count(most)
 
 
-def _label_influence(part: Slice, scores: Scores) -> tuple[Floats, Floats]:
-    """Returns what a unit of label adds to a clip's score, per unit of its weight and beside that, ``(n_units,)`` each.
-
-    Beside its own correction, a label of one viewer fold moves the prior of the other fold, which the correction
-    takes back as far as the weights add up to the clip's chances.
-    """
+def reach_of(part: Slice, scores: Scores) -> Reach:
+    """Returns how far labels reach into the scores of a slice."""
     cells, n = part.cells.cells, len(part.table)
     key = part.table.unit[cells.clip] * 2 + cells.fold % 2
-    exposure, weighted, shown = (
+    exposure, weighted, shown, weight = (
         sum_by(key, column, 2 * n).reshape(n, 2)[scores.units]
-        for column in (cells.sum_exposure, cells.sum_weighted_exposure, cells.impressions)
+        for column in (cells.sum_exposure, cells.sum_weighted_exposure, cells.impressions, part.cells.weight)
     )
     chances = np.maximum(scores.chances, 1e-9)
     share = cells.impressions @ np.column_stack([cells.fold % 2 == 0, cells.fold % 2 == 1]) / cells.impressions.sum()
     left_over = share[::-1] - weighted[:, ::-1] / chances[:, None]
-    of_fold = shown / np.maximum(shown.sum(1, keepdims=True), 1)
-    base: Floats = (of_fold * left_over / (exposure + _PRIOR_IMPRESSIONS)).sum(1)
-    return 1 / chances, base
+    total = shown.sum(1)
+    of_fold = shown / np.maximum(total, 1)[:, None]
+    usual = np.divide(weight.sum(1), total, out=np.zeros(len(total)), where=total > 0)
+    return Reach(total, usual, 1 / chances, (of_fold * left_over / (exposure + _PRIOR_IMPRESSIONS)).sum(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,15 +156,15 @@ class Pushes:
         return np.where(gain > _NEGLIGIBLE * gain.max(initial=0.0), moved, 0.0)
 
 
-def pushes(sample: Sample, part: Slice, scores: Scores) -> Pushes:
+def pushes(sample: Sample, part: Slice, scores: Scores, reach: Reach) -> Pushes:
     """Returns what single impressions add to clip scores.
 
     Args:
         sample: The impressions.
         part: The slice of everything.
         scores: Its scores.
+        reach: Of labels into them.
     """
-    per_weight, beside = _label_influence(part, scores)
     # A repost counts for its original.
     place = np.full(len(part.table), -1)
     place[scores.units] = np.arange(len(scores.units))
@@ -165,10 +174,10 @@ def pushes(sample: Sample, part: Slice, scores: Scores) -> Pushes:
     row = np.flatnonzero(unit >= 0)
     unit = unit[row]
     expected = _expected(part)[scores.units]
-    size = (per_weight[unit] * sample.weight[row] + beside[unit]) * (
+    size = (reach.gain[unit] * sample.weight[row] + reach.base[unit]) * (
         sample.label[row] - expected[unit] * sample.examination[row]
     )
-    return Pushes(row, unit, size, per_weight)
+    return Pushes(row, unit, size, reach.gain)
 
 
 def _expected(part: Slice) -> Floats:
@@ -180,11 +189,8 @@ def _expected(part: Slice) -> Floats:
     return shrunk
 
 
-def _impressions_to_drop(
-    sample: Sample, part: Slice, scores: Scores, fit: PromptFixedEffects, order: Ints
-) -> dict[int, int | None]:
+def _impressions_to_drop(found: Pushes, every: int, fit: PromptFixedEffects, order: Ints) -> dict[int, int | None]:
     """Returns by place (from 0) the fewest impressions without which the next item comes before."""
-    found = pushes(sample, part, scores)
     # The logarithm of a push is the sum of those of its factors: one of every impression, one of every clip and pair.
     with np.errstate(divide="ignore", invalid="ignore"):
         ways = [
@@ -203,7 +209,7 @@ def _impressions_to_drop(
             counts += np.bincount(np.minimum(bucket, _BUCKETS - 1), minlength=_BUCKETS)
         lead = float(fit.effects_[left] - fit.effects_[right])
         there = np.flatnonzero(counts)
-        drops[k] = fewest_in_buckets(lead, there + _FIRST_BUCKET, counts[there] * sample.every)
+        drops[k] = fewest_in_buckets(lead, there + _FIRST_BUCKET, counts[there] * every)
     return drops
 
 

@@ -101,25 +101,31 @@ class Viewers:
         """Returns the rows of each file with a positive reaction to an impression that is vouched for."""
         return [np.flatnonzero((file.flags & POSITIVE > 0) & (file.flags & UNTRUSTED == 0)) for file in self._files]
 
-    def _clip_hashes(self, file: Narrow, which: range) -> Iterator[NDArray[np.int64]]:
-        """Yields hashes of the clips of a file, one after the other."""
-        self._con.register("named", pa.table({"id": file.clips}))
+    def _clip_hashes(self, which: range) -> Iterator[list[NDArray[np.int64]]]:
+        """Yields hashes of the clips of each file, one after the other."""
+        self._con.register(
+            "named", pa.table({"id": pa.chunked_array([file.clips for file in self._files], pa.string())})
+        )
         columns = ", ".join(
             f"CAST(hash(xor(hash(id), {_MIX * (k + 1) % 2**64}::UBIGINT)) >> 1 AS BIGINT)" for k in which
         )
         found = self._con.sql(f"SELECT {columns} FROM named").to_arrow_table()  # noqa: S608 - numbers
         self._con.unregister("named")
-        yield from (column.to_numpy() for column in found.columns)
+        hashes, end = [column.to_numpy() for column in found.columns], 0
+        for file in self._files:
+            start, end = end, end + len(file.clips)
+            yield [hashed[start:end] for hashed in hashes]
 
     def _min_hashes(self, chosen: Flags, which: range) -> NDArray[np.int64]:
         """Returns the smallest hashes of the clips that viewers reacted to; 0 for those who are not chosen."""
         least = np.full((len(which), len(chosen)), np.iinfo(np.int64).max)
-        for file, rows, reacted in zip(self._files, self.rows, self._reacted, strict=True):
+        hashes = self._clip_hashes(which)
+        for file, rows, reacted, hashed in zip(self._files, self.rows, self._reacted, hashes, strict=True):
             viewer = rows[file.viewer[reacted]]
             own = chosen[viewer]
             viewer, clip = viewer[own], file.clip[reacted[own]]
-            for column, hashed in zip(least, self._clip_hashes(file, which), strict=True):
-                np.minimum.at(column, viewer, hashed[clip])
+            for column, values in zip(least, hashed, strict=True):
+                np.minimum.at(column, viewer, values[clip])
         return np.where(chosen, least, 0).T
 
     def _hours(self, chosen: Flags) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -148,8 +154,9 @@ def _of_groups(signature: NDArray[np.int64], able: Flags, size: int) -> Flags:
     rows = np.flatnonzero(able)
     ordered = np.sort(signature[rows, 0])
     repeated = np.unique(ordered[size - 1 :][ordered[size - 1 :] == ordered[: len(ordered) - size + 1]])
-    rows = rows[np.isin(signature[rows, 0], repeated)]  # most are alone already by the first
-    if len(rows):
+    if len(repeated):  # most are alone already by the first
+        place = np.minimum(np.searchsorted(repeated, signature[rows, 0]), len(repeated) - 1)
+        rows = rows[repeated[place] == signature[rows, 0]]
         _, group, count = np.unique(signature[rows], axis=0, return_inverse=True, return_counts=True)
         found[rows] = count[group.ravel()] >= size
     return found

@@ -8,7 +8,7 @@ import pytest
 from clapometer.jobs.cells import Cells
 from clapometer.jobs.impressions import Sample
 from clapometer.jobs.rankings import Scores
-from clapometer.jobs.robustness import attack, fake_reactions, model_robustness, prompt_robustness, pushes
+from clapometer.jobs.robustness import attack, fake_reactions, model_robustness, prompt_robustness, pushes, reach_of
 from clapometer.jobs.sheets import Slice
 from clapometer.labels import DEFAULT_RULE
 from clapometer.ranking import ClipAIPW, ClipCells, Estimate, Interval, PromptFixedEffects
@@ -52,7 +52,7 @@ def first(fit: PromptFixedEffects) -> int:
 
 def attacked(world: Ranked, item: int, reactions: int) -> PromptFixedEffects:
     """Puts the invented reactions where they do most, and fits again."""
-    push, capacity, worth = attack(world.part, world.scores, world.fit, item, DEFAULT_RULE)
+    push, capacity, worth = attack(reach_of(world.part, world.scores), world.fit, item, DEFAULT_RULE)
     order = np.argsort(-push, kind="stable")
     before = np.concatenate([[0.0], np.cumsum(capacity[order])[:-1]])
     given = np.zeros(len(world.seen.clips))
@@ -74,7 +74,7 @@ def attacked(world: Ranked, item: int, reactions: int) -> PromptFixedEffects:
 def test_invented_reactions_make_an_item_first_but_not_with_fewer_than_said(world: Ranked) -> None:
     order = np.argsort(-world.fit.effects_)
     for item in order[1:].tolist():
-        needed = fake_reactions(world.part, world.scores, world.fit, item, DEFAULT_RULE)
+        needed = fake_reactions(reach_of(world.part, world.scores), world.fit, item, DEFAULT_RULE)
         assert needed is not None
         assert first(attacked(world, item, int(0.8 * needed))) != world.fit.items_[item]
         # many reactions on few clips make the fit trust these clips less, so that the last item needs more
@@ -89,7 +89,7 @@ def impressions(world: Ranked) -> Sample:
 def without(world: Ranked, place: int, dropped: int) -> PromptFixedEffects:
     """Drops the impressions that push most for one place against the next, and fits again."""
     order = np.argsort(-world.fit.effects_)
-    found = pushes(impressions(world), world.part, world.scores)
+    found = pushes(impressions(world), world.part, world.scores, reach_of(world.part, world.scores))
     seen = world.seen
     push = np.zeros(len(seen.log.clip))
     push[found.row] = found.size * found.influence(world.fit, int(order[place]), int(order[place + 1]))[found.unit]
