@@ -21,8 +21,9 @@ from clapometer.lake.statements import quote
 
 PACKED = ".packed"
 """In the names of files of ``events`` without the hashes."""
-TIDY = "FORMAT parquet, COMPRESSION zstd, DICTIONARY_SIZE_LIMIT 60000"
-"""How DuckDB writes tables other than ``events``. Ids that repeat within a group of 122,880 rows, as those of clips and
+TIDY = "FORMAT parquet, COMPRESSION lz4_raw, DICTIONARY_SIZE_LIMIT 60000"
+"""How DuckDB writes tables other than ``events``, which are read much more than they are kept: LZ4 takes 45 % more disk
+than Zstandard, and questions a tenth less time. Ids that repeat within a group of 122,880 rows, as those of clips and
 viewers do, are kept once: queries take a tenth less time, and the file is as large."""
 ROW_GROUP = 122_880
 _ORDER = "date_trunc('hour', received_at), impression_id, time, id"
