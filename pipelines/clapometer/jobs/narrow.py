@@ -220,7 +220,7 @@ class NarrowFiles:
         duration, creator = self._facts(rows)
         hashes = self._hashes(table["viewer_id"])
         viewers, viewer = _numbered(hashes)
-        shown = _integers(table["shown_at"].cast(pa.int64()), 0)
+        shown = _integers(table["shown_at"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), 0)
         place, surfaces, positions = _places(table)
         audience, audiences = _names(table["audience"])
         locale, locales = _names(table["locale"])
