@@ -98,9 +98,12 @@ def rows(lake: Lake, query: str) -> list[tuple]:
 
 def test_nothing_of_an_erased_viewer_is_left_in_any_file(tmp_path: Path, log: EmbeddedLog, lake: Lake) -> None:
     assert len(holders(tmp_path, VIEWER)) > 4
+    kept = list((lake.storage.cache / "outcomes").iterdir())
+    assert {path.name.rpartition("-")[0] for path in kept} == {path.stem for path in lake.files("outcomes")}
     report = erase_viewers(lake, clock=clock, log=log)
     log.close()
     assert holders(tmp_path, VIEWER) == []
+    assert not any(path.exists() for path in kept)
     assert len(holders(tmp_path / "lake", OTHER)) > 1
     assert report.viewers == 1
     assert report.rows == {"events": 9 * 3 + 2, "outcomes": 9, "rejected": 1}
