@@ -1,5 +1,7 @@
 """The published file: complete, replaced atomically, never broken under a reader."""
 
+import itertools
+import struct
 import threading
 
 import duckdb
@@ -11,6 +13,9 @@ from clapometer.eventlog import MemoryLog
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.schema import WATCHING_SUFFIX
+
+HEADER = struct.Struct("<QQQQ")
+"""Of a database: checksum, number, and where the catalogue and the list of free blocks begin."""
 
 
 def counted(lake: Lake) -> int:
@@ -54,6 +59,18 @@ def test_a_reader_keeps_its_snapshot_while_others_are_published(tmp_path):
         publish(lake)
         assert connection.execute("SELECT reason FROM lake.rejected").fetchall() == [("one",)]
     assert counted(lake) == 2
+
+
+def test_what_duckdb_looks_for_first_stays_where_it_is_from_one_file_to_the_next(tmp_path):
+    lake = Lake(tmp_path)
+    places = []
+    for reason in range(40):
+        lake.append("rejected", letters(str(reason)))
+        publish(lake)
+        headers = [HEADER.unpack_from(lake.storage.published.read_bytes(), at) for at in (4096, 8192)]
+        places.append(max(headers, key=lambda header: header[1])[2:])
+    moves = sum(one != next_one for one, next_one in itertools.pairwise(places[1:]))
+    assert moves <= 3
 
 
 def test_publishing_leaves_nothing_behind_but_the_file(tmp_path):
