@@ -12,7 +12,7 @@ import datetime as dt
 import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -53,21 +53,8 @@ def timed(work: Callable[[], None]) -> tuple[float, float]:
     return now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime, wall
 
 
-def bare(settings: KafkaSettings, records: int) -> None:
-    """Reads every record with kafka-python alone."""
-    consumer = KafkaConsumer(bootstrap_servers=list(settings.servers), max_partition_fetch_bytes=FETCH_BYTES)
-    at = TopicPartition(settings.topic, 0)
-    consumer.assign([at])
-    consumer.seek(at, 0)
-    seen = 0
-    while seen < records:
-        seen += sum(len(found) for found in consumer.poll(1000).values())
-    consumer.close()
-
-
-def parsed(settings: KafkaSettings, records: int) -> None:
-    """Reads every record with kafka-python alone, and parses the events in it without looking into them."""
-    decoder = msgspec.json.Decoder()
+def consumed(settings: KafkaSettings, records: int) -> Iterator[bytes]:
+    """Yields every record, read with kafka-python alone."""
     consumer = KafkaConsumer(bootstrap_servers=list(settings.servers), max_partition_fetch_bytes=FETCH_BYTES)
     at = TopicPartition(settings.topic, 0)
     consumer.assign([at])
@@ -77,9 +64,22 @@ def parsed(settings: KafkaSettings, records: int) -> None:
         for found in consumer.poll(1000).values():
             seen += len(found)
             for record in found:
-                _, body = open_block(record.value)
-                decoder.decode_lines(body)
+                yield record.value
     consumer.close()
+
+
+def bare(settings: KafkaSettings, records: int) -> None:
+    """Reads every record and does nothing with it."""
+    for _ in consumed(settings, records):
+        pass
+
+
+def parsed(settings: KafkaSettings, records: int) -> None:
+    """Reads every record, and parses the events in it without looking into them."""
+    decoder = msgspec.json.Decoder()
+    for block in consumed(settings, records):
+        _, body = open_block(block)
+        decoder.decode_lines(body)
 
 
 def read(settings: KafkaSettings, *, cut: bool) -> None:

@@ -22,12 +22,12 @@ from clapometer.jobs.verdicts import Fingerprint
 from clapometer.lake import sql
 from clapometer.lake.commit import Table
 from clapometer.lake.event_rows import JUDGED, PAYLOAD_HASH, parse, with_hashes
+from clapometer.lake.packing import ROW_GROUP
 from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
 
 _UNIQUE = {"id", "impression_id", "left_impression_id", "right_impression_id", "order_id", "played_segments"}
 _DICTIONARIES = [field.name for field in EVENTS if field.type == pa.string() and field.name not in _UNIQUE]
 _INSTANTS = [field.name for field in EVENTS if pa.types.is_timestamp(field.type)]
-ROW_GROUP = 122_880
 _NOBODY = pa.table({"line_number": pa.array([], pa.int64()), "payload_hash": pa.array([], pa.int64())})
 
 
