@@ -248,11 +248,11 @@ class NarrowFiles:
 
     def _hashes(self, ids: pa.ChunkedArray) -> NDArray[np.uint64]:
         """Returns DuckDB's hash of each id: that of all queries."""
-        self._con.register("named", pa.table({"id": ids}))
-        found: NDArray[np.uint64] = (
-            self._con.sql("SELECT hash(id) AS hash FROM named").to_arrow_table()["hash"].to_numpy()
-        )
-        self._con.unregister("named")
+        with self._con.cursor() as con:  # files are read several at a time
+            con.register("named", pa.table({"id": ids}))
+            found: NDArray[np.uint64] = (
+                con.sql("SELECT hash(id) AS hash FROM named").to_arrow_table()["hash"].to_numpy()
+            )
         return found
 
 

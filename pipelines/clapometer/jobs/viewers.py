@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clapometer.jobs.looks import look
 from clapometer.jobs.narrow import BLIND, POSITIVE, UNTRUSTED, Narrow
 from clapometer.labels import ScreeningLimits, ScreeningReason, ViewerSums, screen_viewers
 from clapometer.labels.screening import SIGNATURES
@@ -34,13 +35,15 @@ class Viewers:
     Args:
         con: To compute hashes with.
         files: Outcomes of one tenant.
+        threads: How many files are looked at at a time.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, files: Sequence[Narrow]) -> None:
-        self._con, self._files = con, files
-        everybody = np.sort(np.concatenate([np.zeros(0, np.uint64), *(file.viewers for file in files)]))
+    def __init__(self, con: duckdb.DuckDBPyConnection, files: Sequence[Narrow], threads: int = 1) -> None:
+        self._con, self._files, self._threads = con, files, threads
+        everybody = np.concatenate([np.zeros(0, np.uint64), *(file.viewers for file in files)])
+        everybody.sort(kind="stable")  # merges what is in order already
         self.hashes: Hashes = everybody[np.diff(everybody, prepend=~everybody[:1]) != 0]
-        self.rows = [np.searchsorted(self.hashes, file.viewers) for file in files]
+        self.rows = look(lambda file: np.searchsorted(self.hashes, file.viewers), files, threads)
         """Of each file its viewers' places in `hashes`."""
 
     def screen(self, limits: ScreeningLimits) -> dict[int, ScreeningReason]:
@@ -75,12 +78,11 @@ class Viewers:
         n = len(self.hashes)
         impressions, reactions, blind = (np.zeros(n, np.int64) for _ in range(3))
         days = np.zeros(n, np.uint64)
-        for file, rows, reacted in zip(self._files, self.rows, self._reacted, strict=True):
-            shown = np.bincount(_trusted(file), minlength=len(rows))
+        counts = look(_counts, zip(self._files, self._reacted, strict=True), self._threads)
+        for file, rows, (shown, reacted, unseen) in zip(self._files, self.rows, counts, strict=True):
             impressions[rows] += shown
-            reactions[rows] += np.bincount(file.viewer[reacted], minlength=len(rows))
-            unseen = reacted[file.flags[reacted] & BLIND > 0]
-            blind[rows] += np.bincount(file.viewer[unseen], minlength=len(rows))
+            reactions[rows] += reacted
+            blind[rows] += unseen
             days[rows[shown > 0]] |= np.uint64(1 << file.day % 64)
         some_days = np.bitwise_count(days).astype(np.int64)
         signature = np.zeros((n, SIGNATURES), np.int64)
@@ -99,7 +101,7 @@ class Viewers:
     @cached_property
     def _reacted(self) -> list[NDArray[np.int64]]:
         """Returns the rows of each file with a positive reaction to an impression that is vouched for."""
-        return [np.flatnonzero((file.flags & POSITIVE > 0) & (file.flags & UNTRUSTED == 0)) for file in self._files]
+        return look(_reacted, self._files, self._threads)
 
     def _clip_hashes(self, which: range) -> Iterator[list[NDArray[np.int64]]]:
         """Yields hashes of the clips of each file, one after the other."""
@@ -142,6 +144,19 @@ class Viewers:
         return np.bincount(hours // _HOURS, minlength=n), np.bincount(days // (_HOURS // 24), minlength=n)
 
 
+def _reacted(file: Narrow) -> NDArray[np.int64]:
+    return np.flatnonzero((file.flags & POSITIVE > 0) & (file.flags & UNTRUSTED == 0))
+
+
+def _counts(given: tuple[Narrow, NDArray[np.int64]]) -> tuple[Ints, Ints, Ints]:
+    """Returns impressions of each viewer of a file, positive reactions, and those to what was not seen."""
+    file, reacted = given
+    unseen = reacted[file.flags[reacted] & BLIND > 0]
+    viewers = (_trusted(file), file.viewer[reacted], file.viewer[unseen])
+    shown, reactions, blind = (np.bincount(viewer, minlength=len(file.viewers)) for viewer in viewers)
+    return shown, reactions, blind
+
+
 def _trusted(file: Narrow) -> Ints:
     """Returns the viewer of each impression that is vouched for."""
     forged = file.flags & UNTRUSTED > 0
@@ -149,14 +164,8 @@ def _trusted(file: Narrow) -> Ints:
 
 
 def _of_groups(signature: NDArray[np.int64], able: Flags, size: int) -> Flags:
-    """Returns who of the able has the same signature as enough others of them."""
-    found = np.zeros(len(able), bool)
-    rows = np.flatnonzero(able)
-    ordered = np.sort(signature[rows, 0])
-    repeated = np.unique(ordered[size - 1 :][ordered[size - 1 :] == ordered[: len(ordered) - size + 1]])
-    if len(repeated):  # most are alone already by the first
-        place = np.minimum(np.searchsorted(repeated, signature[rows, 0]), len(repeated) - 1)
-        rows = rows[repeated[place] == signature[rows, 0]]
-        _, group, count = np.unique(signature[rows], axis=0, return_inverse=True, return_counts=True)
-        found[rows] = count[group.ravel()] >= size
-    return found
+    """Returns who of the able has the same signature as enough others of them; by hash, so a few more may be in it."""
+    mixed = signature[:, 0].view(np.uint64) * np.uint64(_MIX) + signature[:, 1].view(np.uint64)
+    ordered = np.sort(mixed[able])
+    repeated = ordered[size - 1 :][ordered[size - 1 :] == ordered[: len(ordered) - size + 1]]
+    return able & np.isin(mixed, repeated)
