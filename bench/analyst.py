@@ -9,7 +9,7 @@ counting, bytes an event, with ``--load`` the same questions while a loader inge
 
 import argparse
 import shutil
-import sqlite3
+import signal
 import statistics
 import subprocess
 import sys
@@ -136,7 +136,7 @@ def under_load(lake: Lake, idle: dict[str, float], folder: Path) -> None:
         ratios.append(min(seconds(ask(con, query)) for _ in range(2)) / idle[words])
         con.close()
     loading.terminate()
-    print(loading.stdout.read().strip())
+    print(loading.stdout.read().strip(), flush=True)
     loading.wait()
     print(
         f"while loading: {statistics.geometric_mean(ratios):.2f} of the idle time, worst {max(ratios):.2f} (target 1.5)"
@@ -145,9 +145,10 @@ def under_load(lake: Lake, idle: dict[str, float], folder: Path) -> None:
 
 def ingest(root: Path, folder: Path) -> None:
     """Loads 20,000 events a second until it is told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     log = EmbeddedLog(folder / "ingest-log")
     loader = Loader(log, Lake(root))
-    made, started, stored = blocks(10_000_000), 0.0, 0
+    made, started, stored, loaded = blocks(10_000_000), 0.0, 0, 0
     try:
         while True:
             now = time.perf_counter()
@@ -159,79 +160,38 @@ def ingest(root: Path, folder: Path) -> None:
             while due > 0:
                 log.append_many([next(made) for _ in range(10)])
                 stored, due = stored + 1_000, due - 1_000
-            loader.load_once()
+            loaded += loader.load_once().stored
             time.sleep(0.2)
     finally:
-        print(f"loaded {stored:,} in {time.perf_counter() - started:.0f} s", flush=True)
-
-
-SMALL = {
-    "hook and completion by day": (
-        "SELECT shown_date, avg(viewed_3s), avg(completed) FROM t GROUP BY 1",
-        lambda t: t.groupby("shown_date")[["viewed_3s", "completed"]].mean(),
-    ),
-    "likes by surface, position and exploration": (
-        "SELECT surface, position, explored, avg(liked), count(*) FROM t GROUP BY 1, 2, 3",
-        lambda t: t.groupby(["surface", "position", "explored"])["liked"].agg(["mean", "size"]),
-    ),
-    "audience by model version": (
-        "SELECT audience, model, avg(liked), count(*) FROM t GROUP BY 1, 2",
-        lambda t: t.groupby(["audience", "model"])["liked"].agg(["mean", "size"]),
-    ),
-    "reports by clip": (
-        "SELECT clip_id, sum(disliked_it), count(*) FROM t GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
-        lambda t: t.groupby("clip_id")["disliked_it"].agg(["sum", "size"]).nlargest(20, "sum"),
-    ),
-    "viewers who react without watching": (
-        "SELECT viewer_id, sum(liked AND played_ms < 1000), count(*) FROM t GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
-        lambda t: (
-            (t["liked"] & (t["played_ms"] < 1000)).groupby(t["viewer_id"]).agg(["sum", "size"]).nlargest(20, "sum")
-        ),
-    ),
-}
-COLUMNS = (
-    "shown_date", "viewed_3s", "completed", "surface", "position", "explored", "liked", "audience", "model", "clip_id",
-    "disliked_it", "viewer_id", "played_ms",
-)  # fmt: skip
+        print(f"loaded {loaded:,} of {stored:,} events in {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def peers(lake: Lake, folder: Path) -> None:
     """Prints how much longer pandas and SQLite take than the published file."""
-    import pandas  # noqa: PLC0415 - of the group bench
+    from bench.peers.analyst import QUESTIONS, read, sqlite_of  # noqa: PLC0415 - pandas is of the group bench
 
     con = opened(lake.storage.published)
-    ours = {words: min(seconds(ask(con, _duck(query))) for _ in range(3)) for words, (query, _) in SMALL.items()}
-    table = con.sql(f"SELECT {', '.join(COLUMNS)} FROM measures").to_arrow_table()
-    frame: pandas.DataFrame = table.to_pandas()
-    database = sqlite3.connect(folder / "peer.sqlite")
-    database.execute(f"CREATE TABLE t ({', '.join(COLUMNS)})")
-    for batch in table.to_batches(200_000):
-        columns = [column.cast(pa.int64()) if pa.types.is_boolean(column.type) else column for column in batch.columns]
-        odd = (pa.types.is_date, pa.types.is_decimal)
-        columns = [
-            c.cast(pa.string()) if odd[0](c.type) else c.cast(pa.float64()) if odd[1](c.type) else c for c in columns
-        ]
-        rows = zip(*(column.to_pylist() for column in columns), strict=True)
-        database.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(COLUMNS))})", rows)
-    database.commit()
-    ratios: dict[str, list[float]] = {"pandas, in memory": [], "SQLite": []}
-    for words, (query, work) in SMALL.items():
-        in_memory = min(seconds(lambda work=work: work(frame)) for _ in range(2))
-        in_file = seconds(lambda query=query: database.execute(query).fetchall())
-        ratios["pandas, in memory"].append(in_memory / ours[words])
-        ratios["SQLite"].append(in_file / ours[words])
-        print(f"  {words}: ours {ours[words]:.3f} s, pandas {in_memory:.3f} s, SQLite {in_file:.3f} s", flush=True)
+    ours = {words: min(seconds(ask(con, question.duck)) for _ in range(3)) for words, question in QUESTIONS.items()}
+    columns = ", ".join(sorted({name for question in QUESTIONS.values() for name in question.columns}))
+    table = con.sql(f"SELECT {columns} FROM measures").to_arrow_table()
+    frame, database = table.to_pandas(), sqlite_of(table, folder / "peer.sqlite")
+    clips = con.sql("SELECT clip_id, model, duration_ms FROM clips").to_arrow_table().to_pandas()
+    files = lake.files("outcomes")
+    ratios: dict[str, list[float]] = {"pandas on the same files": [], "pandas, all in memory": [], "SQLite": []}
+    for words, question in QUESTIONS.items():
+        times = (
+            seconds(lambda asked=question: asked.pandas(read(files, clips, asked.columns))),
+            min(seconds(lambda asked=question: asked.pandas(frame)) for _ in range(2)),
+            seconds(lambda asked=question: database.execute(asked.sql).fetchall()),
+        )
+        for found, time_s in zip(ratios.values(), times, strict=True):
+            found.append(time_s / ours[words])
+        print(
+            f"  {words}: ours {ours[words]:.3f} s, pandas {times[0]:.3f} s, in memory {times[1]:.3f} s, "
+            f"SQLite {times[2]:.3f} s", flush=True,
+        )  # fmt: skip
     for name, found in ratios.items():
         print(f"{name}: {statistics.geometric_mean(found):.1f} times our time (target 10)", flush=True)
-
-
-def _duck(query: str) -> str:
-    """Returns the question as DuckDB wants it: truth values are counted by casting."""
-    for name in ("viewed_3s", "completed", "liked", "disliked_it"):
-        query = query.replace(f"avg({name})", f"avg({name}::INT)").replace(f"sum({name})", f"sum({name}::INT)")
-    return query.replace("sum(liked AND played_ms < 1000)", "sum((liked AND played_ms < 1000)::INT)").replace(
-        " t ", " measures "
-    )
 
 
 def main() -> None:

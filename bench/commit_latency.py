@@ -1,7 +1,8 @@
 """Commit latency of the loader as the table of events grows: from a batch read to rows published.
 
-``PYTHONPATH=. python bench/commit_latency.py --millions 1 10 100``: fills the lake with real files as upkeep leaves
-them, up to each size, and then loads the same small batches. Also the start of a loader, which indexes the window.
+``PYTHONPATH=. python bench/commit_latency.py --millions 1 10 100``: fills the lake with real files up to each size,
+lets upkeep merge what there is to merge, and then loads the same small batches. Also the start of a loader, which
+indexes the window.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Watched, WatchedData
 from clapometer.eventlog import MemoryLog
 from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.jobs.maintain import UpkeepSettings, compact
 from clapometer.lake import Lake
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
 
@@ -112,6 +114,8 @@ def main() -> None:
         base = None
         for number, size in enumerate(arguments.millions):
             fill(lake, int(size * 1e6))
+            while compact(lake, UpkeepSettings()).made:
+                pass
             start, found = measure(lake, 1_000_000 * number, arguments.commits)
             seconds = [each.seconds for each in found]
             median, cpu = statistics.median(seconds), statistics.median(each.cpu_seconds for each in found)

@@ -1,10 +1,12 @@
-"""A lake on an object store as its users run it: ``up`` on one machine, ``serve`` on another, and an erasure."""
+"""A lake on an object store as its users run it: ``up`` on one machine, ``serve`` on another, and two erasures."""
 
 import datetime as dt
 import json
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from tests.unit.jobs.test_erase import holders
 from tests.waiting import until
 
 VIEWER = "viewer-who-wants-to-be-forgotten"
+ANOTHER = "viewer-who-asks-the-endpoint"
+ERASED = {(0, "old", 0): VIEWER, (1, "old", 0): ANOTHER}
 PLACE = "s3://clips/engagement"
 
 
@@ -55,7 +59,7 @@ def machines(tmp_path: Path, store: str) -> Iterator[list[RunningService]]:
 
 
 def events() -> list[dict[str, object]]:
-    """Two model versions on the same twenty prompts; the viewer to be erased saw one clip."""
+    """Two model versions on the same twenty prompts; the viewers to be erased saw one clip each."""
     now = dt.datetime.now(dt.UTC).isoformat()
     made: list[tuple[str, str, dict[str, object]]] = []
     for prompt in range(20):
@@ -67,7 +71,7 @@ def events() -> list[dict[str, object]]:
             }  # fmt: skip
             made.append(("clip_registered", clip, registered))
             for view in range(8):
-                viewer = VIEWER if (prompt, model, view) == (0, "old", 0) else f"viewer {clip} {view}"
+                viewer = ERASED.get((prompt, model, view), f"viewer {clip} {view}")
                 shown = {"impression_id": f"{clip}-{view}", "clip_id": clip, "viewer_id": viewer}
                 made.append(("impression", f"{clip}-{view}", shown))
                 ms = 4_500 if model == "new" else 1_000 + 100 * view
@@ -90,18 +94,21 @@ def ranking(machine: RunningService, key: str) -> dict[str, Any]:
         return {}
 
 
-def fetched(store: str, folder: Path) -> Path:
-    """Copies all that the bucket holds into a folder."""
+def held_by(store: str, text: str) -> list[str]:
+    """Returns the objects in the bucket that hold a text."""
     bucket = S3Store(
         "clips", endpoint=store, region=REGION, access_key_id="testing", secret_access_key="testing",
         client_options={"allow_http": True},
     )  # fmt: skip
-    for listed in obstore.list(bucket):
-        for each in listed:
-            path = folder / each["path"]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(obstore.get(bucket, each["path"]).bytes())
-    return folder
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for listed in obstore.list(bucket):
+            for each in listed:
+                path = folder / each["path"]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileNotFoundError):  # deleted since
+                    path.write_bytes(obstore.get(bucket, each["path"]).bytes())
+        return holders(folder, text)
 
 
 def test_what_one_machine_ranks_another_serves_and_an_erasure_reaches_the_bucket(
@@ -117,11 +124,19 @@ def test_what_one_machine_ranks_another_serves_and_an_erasure_reaches_the_bucket
     other.start("serving", "serve")
     until(lambda: ranking(one, key).get("rows"), 90, every=0.2)
     until(lambda: ranking(other, key).get("rows"), 30, every=0.2)
+    assert held_by(store, ANOTHER)
+    delete = urllib.request.Request(
+        f"{one.collector}/v1/viewers/{ANOTHER}", method="DELETE", headers={"authorization": f"Bearer {key}"}
+    )
+    with urllib.request.urlopen(delete, timeout=30) as answer:
+        assert answer.status == 202
+    until(lambda: not held_by(store, ANOTHER), 150, every=3)  # upkeep looks every minute
+    assert holders(one.folder, ANOTHER) == []
     assert one.stop() == 0
-    assert holders(fetched(store, tmp_path / "before"), VIEWER)
+    assert held_by(store, VIEWER)
     erased = json.loads(one.command("erase", "--viewer", VIEWER, "--json"))
     assert erased["rows"]["events"] == 3, "an impression, what was watched of it, and the order"
-    assert holders(fetched(store, tmp_path / "after"), VIEWER) == []
+    assert held_by(store, VIEWER) == []
     assert holders(one.folder, VIEWER) == []
     assert ranking(other, key)["rows"], "it serves on"
     assert other.stop() == 0
