@@ -6,7 +6,7 @@ Each look goes over the files one by one, so memory does not grow with their num
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from clapometer.jobs.cells import Cells, Sums, add_up, cells_by_value, cells_of, sum_by_key
 from clapometer.jobs.clips import numbers
 from clapometer.jobs.counted import MOST_CAPPED, UNIT, Counted, Worths
-from clapometer.jobs.looks import look
 from clapometer.jobs.narrow import IMMATURE, OWN, PLACES, UNTRUSTED, KnownClips, Narrow, NarrowFiles
 from clapometer.jobs.statistics import REASONS, Scored, Screening
 from clapometer.jobs.tiers import MIN_EXPLORED, contradiction
@@ -84,12 +83,10 @@ class Impressions:
         version: int | None = None,
     ) -> None:
         self._con, self._tenant, self._rule = con, tenant, rule[0]
-        self._threads = int(con.sql("SELECT current_setting('threads')").fetchall()[0][0])
         known = KnownClips.read(con)
-        paths = lake.files("outcomes", version)
-        narrows = look(NarrowFiles(con, lake.storage, tenant, rule, known).read, paths, self._threads)
-        self._paths = [path for path, narrow in zip(paths, narrows, strict=True) if len(narrow)]
-        narrows = [narrow for narrow in narrows if len(narrow)]
+        read = list(NarrowFiles(con, lake.storage, tenant, rule, known).read_all(lake.files("outcomes", version)))
+        self._paths = [path for path, narrow in read if len(narrow)]
+        narrows = [narrow for _, narrow in read if len(narrow)]
         self._first_day = min((narrow.day for narrow in narrows), default=0)
         surfaces = _surfaces(narrows)
         self.files = [Counted.of(each, known.rows(each.clips), surfaces, self._first_day) for each in narrows]
@@ -99,7 +96,7 @@ class Impressions:
     @cached_property
     def viewers(self) -> Viewers:
         """Everybody."""
-        return Viewers(self._con, [file.narrow for file in self.files], self._threads)
+        return Viewers(self._con, [file.narrow for file in self.files])
 
     def screen(self, limits: ScreeningLimits | None) -> pa.Table:
         """Leaves out viewers that are not people from now on; returns ``viewer_id`` and the number of the ``reason``.
@@ -139,16 +136,15 @@ class Impressions:
 
     def exposure(self) -> Exposure:
         """Returns what was shown with which chance, of those that have one."""
-
-        def exposed(file: Counted) -> Sums:
+        found = []
+        for file in self.files:
             weight, cell, explored = file.take("weight"), file.cell, file.explored
             logged = ~np.isnan(weight)
             if not logged.all():
                 weight, cell, explored = weight[logged], cell[logged], explored[logged]
             cell, sums = sum_by_key(cell, (np.rint(weight * UNIT), np.rint(weight * weight * 64), explored))
-            return file.clip[cell >> 1] * 2 + (cell & 1), sums
-
-        keys, (shown, weight, squares, explored) = add_up(self._look(exposed), 4)
+            found.append((file.clip[cell >> 1] * 2 + (cell & 1), sums))
+        keys, (shown, weight, squares, explored) = add_up(found, 4)
         return Exposure(keys >> 1, keys & 1, shown, weight / UNIT, squares / 64, explored)
 
     def values(self, column: str, min_impressions: int, max_values: int) -> list[str]:
@@ -168,48 +164,45 @@ class Impressions:
             tier: C counts every impression alike, because nothing is known of how it came about.
             values: By column (audience, locale).
         """
-
-        def summed(file: Counted) -> tuple[Sums, dict[tuple[str, str], Sums]]:
+        whole: list[Sums] = []
+        parts: dict[tuple[str, str], list[Sums]] = {(name, value): [] for name in values for value in values[name]}
+        for file in self.files:
             cell, columns = file.cell, file.columns(self.worths, uniform=tier == "C")
             keys, sums = sum_by_key(cell, columns)
-            whole, parts = (file.keys(keys), sums), dict[tuple[str, str], Sums]()
+            whole.append((file.keys(keys), sums))
             for name, wanted in values.items():
                 code, names = file.take(name), getattr(file.narrow, f"{name}s").to_pylist()
                 there = np.flatnonzero(np.bincount(code, minlength=len(names)))
                 if len(there) == 1 and names[there[0]] in wanted:
-                    parts[name, names[there[0]]] = whole
+                    parts[name, names[there[0]]].append(whole[-1])
                 elif len(there) > 1:
                     for value, (keys, sums) in cells_by_value(code, names, wanted, cell, columns).items():
-                        parts[name, value] = file.keys(keys), sums
-            return whole, parts
-
-        looked = look(summed, self.files, self._threads)
-        everything = cells_of(whole for whole, _ in looked)
+                        parts[name, value].append((file.keys(keys), sums))
+        everything = cells_of(whole)
         found = {name: dict[str, Cells]() for name in values}
-        for column, value in ((column, value) for column, wanted in values.items() for value in wanted):
-            listed = [parts[column, value] for _, parts in looked if (column, value) in parts]
-            same = all(parts.get((column, value)) is whole for whole, parts in looked)
-            found[column][value] = everything if same else cells_of(listed)
+        for (name, value), listed in parts.items():
+            same = len(listed) == len(whole) and all(one is other for one, other in zip(listed, whole, strict=True))
+            found[name][value] = everything if same else cells_of(listed)
         return everything, found
 
     def sample(self, most: float, *, uniform: bool) -> Sample:
         """Returns about so many impressions: all, or those of every n-th viewer."""
         total = sum(len(file) for file in self.files)
         every = max(1, int(total // most))
-
-        def sampled(numbered: tuple[Counted, Ints]) -> tuple[Any, ...]:
-            file, viewer = numbered
-            rows = file.of_viewers(file.narrow.viewers % np.uint64(every) == 0)
-            return (
-                file.clip[file.take("clip", rows)], viewer[file.take("viewer", rows)],
-                file.labels(self.worths, rows), file.examination(self.worths, rows),
-                file.weights(rows, uniform=uniform),
-            )  # fmt: skip
-
-        parts = look(sampled, zip(self.files, self.viewers.rows, strict=True), self._threads)
+        parts = list(self._sampled(every, uniform=uniform))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 5
         clip, viewer, label, examination, weight = columns
         return Sample(clip.astype(np.int64), viewer.astype(np.int64), label, examination, weight, every)
+
+    def _sampled(self, every: int, *, uniform: bool) -> Iterator[tuple[Any, ...]]:
+        """Yields the columns of `Sample` from every file."""
+        for file, numbered in zip(self.files, self.viewers.rows, strict=True):
+            rows = file.of_viewers(file.narrow.viewers % np.uint64(every) == 0)
+            yield (
+                file.clip[file.take("clip", rows)], numbered[file.take("viewer", rows)],
+                file.labels(self.worths, rows), file.examination(self.worths, rows),
+                file.weights(rows, uniform=uniform),
+            )  # fmt: skip
 
     def viewers_by_model(self, models: Ints, most: int = 1 << 28) -> Ints:
         """Returns how many viewers saw each model version, ``(n_models,)``.
@@ -231,9 +224,6 @@ class Impressions:
         viewers: Ints = seen.reshape(n, width).sum(1) * every
         return viewers
 
-    def _look(self, work: Callable[[Counted], Sums]) -> list[Sums]:
-        return look(work, self.files, self._threads)
-
     def _choose(self, screening: Screening) -> Ints:
         """Sets which rows of every file count; returns how many outcomes there are by reason, 0 for those that do."""
         table = self._con.sql(sql("train_known"), params=screening.parameters()).to_arrow_table()
@@ -242,27 +232,21 @@ class Impressions:
         by_clip[-1] = _UNREGISTERED
         by_viewer = np.zeros(len(self.viewers.hashes) if self._automated else 0, np.uint8)
         by_viewer[list(self._automated)] = list(self._automated.values())
-
-        def chosen(numbered: tuple[Counted, Ints]) -> Ints:
-            file, viewer = numbered
+        counts = np.zeros(len(REASONS), np.int64)
+        for k, file in enumerate(self.files):
             flags = file.narrow.flags
             reason = by_clip[file.clip][file.narrow.clip]
             some = np.bitwise_or.reduce(flags)
             if some & OWN:
                 reason[(reason == 0) & (flags & OWN > 0)] = _OWN
             if self._automated:
-                reason = np.where(reason == 0, by_viewer[viewer][file.narrow.viewer], reason)
+                reason = np.where(reason == 0, by_viewer[self.viewers.rows[k]][file.narrow.viewer], reason)
             if some & IMMATURE:
                 reason[(reason == 0) & (flags & IMMATURE > 0)] = _RECENT
             if some & UNTRUSTED:
                 reason[flags & UNTRUSTED > 0] = _UNTRUSTED
+            counts += np.bincount(reason, minlength=len(REASONS))
             file.kept = np.flatnonzero(reason == 0) if reason.any() else None
-            return np.bincount(reason, minlength=len(REASONS))
-
-        viewers = self.viewers.rows if self._automated else [np.zeros(0, np.int64)] * len(self.files)
-        counts = np.zeros(len(REASONS), np.int64)
-        for found in look(chosen, zip(self.files, viewers, strict=True), self._threads):
-            counts += found
         return counts
 
     def _places(self) -> tuple[NDArray[np.int64], Floats, Floats]:
@@ -270,18 +254,15 @@ class Impressions:
 
         What was shown: impressions, logged, explored, explored and logged ones, and slots, a row each.
         """
-
-        def shown_in(file: Counted) -> Sums:
+        found, days = [], dict[int, float]()
+        for file in self.files:
             explored, logged = file.explored, ~np.isnan(file.take("weight"))
             slot = np.rint(UNIT / np.maximum(file.take("candidates"), 1))
             both = explored
             if not logged.all():
                 slot, both = slot * logged, explored & logged
             place, sums = sum_by_key(file.take("place"), (logged, explored, both, slot))
-            return file.places[place], sums
-
-        found, days = self._look(shown_in), dict[int, float]()
-        for file, (place, sums) in zip(self.files, found, strict=True):
+            found.append((file.places[place], sums))
             if len(place):
                 days[file.day] = days.get(file.day, 0.0) + float(sums[4].sum())
         keys, shown = add_up(found, 5)
@@ -292,13 +273,12 @@ class Impressions:
 
     def _watch_signals(self) -> Floats:
         """Returns the signal of watching by `Narrow.watch`."""
-
-        def watched(file: Counted) -> Sums:
+        found = []
+        for file in self.files:
             weight = file.take("weight")
             capped = np.where(np.isnan(weight), 1.0, np.minimum(weight, MOST_CAPPED))
-            return sum_by_key(file.take("watch"), (np.rint(capped * UNIT),))
-
-        watch, (_, weight) = add_up(self._look(watched), 2)
+            found.append(sum_by_key(file.take("watch"), (np.rint(capped * UNIT),)))
+        watch, (_, weight) = add_up(found, 2)
         rule, bins = self._rule, (watch >> 11, watch >> 1 & 1023)
         quantiles = fit_watch_quantiles(WatchCounts(*bins, weight / UNIT), rule.watch)
         signals = np.zeros(int(watch.max(initial=0)) + 1)
@@ -307,16 +287,12 @@ class Impressions:
 
     def _examination(self, keys: NDArray[np.int64], shown: Floats, slots: Floats) -> Floats:
         """Returns how much each place is looked at, by key: learnt from those that were filled by chance."""
-
-        def earned_in(file: Counted) -> Sums:
+        earned = np.zeros(1 + max((int(file.places.max()) for file in self.files), default=0))
+        for file in self.files:
             rows = np.flatnonzero(file.explored)
             label = np.rint(file.labels(self.worths, rows) * UNIT)
-            places, sums = sum_by_key(file.take("place")[rows], (label,))
-            return file.places[places], sums
-
-        earned = np.zeros(1 + max((int(file.places.max()) for file in self.files), default=0))
-        places, (_, sums) = add_up(self._look(earned_in), 2)
-        earned[places] = sums
+            places, (_, sums) = sum_by_key(file.take("place")[rows], (label,))
+            np.add.at(earned, file.places[places], sums)
         surface, position = keys // PLACES, keys % PLACES - 1
         curve = np.zeros(len(earned))
         # where no position is given, there is nothing to bend along

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -183,6 +185,12 @@ class NarrowFiles:
         watch = self._watch
         read = (_VERSION, tenant, watch.measure, watch.max_plays, watch.glance_ms, watch.completed_ratio)
         self._digest = hashlib.sha256(repr(read).encode()).hexdigest()[:16]
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Narrow]]:
+        """Yields the outcomes of files, in their order; as many at a time are read as DuckDB may use threads."""
+        threads = self._con.sql("SELECT current_setting('threads')").fetchall()[0][0]
+        with ThreadPoolExecutor(threads, "clapometer-outcomes") as pool:
+            yield from pool.map(lambda path: (path, self.read(path)), paths)
 
     def read(self, path: Path) -> Narrow:
         """Returns the outcomes of a file."""

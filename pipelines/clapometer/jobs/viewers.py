@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clapometer.jobs.looks import look
 from clapometer.jobs.narrow import BLIND, POSITIVE, UNTRUSTED, Narrow
 from clapometer.labels import ScreeningLimits, ScreeningReason, ViewerSums, screen_viewers
 from clapometer.labels.screening import SIGNATURES
@@ -35,15 +34,14 @@ class Viewers:
     Args:
         con: To compute hashes with.
         files: Outcomes of one tenant.
-        threads: How many files are looked at at a time.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, files: Sequence[Narrow], threads: int = 1) -> None:
-        self._con, self._files, self._threads = con, files, threads
+    def __init__(self, con: duckdb.DuckDBPyConnection, files: Sequence[Narrow]) -> None:
+        self._con, self._files = con, files
         everybody = np.concatenate([np.zeros(0, np.uint64), *(file.viewers for file in files)])
         everybody.sort(kind="stable")  # merges what is in order already
         self.hashes: Hashes = everybody[np.diff(everybody, prepend=~everybody[:1]) != 0]
-        self.rows = look(lambda file: np.searchsorted(self.hashes, file.viewers), files, threads)
+        self.rows = [np.searchsorted(self.hashes, file.viewers) for file in files]
         """Of each file its viewers' places in `hashes`."""
 
     def screen(self, limits: ScreeningLimits) -> dict[int, ScreeningReason]:
@@ -78,11 +76,12 @@ class Viewers:
         n = len(self.hashes)
         impressions, reactions, blind = (np.zeros(n, np.int64) for _ in range(3))
         days = np.zeros(n, np.uint64)
-        counts = look(_counts, zip(self._files, self._reacted, strict=True), self._threads)
-        for file, rows, (shown, reacted, unseen) in zip(self._files, self.rows, counts, strict=True):
+        for file, rows, reacted in zip(self._files, self.rows, self._reacted, strict=True):
+            shown = np.bincount(_trusted(file), minlength=len(rows))
             impressions[rows] += shown
-            reactions[rows] += reacted
-            blind[rows] += unseen
+            reactions[rows] += np.bincount(file.viewer[reacted], minlength=len(rows))
+            unseen = reacted[file.flags[reacted] & BLIND > 0]
+            blind[rows] += np.bincount(file.viewer[unseen], minlength=len(rows))
             days[rows[shown > 0]] |= np.uint64(1 << file.day % 64)
         some_days = np.bitwise_count(days).astype(np.int64)
         signature = np.zeros((n, SIGNATURES), np.int64)
@@ -101,7 +100,7 @@ class Viewers:
     @cached_property
     def _reacted(self) -> list[NDArray[np.int64]]:
         """Returns the rows of each file with a positive reaction to an impression that is vouched for."""
-        return look(_reacted, self._files, self._threads)
+        return [np.flatnonzero((file.flags & POSITIVE > 0) & (file.flags & UNTRUSTED == 0)) for file in self._files]
 
     def _clip_hashes(self, which: range) -> Iterator[list[NDArray[np.int64]]]:
         """Yields hashes of the clips of each file, one after the other."""
@@ -142,19 +141,6 @@ class Viewers:
         days = np.unique(hours // 24)
         n = len(chosen)
         return np.bincount(hours // _HOURS, minlength=n), np.bincount(days // (_HOURS // 24), minlength=n)
-
-
-def _reacted(file: Narrow) -> NDArray[np.int64]:
-    return np.flatnonzero((file.flags & POSITIVE > 0) & (file.flags & UNTRUSTED == 0))
-
-
-def _counts(given: tuple[Narrow, NDArray[np.int64]]) -> tuple[Ints, Ints, Ints]:
-    """Returns impressions of each viewer of a file, positive reactions, and those to what was not seen."""
-    file, reacted = given
-    unseen = reacted[file.flags[reacted] & BLIND > 0]
-    viewers = (_trusted(file), file.viewer[reacted], file.viewer[unseen])
-    shown, reactions, blind = (np.bincount(viewer, minlength=len(file.viewers)) for viewer in viewers)
-    return shown, reactions, blind
 
 
 def _trusted(file: Narrow) -> Ints:
