@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import duckdb
 
@@ -40,18 +41,20 @@ class UpkeepSettings:
     Attributes:
         interval_s: Time between two looks for files to merge.
         target_bytes: Size from which on a file is left alone.
+        target_rows: No more rows than that are merged into one file: more are hard to sort in so little memory.
         vacuum_interval_s: Time between two deletions of files that nobody needs any more.
         grace_hours: How long a file outlives its removal from a table; longer than any reader reads.
-        memory_limit: Memory of DuckDB.
+        memory_mb: Memory of DuckDB, in MiB; up to four times as much for files that cannot be sorted in it.
         window_days: Days for which a repeated event is recognised; older days of ``events`` are packed, which leaves
             out the hashes that this needs.
     """
 
     interval_s: float = 60.0
     target_bytes: int = 256 << 20
+    target_rows: int = 8_000_000
     vacuum_interval_s: float = 3600.0
     grace_hours: int = 24
-    memory_limit: str = "128MB"
+    memory_mb: int = 128
     window_days: int = 7
 
 
@@ -65,23 +68,34 @@ class UpkeepReport:
 
 
 def compact(lake: Lake, settings: UpkeepSettings) -> UpkeepReport:
-    """Merges small files of every table, durably; readers and loaders go on meanwhile."""
+    """Merges small files of every table, durably; readers and loaders go on meanwhile.
+
+    Raises:
+        duckdb.OutOfMemoryException: Some files cannot be merged in the memory that there is; all others were.
+    """
     merged = made = 0
+    too_large: duckdb.OutOfMemoryException | None = None
     for name in TABLES:
         table = lake.table(name)
         table.refresh()
         files = table.files()
         due = _due(files, settings.window_days) if name == "events" else {}
         groups = [(group, False) for group in _groups(files, settings, without=due)]
-        groups += [(group, True) for group in islice(_days(due.values(), settings.target_bytes), PACKED_AT_ONCE)]
+        groups += [(group, True) for group in islice(_days(due.values(), settings), PACKED_AT_ONCE)]
         for group, packed in groups:
-            if _merge(table, group, settings, packed=packed):
-                merged += len(group)
-                made += 1
+            try:
+                done = _merge(table, group, settings, packed=packed)
+            except duckdb.OutOfMemoryException as error:
+                too_large = error
+                continue
+            merged += len(group) * done
+            made += done
         if groups:
             table.checkpoint()
     if made:
         publish(lake)
+    if too_large is not None:
+        raise too_large
     return UpkeepReport(merged, made)
 
 
@@ -136,13 +150,13 @@ def _due(files: Sequence[DataFile], window_days: int) -> dict[str, DataFile]:
     }
 
 
-def _days(files: Iterable[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
+def _days(files: Iterable[DataFile], settings: UpkeepSettings) -> Iterator[list[DataFile]]:
     """Yields all files, those of a day with the same columns together, up to the target."""
     partitions: dict[tuple[str | None, ...], list[DataFile]] = defaultdict(list)
     for file in sorted(files, key=lambda file: file.path):
         partitions[(*file.partition.values(), suffix_of([file.path], packed=False))].append(file)
     for listed in partitions.values():
-        yield from _bins(listed, target_bytes)
+        yield from _bins(listed, settings)
 
 
 def _groups(
@@ -153,21 +167,20 @@ def _groups(
     Of days that are over, which get no more files, all small ones: or what is left of every day would add up.
     """
     partitions: dict[tuple[object, ...], list[DataFile]] = defaultdict(list)
-    target_bytes = settings.target_bytes
     over = _days_over(files, DAYS_OPEN)
     for file in files:
-        if file.size < target_bytes and file.path not in without:
+        if file.size < settings.target_bytes and file.path not in without:
             partitions[(*file.partition.values(), file.path.endswith(WATCHING_SUFFIX))].append(file)
     for (day, *_), small in partitions.items():
         if isinstance(day, str) and day <= over:
-            yield from _several(_bins(sorted(small, key=lambda file: file.path), target_bytes))
+            yield from _several(_bins(sorted(small, key=lambda file: file.path), settings))
             continue
         tiers: dict[int, list[DataFile]] = defaultdict(list)
         for file in sorted(small, key=lambda file: file.path):
             tiers[_tier(file.size)].append(file)
         for _, tier in sorted(tiers.items()):
             if len(tier) >= FANOUT:
-                yield from _several(_bins(tier, target_bytes))
+                yield from _several(_bins(tier, settings))
 
 
 def _several(groups: Iterable[list[DataFile]]) -> Iterator[list[DataFile]]:
@@ -185,11 +198,12 @@ def _tier(size: int) -> int:
     return (max(size, 1).bit_length() - 1) // (FANOUT.bit_length() - 1)
 
 
-def _bins(files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
+def _bins(files: Sequence[DataFile], settings: UpkeepSettings) -> Iterator[list[DataFile]]:
     """Splits files so that none of the merged ones gets much larger than the target."""
     group: list[DataFile] = []
     for file in files:
-        if group and sum(each.size for each in group) + file.size > target_bytes:
+        size, rows = (sum(column) for column in zip(*((each.size, each.rows) for each in [*group, file]), strict=True))
+        if group and (size > settings.target_bytes or rows > settings.target_rows):
             yield group
             group = []
         group.append(file)
@@ -201,16 +215,8 @@ def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings, *,
     """Replaces files by one with the same rows; returns whether nobody else rewrote the table meanwhile."""
     values = dict(group[0].partition)
     path = table.new_file(values, suffix_of([file.path for file in group], packed=packed))
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "threads": 1, "memory_limit": settings.memory_limit,
-        "temp_directory": str(table.folder.parent / ".tmp" / "spill-upkeep"),
-    }  # fmt: skip
-    listed = ", ".join(quote(str(path)) for path in table.local(group))
     try:
-        with duckdb.connect(config=config) as connection:
-            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-            rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"  # noqa: S608 - our paths
-            write_tidily(connection, table.folder.name, rows, path)
+        _write(table, group, path, settings.memory_mb)
         if not {file.path for file in group} <= {file.path for file in table.files()}:
             path.unlink()
             return False
@@ -225,3 +231,23 @@ def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings, *,
         path.unlink(missing_ok=True)
         raise
     return True
+
+
+def _write(table: Table, group: Sequence[DataFile], path: Path, memory_mb: int) -> None:
+    """Writes the rows of files to a new one, in twice the memory where that is not enough, and twice that."""
+    listed = ", ".join(quote(str(path)) for path in table.local(group))
+    rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"  # noqa: S608 - our paths
+    for limit_mb in (memory_mb, 2 * memory_mb, 4 * memory_mb):
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "threads": 1, "memory_limit": f"{limit_mb}MiB",
+            "temp_directory": str(table.folder.parent / ".tmp" / "spill-upkeep"),
+        }  # fmt: skip
+        try:
+            with duckdb.connect(config=config) as connection:
+                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+                write_tidily(connection, table.folder.name, rows, path)
+        except duckdb.OutOfMemoryException:
+            if limit_mb > 2 * memory_mb:
+                raise
+        else:
+            return

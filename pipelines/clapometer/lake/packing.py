@@ -1,7 +1,7 @@
 """Files that are read more often than written: how rows are ordered and encoded in them, and what is left out.
 
-Parquet compresses each column by itself. So the rows of ``events`` are brought into an order in which what repeats
-stands together: an impression and all that answers it; ids and instants are kept as differences from the row before.
+Parquet compresses each column by itself. So what viewers did is brought into an order in which what repeats stands
+together: an impression and all that answers it; ids and instants are kept as differences from the row before.
 What other columns tell is left out: the id of an impression's event where it is that of the impression, as the
 player's SDK makes it, and, of days that no repeated event is looked for in, the hashes of key and payload.
 
@@ -45,20 +45,31 @@ def suffix_of(paths: Iterable[str | Path], *, packed: bool) -> str:
 
 
 def write_tidily(connection: duckdb.DuckDBPyConnection, table: str, query: str, path: Path) -> None:
-    """Writes the rows of ``table`` that a query gives to a new file, whose name says what is left out; not synced."""
+    """Writes the rows of ``table`` that a query gives to a new file, whose name says what is left out; not synced.
+
+    Raises:
+        duckdb.OutOfMemoryException: The connection's memory is too little to bring them into order.
+    """
     if table != "events":
         connection.execute(f"COPY ({query}) TO {quote(str(path))} ({TIDY})")
         return
     coarse = _whole_milliseconds(connection, query)
     hashes = "".join(f", NULL::BIGINT AS {name}" for name in _HASHES if is_packed(path))
+    # Registrations gain nothing by it, and DuckDB does not sort rows of so many columns in little memory.
+    order = f"ORDER BY {_ORDER}" if path.name.endswith(WATCHING_SUFFIX) else ""
     rows = connection.sql(
         "SELECT * REPLACE (CASE WHEN type = 'impression' AND id = impression_id THEN NULL ELSE id END AS id"  # noqa: S608
-        f"{hashes}) FROM ({query}) ORDER BY {_ORDER}"
+        f"{hashes}) FROM ({query}) {order}"
     ).to_arrow_reader(ROW_GROUP)
     schema = pa.schema([field.with_type(_MILLISECONDS) if field.name in coarse else field for field in rows.schema])
     with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
-        for batch in rows:
-            writer.write_batch(batch.cast(schema), ROW_GROUP)
+        try:
+            for batch in rows:
+                writer.write_batch(batch.cast(schema), ROW_GROUP)
+        except OSError as error:  # as which pyarrow hands on whatever DuckDB raises by now
+            if "Out of Memory" not in str(error):
+                raise
+            raise duckdb.OutOfMemoryException(str(error)) from error
 
 
 def _whole_milliseconds(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:

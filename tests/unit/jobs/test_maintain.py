@@ -7,6 +7,8 @@ import time
 from dataclasses import replace
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.builders import NOW, block, impression, registered, watched
 from tests.unit.lake.test_tables import letters, reasons
@@ -17,8 +19,9 @@ from clapometer.jobs import maintain
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact, keep_up, vacuum
 from clapometer.jobs.outcomes import refresh_outcomes
-from clapometer.lake import Lake, publish
+from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
 
 QUICK = UpkeepSettings(interval_s=0.02, vacuum_interval_s=0.1, grace_hours=1)
 
@@ -29,6 +32,29 @@ def appended(lake: Lake, count: int, start: int = 0) -> list[str]:
     for name in names:
         lake.append("rejected", letters(name))
     return names
+
+
+def event_rows(schema: pa.Schema, numbers: range, **given: list[object]) -> pa.Table:
+    """Returns rows of ``events`` with what every event has, and what is given."""
+    rows = len(numbers)
+    given |= {name: [text] * rows for name, text in {"tenant": "default", "source": "/test", "trust": "key"}.items()}
+    given |= {name: [NOW] * rows for name in ("time", "client_time", "received_at")}
+    given |= {"id": [f"event {n * 7919 % 1_000_003}" for n in numbers], "event_key": list(numbers)}
+    given |= {"payload_hash": [1] * rows, "received_date": [NOW.date()] * rows}
+    return pa.table([pa.array(given.get(field.name, [None] * rows), field.type) for field in schema], schema=schema)
+
+
+def watch_reports(lake: Lake, files: int, rows: int) -> None:
+    """Adds files of watch reports, each of another impression, as the loader leaves them."""
+    table = lake.table("events")
+    schema = pa.schema([field for field in table.schema if field.name in WATCHING_COLUMNS - {"received_date"}])
+    values = {"received_date": str(NOW.date())}
+    for number in range(files):
+        numbers = range(number * rows, (number + 1) * rows)
+        shown = [f"shown {n}" for n in numbers]
+        path = table.new_file(values, WATCHING_SUFFIX)
+        pq.write_table(event_rows(schema, numbers, type=["watched"] * rows, impression_id=shown), path)
+        table.commit([table.added(path, values)], {})
 
 
 def opened(lake: Lake) -> duckdb.DuckDBPyConnection:
@@ -76,6 +102,43 @@ def test_merged_files_stay_below_the_target(tmp_path):
     compact(lake, UpkeepSettings(target_bytes=5 * size))
     assert len(lake.files("rejected")) == 4
     assert reasons(lake) == names
+
+
+def test_merged_files_have_no_more_rows_than_can_be_sorted(tmp_path):
+    lake = Lake(tmp_path)
+    names = appended(lake, 20)
+    compact(lake, UpkeepSettings(target_rows=5))
+    assert [pq.read_metadata(path).num_rows for path in lake.files("rejected")] == [5] * 4
+    assert reasons(lake) == names
+
+
+def test_files_that_cannot_be_sorted_in_the_memory_are_given_more(tmp_path):
+    lake = Lake(tmp_path)
+    watch_reports(lake, files=8, rows=40_000)
+    compact(lake, UpkeepSettings(memory_mb=32))
+    assert (len(lake.files("events")), lake.rows("events")) == (1, 8 * 40_000)
+
+
+def test_files_too_large_for_any_memory_are_told_and_keep_no_others_from_being_merged(tmp_path):
+    lake = Lake(tmp_path)
+    names = appended(lake, 20)
+    watch_reports(lake, files=8, rows=40_000)
+    with pytest.raises(duckdb.OutOfMemoryException):
+        compact(lake, UpkeepSettings(memory_mb=8))
+    assert (len(lake.files("events")), lake.rows("events")) == (8, 8 * 40_000)
+    assert len(lake.files("rejected")) == 1
+    assert reasons(lake) == names
+
+
+def test_many_registrations_are_merged_in_little_memory(tmp_path):
+    lake = Lake(tmp_path)
+    schema, rows = TABLES["events"][0], 40_000
+    for number in range(8):
+        numbers = range(number * rows, (number + 1) * rows)
+        prompts = [f"a cat on roof {n}" for n in numbers]
+        lake.append("events", event_rows(schema, numbers, type=["clip_registered"] * rows, prompt_text=prompts))
+    compact(lake, UpkeepSettings(memory_mb=32))
+    assert (len(lake.files("events")), lake.rows("events")) == (1, 8 * rows)
 
 
 def test_the_number_of_files_stays_small_however_many_commits_there_are(tmp_path):

@@ -1,13 +1,17 @@
 -- What a Bradley-Terry model is fitted to: how often one item beat the other, each pair of items once.
 CREATE MACRO bt_pairs(subject := 'model_versions', of_tenant := 'default') AS TABLE
-WITH sides AS (
+WITH items AS MATERIALIZED ( -- once, not for either side
     SELECT
-        CASE subject WHEN 'model_versions' THEN l.model WHEN 'templates' THEN l.template WHEN 'clips' THEN l.clip_id END AS left_item,
-        CASE subject WHEN 'model_versions' THEN r.model WHEN 'templates' THEN r.template WHEN 'clips' THEN r.clip_id END AS right_item,
-        c.result, c.p_left, c.weight
+        clip_id,
+        CASE subject WHEN 'model_versions' THEN model WHEN 'templates' THEN template WHEN 'clips' THEN clip_id END AS item
+    FROM clips
+    WHERE tenant = of_tenant
+),
+sides AS (
+    SELECT l.item AS left_item, r.item AS right_item, c.result, c.p_left, c.weight
     FROM comparisons_current AS c
-    JOIN clips AS l ON l.tenant = c.tenant AND l.clip_id = c.left_clip_id
-    JOIN clips AS r ON r.tenant = c.tenant AND r.clip_id = c.right_clip_id
+    JOIN items AS l ON l.clip_id = c.left_clip_id
+    JOIN items AS r ON r.clip_id = c.right_clip_id
     WHERE c.tenant = of_tenant
 ),
 ordered AS (
