@@ -116,7 +116,7 @@ def _rewrite_file(
     values = dict(file.partition)
     path = table.new_file(values, suffix_of([file.path], packed=False))
     rows = f"SELECT t.* {replaced} FROM {source} t WHERE NOT coalesce({edit.drop}, false)"  # noqa: S608
-    write_tidily(connection, table.folder.name, rows, path)
+    write_tidily(connection, table.folder.name, rows, path, in_order=True)
     ((left,),) = connection.execute(f"SELECT count(*) FROM read_parquet({quote(str(path))})").fetchall()  # noqa: S608
     if left:
         yield table.added(path, values, data_change=False)

@@ -44,8 +44,17 @@ def suffix_of(paths: Iterable[str | Path], *, packed: bool) -> str:
     return (PACKED if packed or any(map(is_packed, listed)) else "") + ending
 
 
-def write_tidily(connection: duckdb.DuckDBPyConnection, table: str, query: str, path: Path) -> None:
+def write_tidily(
+    connection: duckdb.DuckDBPyConnection, table: str, query: str, path: Path, *, in_order: bool = False
+) -> None:
     """Writes the rows of ``table`` that a query gives to a new file, whose name says what is left out; not synced.
+
+    Args:
+        connection: To ask with.
+        table: Whose rows.
+        query: For the rows.
+        path: Of the new file.
+        in_order: The rows are to stay in the order in which they come.
 
     Raises:
         duckdb.OutOfMemoryException: The connection's memory is too little to bring them into order.
@@ -56,7 +65,7 @@ def write_tidily(connection: duckdb.DuckDBPyConnection, table: str, query: str, 
     coarse = _whole_milliseconds(connection, query)
     hashes = "".join(f", NULL::BIGINT AS {name}" for name in _HASHES if is_packed(path))
     # Registrations gain nothing by it, and DuckDB does not sort rows of so many columns in little memory.
-    order = f"ORDER BY {_ORDER}" if path.name.endswith(WATCHING_SUFFIX) else ""
+    order = f"ORDER BY {_ORDER}" if path.name.endswith(WATCHING_SUFFIX) and not in_order else ""
     rows = connection.sql(
         "SELECT * REPLACE (CASE WHEN type = 'impression' AND id = impression_id THEN NULL ELSE id END AS id"  # noqa: S608
         f"{hashes}) FROM ({query}) {order}"

@@ -16,6 +16,7 @@ from clapometer.jobs.outcomes import refresh_outcomes
 from clapometer.lake import Lake
 from clapometer.lake.content import content
 from clapometer.lake.packing import is_packed
+from clapometer.lake.schema import WATCHING_SUFFIX
 
 DAYS = 12
 KEPT = 8
@@ -156,3 +157,19 @@ def test_erasure_leaves_a_packed_file_packed(lake: Lake) -> None:
     assert report.rows["events"] == DAYS + 1
     assert rows(lake, "SELECT count(*), count(event_key) FROM events WHERE received_date = '2026-05-01'") == [(8, 0)]
     assert rows(lake, "SELECT count(*) FROM impressions WHERE id LIKE '0-%'") == [(2,)]
+
+
+def test_erasure_sorts_nothing_so_that_it_fits_any_memory(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    shown = [impression(f"{n * 7 % 20}", viewer=f"v{n}") for n in range(20)]
+    load(lake, block([*shown, registered("clip")], received_at=day(0)))
+
+    def ids() -> list[str]:
+        (watching,) = (path for path in lake.files("events") if path.name.endswith(WATCHING_SUFFIX))
+        return [str(row["impression_id"]) for row in pq.read_table(watching, partitioning=None).to_pylist()]
+
+    before = ids()
+    load(lake, block([event("viewer_erased", "gone", {"viewer_id": "v3"})], received_at=day(0), trust="key"))
+    erase_viewers(lake, clock=lambda: day(0))
+    assert ids() == [name for name in before if name != "1"]
+    assert ids() != sorted(ids())
