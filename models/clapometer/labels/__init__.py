@@ -35,12 +35,10 @@ from clapometer.labels.rule import (
     rule_toml,
 )
 from clapometer.labels.screening import (
-    ROW_CONDITIONS,
     ScreeningLimits,
     ScreeningReason,
     ViewerSums,
     screen_viewers,
-    viewer_sums_sql,
 )
 from clapometer.labels.signals import EXPLICIT_SIGNALS, FLAGS, SIGNALS, Signal, SignalName
 from clapometer.labels.values import (
@@ -59,7 +57,6 @@ __all__ = [
     "DEFAULT_RULE",
     "EXPLICIT_SIGNALS",
     "FLAGS",
-    "ROW_CONDITIONS",
     "SIGNALS",
     "UNANCHORED_AGREEMENT",
     "VOTED_AGREEMENT",
@@ -99,7 +96,6 @@ __all__ = [
     "signal_sql",
     "signal_values",
     "silent_sql",
-    "viewer_sums_sql",
     "watch_bins",
     "watch_signal_sql",
     "watched_sql",

@@ -1,7 +1,6 @@
 """Who does not count: fake accounts, alone or in groups, found from one row of sums per viewer.
 
-What needs no statistics is a condition in SQL and listed in `ROW_CONDITIONS`. Screened viewers keep their rows in the
-lake, with the reason.
+Screened viewers keep their rows in the lake, with the reason.
 """
 
 from __future__ import annotations
@@ -15,18 +14,15 @@ from scipy.stats import betabinom, binom
 
 from clapometer.domain import InputError
 
-__all__ = ["ROW_CONDITIONS", "ScreeningLimits", "ScreeningReason", "ViewerSums", "screen_viewers", "viewer_sums_sql"]
+__all__ = ["ScreeningLimits", "ScreeningReason", "ViewerSums", "screen_viewers"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SIGNATURES = 8
 """Min-hashes per viewer: a pair of viewers with Jaccard overlap J agrees on all of them with probability J^8."""
-_FIRST_SIGNATURES = 2
 _ALIKE = (2.0, 50.0)
 """How much alike people may be: a + b of the beta distribution, from "any share is as likely" to within 7 %."""
-_MIX = 0x9E3779B97F4A7C15
-"""An odd number with as many ones as zeros: its multiples differ in about half of all bits."""
 
 
 class ScreeningReason(StrEnum):
@@ -37,22 +33,6 @@ class ScreeningReason(StrEnum):
     ROUND_THE_CLOCK = "is active at all hours, day after day"
     RATE = "sees more clips an hour than a person can"
     LOCKSTEP = "reacts to the same clips as a group of other accounts"
-
-
-ROW_CONDITIONS: dict[str, str] = {
-    "untrusted": "trust NOT IN ('key', 'token')",
-    "unregistered": "model_name IS NULL",
-    "withdrawn": "withdrawn",
-    "ad": "flags_ad",
-    "watermark": "flags_watermark",
-    "own_view": "viewer_id = lineage_creator_id",
-}
-"""Reason and SQL condition of rows that are screened one by one, over outcomes joined with clips.
-
-Reposts are not screened: they count for the original, found by ``flags_repost_of`` or an equal ``content_hash``.
-"""
-
-_POSITIVE = "(liked OR saved OR shared OR commented OR followed)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +70,7 @@ class ScreeningLimits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewerSums:
-    """What `viewer_sums_sql` gives per viewer, ``(n_viewers,)`` each; `signature` is ``(n_viewers, 8)``.
+    """What is summed per viewer, ``(n_viewers,)`` each; `signature` is ``(n_viewers, 8)``.
 
     Attributes:
         impressions: Shown clips.
@@ -115,60 +95,6 @@ class ViewerSums:
             if shape != wanted:
                 msg = f"has shape {shape}, must be {wanted}"
                 raise InputError(msg, field.name)
-
-
-def viewer_sums_sql(relation: str, limits: ScreeningLimits | None = None, moment_ms: int = 1_000) -> str:
-    """Returns the SQL of the sums by viewer over ``relation``.
-
-    One ``GROUP BY viewer_id`` gives what is cheap. What is dear is computed only for those whom it could screen:
-    distinct hours and days where there were impressions enough for `ScreeningLimits.hours_a_day` or
-    ``impressions_an_hour``, and all hashes where enough others have the same first two. For all others ``hours`` is
-    ``days``, a lower bound of both, and the other hashes are NULL, which screens nobody.
-
-    Args:
-        relation: Outcomes of one tenant, a table, view or CTE.
-        limits: Those that will be given to `screen_viewers`.
-        moment_ms: A reaction to a clip watched for less is blind. Where no watching was reported at all
-            nothing is known, and the reaction is not.
-    """
-    limits = limits or ScreeningLimits()
-    watched = "GREATEST(COALESCE(watched_ms, 0), COALESCE(total_ms, 0))"
-    reported = "(watched_ms IS NOT NULL OR total_ms IS NOT NULL)"
-    first = ", ".join(f"{_signature(k)} AS signature_{k}" for k in range(_FIRST_SIGNATURES))
-    rest = range(_FIRST_SIGNATURES, SIGNATURES)
-    others = ", ".join(f"{_signature(k)} AS signature_{k}" for k in rest)
-    names = ", ".join(f"signature_{k}" for k in range(_FIRST_SIGNATURES))
-    hours, days = "EPOCH_US(shown_at) // 3600000000", "EPOCH_US(shown_at) // 86400000000"
-    return f"""
-WITH sums AS MATERIALIZED (
-    SELECT viewer_id, COUNT(*) AS impressions, COUNT(*) FILTER ({_POSITIVE}) AS reactions,
-        COUNT(*) FILTER ({_POSITIVE} AND {reported} AND {watched} < {moment_ms}) AS blind,
-        BIT_COUNT(BIT_OR(1::UBIGINT << ({days} % 64))) AS some_days, {first}
-    FROM {relation} GROUP BY viewer_id
-), busy AS MATERIALIZED (
-    SELECT viewer_id, COUNT(DISTINCT {hours}) AS hours, COUNT(DISTINCT {days}) AS days
-    FROM {relation} SEMI JOIN (
-        SELECT viewer_id FROM sums
-        WHERE impressions >= {limits.hours_a_day!r} * some_days OR impressions > {limits.impressions_an_hour!r}
-    ) USING (viewer_id)
-    GROUP BY viewer_id
-), alike AS MATERIALIZED (
-    SELECT viewer_id, {others}
-    FROM {relation} SEMI JOIN (
-        SELECT viewer_id FROM sums WHERE reactions >= {limits.group_reactions}
-        QUALIFY COUNT(*) OVER (PARTITION BY {names}) >= {limits.group_size}
-    ) USING (viewer_id)
-    WHERE {_POSITIVE}
-    GROUP BY viewer_id
-)
-SELECT sums.* EXCLUDE (some_days), COALESCE(hours, some_days) AS hours, COALESCE(days, some_days) AS days,
-    alike.* EXCLUDE (viewer_id)
-FROM sums LEFT JOIN busy USING (viewer_id) LEFT JOIN alike USING (viewer_id)"""  # noqa: S608
-
-
-def _signature(k: int) -> str:
-    """Returns the SQL of a min-hash; mixing the number into one hash of the clip saves hashing its name again."""
-    return f"MIN(HASH(XOR(HASH(clip_id), {_MIX * (k + 1) % 2**64}::UBIGINT)) >> 1) FILTER ({_POSITIVE})::BIGINT"
 
 
 def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> list[ScreeningReason | None]:

@@ -2,47 +2,63 @@
 
 from __future__ import annotations
 
-import duckdb
+import datetime as dt
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 
+from clapometer.jobs.clips import load_clips
+from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.study_parts import LOG_SEED, Line, Part, Row, mean_and_error
-from clapometer.labels import ViewerSums, screen_viewers, viewer_sums_sql
+from clapometer.labels import DEFAULT_RULE, ScreeningLimits
+from clapometer.lake import TABLES, Lake
 from clapometer.simulation import EngagementLog, Scenario, WorldConfig, build_world, simulate_log
 
 __all__ = ["SCREENING"]
 
 FAKES = (1, 10, 200)
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def run(scenario: Scenario, seed: int) -> Line:
     """One world: fake accounts, those that were found, and people that were screened with them."""
     log = simulate_log(build_world(scenario.config, seed), seed + LOG_SEED)
-    with duckdb.connect() as con:
-        con.register("outcomes", _outcomes(log))
-        table = con.sql(f"{viewer_sums_sql('outcomes')} ORDER BY viewer_id").to_arrow_table()
-    columns = {name: np.array(table[name].fill_null(0)) for name in table.column_names if name != "viewer_id"}
-    signature = np.column_stack([columns.pop(name) for name in list(columns) if name.startswith("signature_")])
-    found = np.array([reason is not None for reason in screen_viewers(ViewerSums(**columns, signature=signature))])
-    fake = np.isin(np.array(table["viewer_id"]), log.viewer[log.bot])
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        lake.append("outcomes", _outcomes(log))
+        with lake.connect(threads=1) as con:
+            load_clips(con, "default")
+            impressions = Impressions(con, lake, "default", (DEFAULT_RULE, START + dt.timedelta(days=365)))
+            found = impressions.screen(ScreeningLimits())["viewer_id"].to_pylist()
+    viewers = np.unique(log.viewer)
+    screened = np.isin(viewers.astype(str), found)
+    fake = np.isin(viewers, log.viewer[log.bot])
     return {
         "fakes": int(fake.sum()),
-        "found": int((fake & found).sum()),
+        "found": int((fake & screened).sum()),
         "people": int((~fake).sum()),
-        "people_screened": int((~fake & found).sum()),
+        "people_screened": int((~fake & screened).sum()),
     }
 
 
 def _outcomes(log: EngagementLog) -> pa.Table:
-    """The columns of ``outcomes`` that screening reads."""
-    never = np.zeros(len(log), bool)
+    """Returns outcomes with what screening reads."""
+    n, (schema, _) = len(log), TABLES["outcomes"]
+    shown = np.datetime64(START.date(), "us") + (log.day * 86_400 + log.second).astype("timedelta64[s]")
     watched = log.watched_ms.astype(np.int64)
-    columns = {
-        "viewer_id": log.viewer, "clip_id": log.clip.astype(str), "watched_ms": watched, "total_ms": watched,
-        "liked": log.like, "saved": log.save, "shared": log.share, "commented": never, "followed": never,
-        "shown_at": pa.array((log.day * 86_400 + log.second) * 1_000_000, pa.timestamp("us", tz="UTC")),
+    columns = {field.name: np.zeros(n, np.bool_) for field in schema if pa.types.is_boolean(field.type)} | {
+        "tenant": np.full(n, "default"), "impression_id": np.arange(n).astype(str), "clip_id": log.clip.astype(str),
+        "viewer_id": log.viewer.astype(str), "shown_at": shown, "trust": np.full(n, "key"), "watched_ms": watched,
+        "total_ms": watched, "liked": log.like, "saved": log.save, "shared": log.share, "last_event_at": shown,
+        "shown_date": shown.astype("datetime64[D]"),
     }  # fmt: skip
-    return pa.table(columns)
+    missing = [name for name in schema.names if name not in columns]
+    made = pa.table(columns)
+    for name in missing:
+        made = made.append_column(name, pa.nulls(n, schema.field(name).type))
+    return made
 
 
 def summarise(scenario: Scenario, lines: list[Line]) -> list[Row]:

@@ -1,4 +1,8 @@
-"""Viewers that are not people, found from the narrow outcomes: the sums of `viewer_sums_sql`, without its strings."""
+"""Viewers that are not people, found from the narrow outcomes.
+
+What is dear is computed only for those whom it could screen: distinct hours and days where there were impressions
+enough, and all min-hashes where enough others have the same first two. For all others hours are days, a lower bound.
+"""
 
 from __future__ import annotations
 

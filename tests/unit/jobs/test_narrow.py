@@ -3,10 +3,10 @@
 import datetime as dt
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.event_rows import Row, answer, at, clip, impression
 from tests.unit.jobs.lakes import NOW, clock, lake_of, traffic
+from tests.viewer_sums import viewer_sums
 from tests.worlds import world_events
 
 from clapometer.jobs.cells import Cells
@@ -21,11 +21,9 @@ from clapometer.labels import (
     DEFAULT_RULE,
     LabelRule,
     ScreeningLimits,
-    ViewerSums,
     Watch,
     Weights,
     screen_viewers,
-    viewer_sums_sql,
 )
 from clapometer.lake import Lake
 from clapometer.simulation import WorldConfig, build_world, simulate_log
@@ -159,12 +157,8 @@ def test_viewers_are_screened_as_their_sums_in_sql_say(tmp_path: Path, limits: S
     with lake.connect() as con:
         load_clips(con, "default")
         found = Impressions(con, lake, "default", (DEFAULT_RULE, NOW)).screen(limits)
-        query = f"SELECT * FROM ({viewer_sums_sql('outcomes', limits)}) "
-        query += f"WHERE reactions >= {limits.min_reactions} OR impressions >= {limits.everything_impressions}"
-        table = con.sql(f"{query} ORDER BY viewer_id").to_arrow_table()
-    columns = {name: np.array(table[name].fill_null(0)) for name in table.column_names if name != "viewer_id"}
-    signature = np.column_stack([columns.pop(name) for name in list(columns) if name.startswith("signature_")])
-    reasons = screen_viewers(ViewerSums(**columns, signature=signature), limits)
-    expected = [name for name, reason in zip(table["viewer_id"].to_pylist(), reasons, strict=True) if reason]
+        judged = f"reactions >= {limits.min_reactions} OR impressions >= {limits.everything_impressions}"
+        viewers, sums = viewer_sums(con, "outcomes", judged)
+    expected = [name for name, reason in zip(viewers, screen_viewers(sums, limits), strict=True) if reason]
     assert len(expected) >= 10
     assert found["viewer_id"].to_pylist() == expected

@@ -6,9 +6,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.viewer_sums import viewer_sums
 
 from clapometer.domain import InputError
-from clapometer.labels import ScreeningReason, ViewerSums, screen_viewers, viewer_sums_sql
+from clapometer.labels import ScreeningReason, ViewerSums, screen_viewers
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -27,13 +28,12 @@ def outcomes(log: EngagementLog) -> pa.Table:
     )  # fmt: skip
 
 
-def viewer_sums(rows: pa.Table) -> tuple[np.ndarray, ViewerSums]:
+def summed(rows: pa.Table) -> tuple[np.ndarray, ViewerSums]:
     with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
         connection.register("o", rows)
-        table = connection.sql(f"{viewer_sums_sql('o')} ORDER BY viewer_id").to_arrow_table()
-    columns = {name: np.array(table[name].fill_null(0)) for name in table.column_names if name != "viewer_id"}
-    signature = np.column_stack([columns.pop(f"signature_{k}") for k in range(8)])
-    return np.array(table["viewer_id"]), ViewerSums(**columns, signature=signature)
+        viewers, sums = viewer_sums(connection, "o")
+    return np.array(viewers), sums
 
 
 def plain(n: int = 50) -> dict[str, np.ndarray]:
@@ -116,7 +116,7 @@ def test_fake_accounts_of_the_simulator_are_found_and_people_are_not(bots: int) 
     hits = screened = fakes = 0
     for seed in range(6 if bots == 1 else 2):
         log = simulate_log(build_world(config, seed), seed)
-        viewers, sums = viewer_sums(outcomes(log))
+        viewers, sums = summed(outcomes(log))
         found = np.array([reason is not None for reason in screen_viewers(sums)])
         fake = np.isin(viewers, np.unique(log.viewer[log.bot]))
         hits, screened, fakes = hits + int((found & fake).sum()), screened + int(found.sum()), fakes + int(fake.sum())
@@ -133,7 +133,7 @@ def test_accounts_that_watch_before_they_like_are_found_by_liking_the_same_clips
     ring = ring.set_column(4, "liked", pa.array(np.tile(np.arange(30) < 20, 12)))
     for column, name in ((5, "saved"), (6, "shared")):
         ring = ring.set_column(column, name, pa.array(np.zeros(360, bool)))
-    viewers, sums = viewer_sums(pa.concat_tables([rows, ring]))
+    viewers, sums = summed(pa.concat_tables([rows, ring]))
     found = {int(v): reason for v, reason in zip(viewers, screen_viewers(sums), strict=True) if reason}
     assert found == dict.fromkeys(range(50_000, 50_012), ScreeningReason.LOCKSTEP)
 
@@ -144,4 +144,4 @@ def test_where_no_watching_is_reported_nobody_is_blind() -> None:
     )
     missing = pa.nulls(len(rows), pa.int64())
     rows = rows.set_column(2, "watched_ms", missing).set_column(3, "total_ms", missing)
-    assert ScreeningReason.BLIND not in screen_viewers(viewer_sums(rows)[1])
+    assert ScreeningReason.BLIND not in screen_viewers(summed(rows)[1])
