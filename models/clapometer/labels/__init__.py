@@ -38,6 +38,7 @@ from clapometer.labels.screening import (
     ScreeningLimits,
     ScreeningReason,
     ViewerSums,
+    rows_seen_often,
     screen_viewers,
 )
 from clapometer.labels.signals import EXPLICIT_SIGNALS, FLAGS, SIGNALS, Signal, SignalName
@@ -91,6 +92,7 @@ __all__ = [
     "pairs_of_prompts",
     "posterior_pairs",
     "ratio_bin_sql",
+    "rows_seen_often",
     "rule_toml",
     "screen_viewers",
     "signal_sql",

@@ -14,13 +14,15 @@ from scipy.stats import betabinom, binom
 
 from clapometer.domain import InputError
 
-__all__ = ["ScreeningLimits", "ScreeningReason", "ViewerSums", "screen_viewers"]
+__all__ = ["ScreeningLimits", "ScreeningReason", "ViewerSums", "rows_seen_often", "screen_viewers"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SIGNATURES = 8
 """Min-hashes per viewer: a pair of viewers with Jaccard overlap J agrees on all of them with probability J^8."""
+_MIX = 0x9E3779B97F4A7C15
+"""An odd number with as many ones as zeros: its multiples differ in about half of all bits."""
 _ALIKE = (2.0, 50.0)
 """How much alike people may be: a + b of the beta distribution, from "any share is as likely" to within 7 %."""
 
@@ -166,8 +168,23 @@ def _lockstep(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:
         Broder (1997), On the resemblance and containment of documents, SEQUENCES.
     """
     able = np.flatnonzero(sums.reactions >= limits.group_reactions)
+    able = able[rows_seen_often(sums.signature[able], limits.group_size)]
     found = np.zeros(len(sums.impressions), bool)
     if len(able):
         _, group, size = np.unique(sums.signature[able], axis=0, return_inverse=True, return_counts=True)
         found[able] = size[group.ravel()] >= limits.group_size
     return found
+
+
+def rows_seen_often(rows: Ints, times: int) -> NDArray[np.bool_]:
+    """Returns which rows are there at least so often, by a hash of each: few others may be among them.
+
+    Args:
+        rows: ``(n, m)``.
+        times: One or more.
+    """
+    odd = np.array([pow(_MIX, k + 1, 2**64) for k in range(rows.shape[1])], np.uint64)
+    mixed = (rows.astype(np.uint64) * odd).sum(1)
+    ordered = np.sort(mixed)
+    last = ordered[times - 1 :]
+    return np.isin(mixed, last[last == ordered[: len(last)]])

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clapometer.jobs.narrow import BLIND, POSITIVE, UNTRUSTED, Narrow
-from clapometer.labels import ScreeningLimits, ScreeningReason, ViewerSums, screen_viewers
+from clapometer.labels import ScreeningLimits, ScreeningReason, ViewerSums, rows_seen_often, screen_viewers
 from clapometer.labels.screening import SIGNATURES
 
 __all__ = ["Viewers"]
@@ -91,7 +91,8 @@ class Viewers:
         signature = np.zeros((n, SIGNATURES), np.int64)
         able = reactions >= limits.group_reactions
         signature[:, :_FIRST] = self._min_hashes(able, range(_FIRST))
-        alike = able & _of_groups(signature[:, :_FIRST], able, limits.group_size)
+        alike = able.copy()
+        alike[able] = rows_seen_often(signature[able, :_FIRST], limits.group_size)
         if alike.any():
             signature[:, _FIRST:] = self._min_hashes(alike, range(_FIRST, SIGNATURES))
         busy = (impressions >= limits.hours_a_day * some_days) | (impressions > limits.impressions_an_hour)
@@ -151,11 +152,3 @@ def _trusted(file: Narrow) -> Ints:
     """Returns the viewer of each impression that is vouched for."""
     forged = file.flags & UNTRUSTED > 0
     return file.viewer[~forged] if forged.any() else file.viewer
-
-
-def _of_groups(signature: NDArray[np.int64], able: Flags, size: int) -> Flags:
-    """Returns who of the able has the same signature as enough others of them; by hash, so a few more may be in it."""
-    mixed = signature[:, 0].view(np.uint64) * np.uint64(_MIX) + signature[:, 1].view(np.uint64)
-    ordered = np.sort(mixed[able])
-    repeated = ordered[size - 1 :][ordered[size - 1 :] == ordered[: len(ordered) - size + 1]]
-    return able & np.isin(mixed, repeated)

@@ -9,7 +9,7 @@ import pytest
 from tests.viewer_sums import viewer_sums
 
 from clapometer.domain import InputError
-from clapometer.labels import ScreeningReason, ViewerSums, screen_viewers
+from clapometer.labels import ScreeningReason, ViewerSums, rows_seen_often, screen_viewers
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -145,3 +145,12 @@ def test_where_no_watching_is_reported_nobody_is_blind() -> None:
     missing = pa.nulls(len(rows), pa.int64())
     rows = rows.set_column(2, "watched_ms", missing).set_column(3, "total_ms", missing)
     assert ScreeningReason.BLIND not in screen_viewers(summed(rows)[1])
+
+
+def test_rows_that_are_there_often_enough_are_found_and_single_ones_are_not() -> None:
+    rows = np.array([[1, 2], [3, 4], [1, 2], [2, 1], [1, 2], [3, 4]])
+    assert rows_seen_often(rows, 3).tolist() == [True, False, True, False, True, False]
+    assert rows_seen_often(rows, 2).tolist() == [True, True, True, False, True, True]
+    assert rows_seen_often(rows, 1).all()
+    assert not rows_seen_often(rows, 7).any()
+    assert rows_seen_often(rows[:0], 3).tolist() == []
