@@ -4,13 +4,9 @@ import duckdb
 import numpy as np
 
 from clapometer.labels import ViewerSums
-from clapometer.labels.screening import SIGNATURES
+from clapometer.labels.screening import MIX, SIGNATURES
 
 _POSITIVE = "(liked OR saved OR shared OR commented OR followed)"
-_PLAYED = (
-    "CASE WHEN watched_ms IS NOT NULL OR total_ms IS NOT NULL THEN coalesce(greatest(watched_ms, total_ms), 0) END"
-)
-_MIX = 0x9E3779B97F4A7C15
 
 
 def viewer_sums(connection: duckdb.DuckDBPyConnection, relation: str, where: str = "true") -> tuple[list, ViewerSums]:
@@ -22,12 +18,12 @@ def viewer_sums(connection: duckdb.DuckDBPyConnection, relation: str, where: str
         where: Condition on the sums.
     """
     signatures = ", ".join(
-        f"min(hash(xor(hash(clip_id), {_MIX * (k + 1) % 2**64}::UBIGINT)) >> 1) FILTER ({_POSITIVE})::BIGINT AS s{k}"
+        f"min(hash(xor(hash(clip_id), {MIX * (k + 1) % 2**64}::UBIGINT)) >> 1) FILTER ({_POSITIVE})::BIGINT AS s{k}"
         for k in range(SIGNATURES)
     )
     table = connection.sql(
         f"""SELECT viewer_id, count(*) AS impressions, count(*) FILTER ({_POSITIVE}) AS reactions,
-            count(*) FILTER ({_POSITIVE} AND {_PLAYED} < 1000) AS blind,
+            count(*) FILTER ({_POSITIVE} AND greatest(watched_ms, total_ms) < 1000) AS blind,
             count(DISTINCT date_trunc('hour', shown_at)) AS hours, count(DISTINCT date_trunc('day', shown_at)) AS days,
             {signatures}
         FROM {relation} GROUP BY viewer_id HAVING {where} ORDER BY viewer_id"""

@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 SIGNATURES = 8
 """Min-hashes per viewer: a pair of viewers with Jaccard overlap J agrees on all of them with probability J^8."""
-_MIX = 0x9E3779B97F4A7C15
+MIX = 0x9E3779B97F4A7C15
 """An odd number with as many ones as zeros: its multiples differ in about half of all bits."""
 _ALIKE = (2.0, 50.0)
 """How much alike people may be: a + b of the beta distribution, from "any share is as likely" to within 7 %."""
@@ -183,7 +183,7 @@ def rows_seen_often(rows: Ints, times: int) -> NDArray[np.bool_]:
         rows: ``(n, m)``.
         times: One or more.
     """
-    odd = np.array([pow(_MIX, k + 1, 2**64) for k in range(rows.shape[1])], np.uint64)
+    odd = np.array([pow(MIX, k + 1, 2**64) for k in range(rows.shape[1])], np.uint64)
     mixed = (rows.astype(np.uint64) * odd).sum(1)
     ordered = np.sort(mixed)
     last = ordered[times - 1 :]

@@ -201,11 +201,12 @@ def _tier(size: int) -> int:
 def _bins(files: Sequence[DataFile], settings: UpkeepSettings) -> Iterator[list[DataFile]]:
     """Splits files so that none of the merged ones gets much larger than the target."""
     group: list[DataFile] = []
+    size = rows = 0
     for file in files:
-        size, rows = (sum(column) for column in zip(*((each.size, each.rows) for each in [*group, file]), strict=True))
+        size, rows = size + file.size, rows + file.rows
         if group and (size > settings.target_bytes or rows > settings.target_rows):
             yield group
-            group = []
+            group, size, rows = [], file.size, file.rows
         group.append(file)
     if group:
         yield group

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clapometer.jobs.narrow import BLIND, POSITIVE, UNTRUSTED, Narrow
 from clapometer.labels import ScreeningLimits, ScreeningReason, ViewerSums, rows_seen_often, screen_viewers
-from clapometer.labels.screening import SIGNATURES
+from clapometer.labels.screening import MIX, SIGNATURES
 
 __all__ = ["Viewers"]
 
@@ -28,7 +28,6 @@ Flags = NDArray[np.bool_]
 
 _FIRST = 2
 """Min-hashes of all; the others only of those whose first agree with those of enough others."""
-_MIX = 0x9E3779B97F4A7C15
 _HOURS = 24 * 65_536
 
 
@@ -113,7 +112,7 @@ class Viewers:
             "named", pa.table({"id": pa.chunked_array([file.clips for file in self._files], pa.string())})
         )
         columns = ", ".join(
-            f"CAST(hash(xor(hash(id), {_MIX * (k + 1) % 2**64}::UBIGINT)) >> 1 AS BIGINT)" for k in which
+            f"CAST(hash(xor(hash(id), {MIX * (k + 1) % 2**64}::UBIGINT)) >> 1 AS BIGINT)" for k in which
         )
         found = self._con.sql(f"SELECT {columns} FROM named").to_arrow_table()  # noqa: S608 - numbers
         self._con.unregister("named")
