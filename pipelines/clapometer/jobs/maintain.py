@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -123,21 +124,22 @@ def keep_up(
 ) -> None:
     """Compacts and vacuums at intervals until ``stop`` is set, and does ``also`` what else is to be done.
 
-    ``lake`` should be an object of this thread's own.
+    None of the three waits for another that fails. ``lake`` should be an object of this thread's own.
     """
     vacuumed_at = time.monotonic()
     while not stop.wait(settings.interval_s):
-        try:
-            also()
-            report = compact(lake, settings)
-            if time.monotonic() - vacuumed_at >= settings.vacuum_interval_s:
-                vacuumed_at = time.monotonic()
-                report = UpkeepReport(report.merged, report.made, vacuum(lake, settings).deleted)
-        except Exception as error:  # noqa: BLE001 - the loop outlives it; the lake is whole, only less tidy
-            on_error(error)
-        else:
-            if report != UpkeepReport():
-                on_report(report)
+        duties: list[Callable[[], object]] = [also, partial(compact, lake, settings)]
+        if time.monotonic() - vacuumed_at >= settings.vacuum_interval_s:
+            vacuumed_at = time.monotonic()
+            duties.append(partial(vacuum, lake, settings))
+        for duty in duties:
+            try:
+                done = duty()
+            except Exception as error:  # noqa: BLE001 - the loop outlives it; the lake is whole, only less tidy
+                on_error(error)
+            else:
+                if isinstance(done, UpkeepReport) and done != UpkeepReport():
+                    on_report(done)
 
 
 def _due(files: Sequence[DataFile], window_days: int) -> dict[str, DataFile]:

@@ -1,7 +1,8 @@
 """Files that are read more often than written: how rows are ordered and encoded in them, and what is left out.
 
 Parquet compresses each column by itself. So what viewers did is brought into an order in which what repeats stands
-together: an impression and all that answers it; ids and instants are kept as differences from the row before.
+together: an impression and all that answers it; ids and instants are kept as differences from the row before, and so
+are names and watch times of which a sample takes less room that way than what each group of rows repeats once.
 What other columns tell is left out: the id of an impression's event where it is that of the impression, as the
 player's SDK makes it, and, of days that no repeated event is looked for in, the hashes of key and payload.
 
@@ -9,6 +10,7 @@ References:
     Parquet encodings, https://parquet.apache.org/docs/file-format/data-pages/encodings/
 """
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +30,11 @@ viewers do, are kept once: queries take a tenth less time, and the file is as la
 ROW_GROUP = 122_880
 _ORDER = "date_trunc('hour', received_at), impression_id, time, id"
 _IDS = {"id", "impression_id", "left_impression_id", "right_impression_id", "order_id"}
+_DIFFERENCES = {
+    "DELTA_BYTE_ARRAY": ("clip_id", "viewer_id", "session_id", "slate_id"),
+    "DELTA_BINARY_PACKED": ("watched_ms", "total_ms"),
+}
+"""Columns of which it depends on the data whether differences take less than a dictionary, by how those are kept."""
 _HASHES = ("event_key", "payload_hash")
 _MILLISECONDS = pa.timestamp("ms", tz="UTC")
 
@@ -71,14 +78,16 @@ def write_tidily(
         f"{hashes}) FROM ({query}) {order}"
     ).to_arrow_reader(ROW_GROUP)
     schema = pa.schema([field.with_type(_MILLISECONDS) if field.name in coarse else field for field in rows.schema])
-    with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
-        try:
+    try:
+        first = next(rows, pa.RecordBatch.from_pylist([], rows.schema)).cast(schema)
+        with pq.ParquetWriter(path, schema, **_options(schema, _shorter_as_differences(first))) as writer:
+            writer.write_batch(first, ROW_GROUP)
             for batch in rows:
                 writer.write_batch(batch.cast(schema), ROW_GROUP)
-        except OSError as error:  # as which pyarrow hands on whatever DuckDB raises by now
-            if "Out of Memory" not in str(error):
-                raise
-            raise duckdb.OutOfMemoryException(str(error)) from error
+    except OSError as error:  # as which pyarrow hands on whatever DuckDB raises by now
+        if "Out of Memory" not in str(error):
+            raise
+        raise duckdb.OutOfMemoryException(str(error)) from error
 
 
 def _whole_milliseconds(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]:
@@ -89,9 +98,28 @@ def _whole_milliseconds(connection: duckdb.DuckDBPyConnection, query: str) -> se
     return {name for name, whole in zip(names, found, strict=True) if whole}
 
 
-def _options(schema: pa.Schema) -> dict[str, object]:
-    """Returns how ``events`` are written: what repeats once per group, ids and instants as differences."""
-    encodings: dict[str, str] = {}
+def _shorter_as_differences(sample: pa.RecordBatch) -> dict[str, str]:
+    """Returns the columns of the first rows that take less room as differences than with a dictionary, and how."""
+    found = {}
+    for encoding, names in _DIFFERENCES.items():
+        for name in names:
+            column = sample.select([name])
+            if _written(column, {name: encoding}) < _written(column, {}):
+                found[name] = encoding
+    return found
+
+
+def _written(rows: pa.RecordBatch, differences: dict[str, str]) -> int:
+    """Returns how many bytes a file of such rows takes."""
+    file = io.BytesIO()
+    with pq.ParquetWriter(file, rows.schema, **_options(rows.schema, differences)) as writer:
+        writer.write_batch(rows, ROW_GROUP)
+    return file.tell()
+
+
+def _options(schema: pa.Schema, differences: dict[str, str]) -> dict[str, object]:
+    """Returns how ``events`` are written: ids, instants and such columns as differences, else a dictionary a group."""
+    encodings = dict(differences)
     for field in schema:
         if field.name in _IDS:
             encodings[field.name] = "DELTA_BYTE_ARRAY"

@@ -283,9 +283,29 @@ def test_upkeep_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
     assert reports[0].made == 1
 
 
-def test_what_crashed_writers_left_is_deleted_after_the_grace_time(tmp_path):
-    import os
+def test_what_fails_for_good_keeps_nothing_else_from_being_done(tmp_path, monkeypatch):
+    lake, stop, told, reports = Lake(tmp_path), threading.Event(), [], []
+    appended(lake, 8)
+    left = lake.storage.temporary(".duckdb")
+    left.write_bytes(b"half")
+    os.utime(left, (time.time() - 7200, time.time() - 7200))
 
+    def failing(what):
+        raise OSError(what)
+
+    monkeypatch.setattr(maintain, "_merge", lambda *_, **__: failing("cannot be merged"))
+    run = {"on_report": reports.append, "on_error": told.append, "also": lambda: failing("cannot be erased")}
+    thread = threading.Thread(target=keep_up, args=(lake, QUICK, stop), kwargs=run, daemon=True)
+    thread.start()
+    until(lambda: reports, 20)
+    stop.set()
+    thread.join(30)
+    assert reports[0].deleted == 1
+    assert not left.exists()
+    assert {str(error) for error in told} == {"cannot be merged", "cannot be erased"}
+
+
+def test_what_crashed_writers_left_is_deleted_after_the_grace_time(tmp_path):
     lake = Lake(tmp_path)
     appended(lake, 1)
     left = [lake.storage.temporary(".duckdb"), tmp_path / "rejected" / "received_date=2026-05-01" / "left.parquet"]

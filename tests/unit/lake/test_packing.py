@@ -4,6 +4,7 @@ import datetime as dt
 import shutil
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from tests.builders import NOW, block, event, impression, registered, watched
@@ -13,7 +14,7 @@ from clapometer.jobs.erase import erase_viewers
 from clapometer.jobs.load import Loader, LoadReport, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact
 from clapometer.jobs.outcomes import refresh_outcomes
-from clapometer.lake import Lake
+from clapometer.lake import Lake, packing
 from clapometer.lake.content import content
 from clapometer.lake.packing import is_packed
 from clapometer.lake.schema import WATCHING_SUFFIX
@@ -173,3 +174,35 @@ def test_erasure_sorts_nothing_so_that_it_fits_any_memory(tmp_path: Path) -> Non
     erase_viewers(lake, clock=lambda: day(0))
     assert ids() == [name for name in before if name != "1"]
     assert ids() != sorted(ids())
+
+
+def encodings(path: Path, column: str) -> set[str]:
+    groups = pq.read_metadata(path)
+    names = groups.schema.names
+    return {e for n in range(groups.num_row_groups) for e in groups.row_group(n).column(names.index(column)).encodings}
+
+
+@pytest.mark.parametrize("viewers", [3, 1_000_000])
+def test_names_are_kept_as_differences_only_where_that_takes_less(tmp_path: Path, viewers: int) -> None:
+    path = tmp_path / f"file{WATCHING_SUFFIX}"
+    names = "substr(md5((hash(n) % {})::VARCHAR), 1, 20)"
+    shown = f"""SELECT 'impression' AS type, lpad(n::VARCHAR, 9, '0') AS id, 'e' || id AS impression_id,
+        'clip_' || n AS clip_id, {names.format(viewers)} AS viewer_id, {names.format(2)} AS session_id,
+        NULL::VARCHAR AS slate_id, n AS watched_ms, 7 AS total_ms, 5::BIGINT AS event_key, 5::BIGINT AS payload_hash,
+        TIMESTAMPTZ '2026-05-01' AS time, time AS client_time, time AS received_at FROM range(3000) t(n)"""
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        packing.write_tidily(con, "events", shown, path)
+        columns = "SELECT clip_id, viewer_id, session_id, slate_id, watched_ms, total_ms"
+        given, read = f"{columns} FROM ({shown})", f"{columns} FROM read_parquet('{path}')"
+        assert con.execute(f"{read} EXCEPT ALL {given} UNION ALL ({given} EXCEPT ALL {read})").fetchall() == []
+    assert "DELTA_BYTE_ARRAY" in encodings(path, "clip_id")
+    assert "DELTA_BINARY_PACKED" in encodings(path, "watched_ms")
+    assert ("RLE_DICTIONARY" in encodings(path, "viewer_id")) == (viewers == 3)
+    assert "RLE_DICTIONARY" in encodings(path, "session_id")
+
+
+def test_a_file_of_no_rows_is_a_file(tmp_path: Path, lake: Lake) -> None:
+    with lake.connect(threads=1) as con:
+        packing.write_tidily(con, "events", "FROM events WHERE false", tmp_path / "none.parquet")
+    assert pq.read_metadata(tmp_path / "none.parquet").num_rows == 0
