@@ -4,7 +4,7 @@
 leaves them, copies it into a native DuckDB file with the same views on top, and asks both the twenty questions in turn.
 With ``--folder`` what was made stays there, and a making that was broken off goes on where it was. Then: opening and
 counting, bytes an event, with ``--load`` the same questions while a loader ingests 20,000 events a second, and with
-``--peers`` five questions of pandas and SQLite. Everything is a ratio of this run.
+``--peers`` seven of the questions of pandas and SQLite. Everything is a ratio of this run.
 """
 
 import argparse
@@ -17,9 +17,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from bench.analyst_lake import LIMITS, Maker
@@ -34,6 +37,7 @@ from clapometer.lake.packing import is_packed
 from clapometer.lake.views import OTHER_EVENTS
 
 RATE = 20_000
+Answer = TypeVar("Answer")
 
 
 def native(lake: Lake, path: Path) -> None:
@@ -59,9 +63,14 @@ def opened(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def seconds(work: Callable[[], object]) -> float:
+    return timed(work)[0]
+
+
+def timed(work: Callable[[], Answer]) -> tuple[float, Answer]:
+    """Returns how many seconds it takes, and what comes of it."""
     started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    answer = work()
+    return time.perf_counter() - started, answer
 
 
 def ask(con: duckdb.DuckDBPyConnection, query: str) -> Callable[[], pa.Table]:
@@ -167,28 +176,36 @@ def ingest(root: Path, folder: Path) -> None:
 
 
 def peers(lake: Lake, folder: Path) -> None:
-    """Prints how much longer pandas and SQLite take than the published file."""
-    from bench.peers.analyst import QUESTIONS, read, sqlite_of  # noqa: PLC0415 - pandas is of the group bench
+    """Prints how much longer pandas and SQLite take for the same answers than the published file."""
+    from bench.peers.analyst import QUESTIONS, sqlite_of  # noqa: PLC0415 - pandas is of the group bench
 
-    con = opened(lake.storage.published)
-    ours = {words: min(seconds(ask(con, question.duck)) for _ in range(3)) for words, question in QUESTIONS.items()}
-    columns = ", ".join(sorted({name for question in QUESTIONS.values() for name in question.columns}))
-    table = con.sql(f"SELECT {columns} FROM measures").to_arrow_table()
+    con, asked = opened(lake.storage.published), questions()
+    columns = sorted({name for question in QUESTIONS.values() for name in question.columns})
+    con.execute(f"CREATE TEMP VIEW t AS SELECT {', '.join(columns)} FROM measures")
+    table = con.sql("SELECT * REPLACE (played_ms::DOUBLE AS played_ms) FROM t").to_arrow_table()
     frame, database = table.to_pandas(), sqlite_of(table, folder / "peer.sqlite")
-    clips = con.sql("SELECT clip_id, model, duration_ms FROM clips").to_arrow_table().to_pandas()
+    clips = con.sql(
+        "SELECT clip_id, model, duration_ms, lineage_creator_id AS creator_id, "
+        "withdrawn OR ad OR watermark AS left_out FROM clips"
+    ).to_arrow_table().to_pandas()  # fmt: skip
     files = lake.files("outcomes")
     ratios: dict[str, list[float]] = {"pandas on the same files": [], "pandas, all in memory": [], "SQLite": []}
-    for words, question in QUESTIONS.items():
-        times = (
-            seconds(lambda asked=question: asked.pandas(read(files, clips, asked.columns))),
-            min(seconds(lambda asked=question: asked.pandas(frame)) for _ in range(2)),
-            seconds(lambda asked=question: database.execute(asked.sql).fetchall()),
+    for number, question in QUESTIONS.items():
+        words, query = next(item for item in asked.items() if item[0].startswith(f"{number}. "))
+        ours, answer = min((timed(ask(con, query)) for _ in range(3)), key=lambda found: found[0])
+        expected = sorted(answer.column(question.check).to_pylist())
+        theirs = (
+            timed(partial(question.from_files, files, clips)),
+            timed(partial(question.from_memory, frame)),
+            timed(partial(question.from_sqlite, database)),
         )
-        for found, time_s in zip(ratios.values(), times, strict=True):
-            found.append(time_s / ours[words])
+        for (name, found), (time_s, values) in zip(ratios.items(), theirs, strict=True):
+            if not np.allclose(sorted(values), expected, rtol=0.005):
+                raise SystemExit(f"{words}: {name} has another {question.check}: {sorted(values)} and not {expected}")
+            found.append(time_s / ours)
         print(
-            f"  {words}: ours {ours[words]:.3f} s, pandas {times[0]:.3f} s, in memory {times[1]:.3f} s, "
-            f"SQLite {times[2]:.3f} s", flush=True,
+            f"  {ours:8.3f} s  pandas {theirs[0][0]:7.3f} s, in memory {theirs[1][0]:7.3f} s, "
+            f"SQLite {theirs[2][0]:7.3f} s  {words}", flush=True,
         )  # fmt: skip
     for name, found in ratios.items():
         print(f"{name}: {statistics.geometric_mean(found):.1f} times our time (target 10)", flush=True)

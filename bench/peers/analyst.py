@@ -1,4 +1,7 @@
-"""Five questions about outcomes as one asks them of pandas and of SQLite."""
+"""Seven questions of the cookbook, as one asks them of pandas and of SQLite.
+
+They are those that ask of outcomes and their clips alone, and that SQLite has the functions for.
+"""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -9,89 +12,244 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+Z = 1.959963984540054
 READ = {
+    "counted": ("trust", "clip_id", "viewer_id"),
+    "model": ("clip_id",),
+    "duration_ms": ("clip_id",),
+    "played_ms": ("clip_id", "watched_ms", "total_ms"),
+    "started": ("clip_id", "watched_ms", "total_ms"),
     "viewed_3s": ("clip_id", "watched_ms", "total_ms"),
     "completed": ("clip_id", "watched_ms", "total_ms"),
-    "played_ms": ("clip_id", "watched_ms", "total_ms"),
-    "model": ("clip_id",),
+    "liked_it": ("liked", "saved", "shared", "commented", "followed"),
     "disliked_it": ("disliked", "hidden", "not_interested", "reported"),
 }
 """What of the outcomes a measure is made from, where it is no column of them."""
 
 
 class Question(NamedTuple):
-    """A question of the table ``t``, the columns that it needs, and how pandas answers it."""
+    """A question of the cookbook: what it needs of `measures`, and how it is asked of pandas and of a table ``t``.
 
-    sql: str
+    Both give the column ``check`` as our answer has it, up to its order.
+    """
+
     columns: tuple[str, ...]
-    pandas: Callable[[pd.DataFrame], object]
+    check: str
+    pandas: Callable[[pd.DataFrame], pd.DataFrame]
+    sql: str
 
-    @property
-    def duck(self) -> str:
-        """The question as DuckDB wants it: truth values are counted by casting."""
-        query = self.sql.replace("liked AND played_ms < 1000", "(liked AND played_ms < 1000)::INT")
-        for name in ("viewed_3s", "completed", "liked", "disliked_it"):
-            query = query.replace(f"avg({name})", f"avg({name}::INT)").replace(f"sum({name})", f"sum({name}::INT)")
-        return query.replace(" t ", " measures ")
+    def from_memory(self, frame: pd.DataFrame) -> list[float]:
+        """Asks pandas, of columns that are joined and in memory."""
+        return list(self.pandas(frame)[self.check])
+
+    def from_files(self, files: Sequence[Path], clips: pd.DataFrame) -> list[float]:
+        """Asks pandas, of the files of outcomes."""
+        return self.from_memory(measures(files, clips, self.columns))
+
+    def from_sqlite(self, database: sqlite3.Connection) -> list[float]:
+        """Asks SQLite, of the table ``t``."""
+        cursor = database.execute(self.sql)
+        at = [column[0] for column in cursor.description].index(self.check)
+        return [row[at] for row in cursor]
 
 
+def lengths(t: pd.DataFrame) -> pd.DataFrame:
+    t = t[t["counted"]]
+    bins = pd.cut(t["duration_ms"], [0, 5_000, 10_000, 20_000, 60_000, np.inf], right=False, labels=[0, 5, 10, 20, 60])
+    of_length = np.floor(np.log(t["duration_ms"]) * 12.5)
+    quantile = (t["played_ms"] / t["duration_ms"]).groupby(of_length).rank(pct=True)
+    return (
+        t.assign(at_least_s=bins, quantile=quantile)
+        .groupby("at_least_s", observed=True)
+        .agg(
+            impressions=("completed", "size"),
+            completion_rate=("completed", "mean"),
+            duration_adjusted_completion=("quantile", "mean"),
+            hook_rate=("viewed_3s", "mean"),
+        )
+    )
+
+
+def places(t: pd.DataFrame) -> pd.DataFrame:
+    by = t[t["counted"]].groupby(["surface", "position", "explored"])
+    found = by.agg(impressions=("liked", "size"), start_rate=("started", "mean"), likes=("liked", "sum"))
+    found = found[found["impressions"] >= 30]
+    return found.assign(
+        like_rate=found["likes"] / found["impressions"],
+        like_rate_low=wilson(found["likes"], found["impressions"], -1),
+        like_rate_high=wilson(found["likes"], found["impressions"], 1),
+    )
+
+
+def visits(t: pd.DataFrame) -> pd.DataFrame:
+    days = t[t["counted"]].sort_values("shown_at").drop_duplicates(["viewer_id", "shown_date"])
+    day = pd.to_datetime(days["shown_date"].astype(str))
+    days = days.assign(day=day).sort_values(["viewer_id", "day"])
+    after = days.groupby("viewer_id")["day"].shift(-1) - days["day"]
+    week = pd.Timedelta(days=7)
+    known = after.notna() | (days["day"] < days["day"].max() - week)
+    within = (after <= week).where(after.notna())
+    found = days.assign(within=within.where(known).astype(float)).groupby("model")["within"].agg(["size", "mean"])
+    return found.rename(columns={"size": "visits", "mean": "within_a_week"}).sort_values("within_a_week")
+
+
+def audiences(t: pd.DataFrame) -> pd.DataFrame:
+    by = t[t["counted"] & t["audience"].notna()].groupby(["audience", "model"])["liked_it"]
+    found = by.agg(impressions="size", positive="sum", positive_rate="mean").reset_index()
+    found["low"] = wilson(found["positive"], found["impressions"], -1)
+    found["high"] = wilson(found["positive"], found["impressions"], 1)
+    return found.sort_values("low", ascending=False).groupby("audience").head(3)
+
+
+def funnel(t: pd.DataFrame) -> pd.DataFrame:
+    reached = t.loc[t["counted"], list(STAGES)].sum()
+    found = pd.DataFrame({"impressions": [int(t["counted"].sum()), *reached]})
+    found["share_of_shown"] = found["impressions"] / found["impressions"].iloc[0]
+    found["share_of_previous"] = found["impressions"] / found["impressions"].shift()
+    return found
+
+
+def reported(t: pd.DataFrame) -> pd.DataFrame:
+    by = t[t["trust"].isin(["key", "token"])].groupby("clip_id")
+    found = by.agg(model=("model", "first"), impressions=("disliked_it", "size"), negative=("disliked_it", "sum"))
+    found = found[found["negative"] > 0]
+    found["negative_rate_low"] = wilson(found["negative"], found["impressions"], -1)
+    return found.nlargest(20, "negative_rate_low")
+
+
+def blind(t: pd.DataFrame) -> pd.DataFrame:
+    found = (
+        t.assign(blind=t["liked_it"] & (t["played_ms"] < 1000))
+        .groupby("viewer_id")
+        .agg(
+            impressions=("liked_it", "size"),
+            positive=("liked_it", "sum"),
+            blind=("blind", "sum"),
+            models=("model", "nunique"),
+        )
+    )
+    return found[(found["positive"] >= 5) & (found["blind"] > 0.5 * found["positive"])].nlargest(50, "blind")
+
+
+STAGES = ("started", "viewed_3s", "completed", "liked_it", "clicked", "carted", "purchased")
 QUESTIONS = {
-    "hook and completion by day": Question(
-        "SELECT shown_date, avg(viewed_3s), avg(completed) FROM t GROUP BY 1",
-        ("shown_date", "viewed_3s", "completed"),
-        lambda t: t.groupby("shown_date", observed=True)[["viewed_3s", "completed"]].mean(),
+    6: Question(
+        ("counted", "duration_ms", "played_ms", "completed", "viewed_3s"),
+        "hook_rate",
+        lengths,
+        """SELECT at_least_s, count(*), avg(completed), avg(quantile), avg(viewed_3s) AS hook_rate
+        FROM (SELECT *, CASE WHEN duration_ms < 5000 THEN 0 WHEN duration_ms < 10000 THEN 5
+            WHEN duration_ms < 20000 THEN 10 WHEN duration_ms < 60000 THEN 20 ELSE 60 END AS at_least_s,
+            (cume_dist() OVER (PARTITION BY floor(ln(duration_ms) * 12.5) ORDER BY played_ms / duration_ms) + 1
+            - cume_dist() OVER (PARTITION BY floor(ln(duration_ms) * 12.5) ORDER BY played_ms / duration_ms DESC)) / 2
+            AS quantile
+            FROM t WHERE counted)
+        GROUP BY at_least_s ORDER BY at_least_s""",
     ),
-    "likes by surface, position and exploration": Question(
-        "SELECT surface, position, explored, avg(liked), count(*) FROM t GROUP BY 1, 2, 3",
-        ("surface", "position", "explored", "liked"),
-        lambda t: t.groupby(["surface", "position", "explored"])["liked"].agg(["mean", "size"]),
+    7: Question(
+        ("counted", "surface", "position", "explored", "started", "liked"),
+        "like_rate_low",
+        places,
+        """SELECT surface, position, explored, count(*), avg(started), avg(liked),
+            wilson_low(sum(liked), count(*)) AS like_rate_low, wilson_high(sum(liked), count(*))
+        FROM t WHERE counted GROUP BY surface, position, explored HAVING count(*) >= 30
+        ORDER BY surface, explored, position""",
     ),
-    "audience by model version": Question(
-        "SELECT audience, model, avg(liked), count(*) FROM t GROUP BY 1, 2",
-        ("audience", "model", "liked"),
-        lambda t: t.groupby(["audience", "model"])["liked"].agg(["mean", "size"]),
+    8: Question(
+        ("counted", "viewer_id", "shown_date", "shown_at", "model"),
+        "within_a_week",
+        visits,
+        """WITH days AS (
+            SELECT viewer_id, julianday(shown_date) AS day, model AS first_model, min(shown_at)
+            FROM t WHERE counted GROUP BY viewer_id, shown_date),
+        visits AS (SELECT *, lead(day) OVER (PARTITION BY viewer_id ORDER BY day) AS next_day FROM days)
+        SELECT first_model, count(*), avg(next_day - day <= 7) FILTER (WHERE next_day IS NOT NULL OR day < last_day - 7)
+            AS within_a_week
+        FROM visits, (SELECT max(day) AS last_day FROM days) GROUP BY first_model ORDER BY within_a_week DESC""",
     ),
-    "reports by clip": Question(
-        "SELECT clip_id, sum(disliked_it), count(*) FROM t GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
-        ("clip_id", "disliked_it"),
-        lambda t: t.groupby("clip_id")["disliked_it"].agg(["sum", "size"]).nlargest(20, "sum"),
+    9: Question(
+        ("counted", "audience", "model", "liked_it"),
+        "low",
+        audiences,
+        """SELECT * FROM (
+            SELECT *, row_number() OVER (PARTITION BY audience ORDER BY low DESC) AS place
+            FROM (SELECT audience, model, count(*), avg(liked_it), wilson_low(sum(liked_it), count(*)) AS low,
+                wilson_high(sum(liked_it), count(*)) FROM t WHERE counted AND audience IS NOT NULL
+                GROUP BY audience, model))
+        WHERE place <= 3 ORDER BY audience, low DESC""",
     ),
-    "viewers who react without watching": Question(
-        "SELECT viewer_id, sum(liked AND played_ms < 1000), count(*) FROM t GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 20",
-        ("viewer_id", "liked", "played_ms"),
-        lambda t: (
-            (t["liked"] & (t["played_ms"] < 1000)).groupby(t["viewer_id"]).agg(["sum", "size"]).nlargest(20, "sum")
-        ),
+    13: Question(
+        ("counted", *STAGES),
+        "impressions",
+        funnel,
+        "SELECT value AS impressions FROM json_each((SELECT json_array(count(*), "
+        + ", ".join(f"sum({name})" for name in STAGES)
+        + ") FROM t WHERE counted))",
+    ),
+    15: Question(
+        ("trust", "clip_id", "model", "disliked_it"),
+        "negative_rate_low",
+        reported,
+        """SELECT clip_id, min(model), count(*), sum(disliked_it),
+            wilson_low(sum(disliked_it), count(*)) AS negative_rate_low
+        FROM t WHERE trust IN ('key', 'token') GROUP BY clip_id HAVING sum(disliked_it) > 0
+        ORDER BY negative_rate_low DESC LIMIT 20""",
+    ),
+    16: Question(
+        ("viewer_id", "liked_it", "played_ms", "model"),
+        "blind",
+        blind,
+        """SELECT viewer_id, count(*), sum(liked_it) AS positive, sum(liked_it AND played_ms < 1000) AS blind,
+            count(DISTINCT model) FROM t GROUP BY viewer_id HAVING positive >= 5 AND blind > 0.5 * positive
+        ORDER BY blind DESC LIMIT 50""",
     ),
 }
+"""By their number in the cookbook."""
 
 
-def read(files: Sequence[Path], clips: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def measures(files: Sequence[Path], clips: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Returns the columns of a question from the files of outcomes, as an analyst would make them with pandas.
 
     Args:
         files: In folders that are named by day.
-        clips: ``clip_id``, ``model`` and ``duration_ms``; they cost nothing here.
+        clips: ``clip_id``, ``model``, ``duration_ms``, ``creator_id`` and ``left_out``; they cost nothing here.
         columns: Of `measures`.
     """
+    wanted = set(columns)
     raw = dict.fromkeys(name for column in columns for name in READ.get(column, (column,)))
     frame: pd.DataFrame = pd.read_parquet(files, columns=list(raw))
-    if {"model", "played_ms", "viewed_3s", "completed"} & set(columns):
+    if wanted & {"counted", "model", "duration_ms", "played_ms", "started", "viewed_3s", "completed"}:
         frame = frame.merge(clips, on="clip_id", how="left")
+    if "counted" in wanted:
+        frame["counted"] = (
+            frame["trust"].isin(["key", "token"])
+            & frame["left_out"].eq(False)  # missing for clips that are not registered
+            & (frame["creator_id"].isna() | (frame["viewer_id"] != frame["creator_id"]))
+        )
     if "watched_ms" in frame:
         played = frame[["watched_ms", "total_ms"]].fillna(0).max(axis=1)
         frame["played_ms"] = np.minimum(played, 2.0 * frame["duration_ms"])
+        frame["started"] = frame["played_ms"] > 0
         frame["viewed_3s"] = frame["played_ms"] >= np.minimum(3000, 0.97 * frame["duration_ms"])
         frame["completed"] = frame["played_ms"] >= 0.95 * frame["duration_ms"]
-    if "disliked" in frame:
-        frame["disliked_it"] = frame[["disliked", "hidden", "not_interested", "reported"]].any(axis=1)
+    for name in ("liked_it", "disliked_it"):
+        if name in wanted:
+            frame[name] = frame[list(READ[name])].any(axis=1)
     return frame
+
+
+def wilson(successes: pd.Series, trials: pd.Series, side: int) -> pd.Series:
+    """Returns an end of the Wilson score interval (1927) of shares; side -1 is the lower one."""
+    middle, spread = successes + Z**2 / 2, Z * np.sqrt(successes * (trials - successes) / trials + Z**2 / 4)
+    return (middle + side * spread) / (trials + Z**2)
 
 
 def sqlite_of(table: pa.Table, path: Path) -> sqlite3.Connection:
     """Returns a SQLite database with a table ``t`` of these rows."""
     path.unlink(missing_ok=True)
     database = sqlite3.connect(path)
+    for name, side in (("wilson_low", -1), ("wilson_high", 1)):
+        database.create_function(name, 2, lambda k, n, side=side: float(wilson(k, n, side)), deterministic=True)
     database.execute(f"CREATE TABLE t ({', '.join(table.column_names)})")
     for batch in table.to_batches(200_000):
         rows = zip(*(_plain(column).to_pylist() for column in batch.columns), strict=True)
@@ -105,6 +263,7 @@ def _plain(column: pa.Array) -> pa.Array:
     for has, wanted in (
         (pa.types.is_boolean, pa.int64()),
         (pa.types.is_date, pa.string()),
+        (pa.types.is_timestamp, pa.int64()),
         (pa.types.is_decimal, pa.float64()),
     ):
         if has(column.type):
