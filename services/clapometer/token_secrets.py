@@ -93,6 +93,7 @@ class TokenRing(Mapping[str, bytes]):
     @property
     def error(self) -> str | None:
         """Why the file could not be read again; ``None`` where it could."""
+        self._file.look(self._seconds())
         return self._file.error
 
     def signing(self) -> tuple[str, bytes]:

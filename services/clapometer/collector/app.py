@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import http
+import time
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -79,13 +80,15 @@ def create_app(
         redirect_slashes=False,
     )  # fmt: skip
     api.include_router(Resources(intake, clock).router())
-    _add_operations(api, log, intake, registry)
+    _add_operations(api, log, intake, registry, tokens)
     _add_documentation(api, clock)
     api.add_exception_handler(HTTPException, _problem)
     return CollectorApp(EventsEndpoint(intake, clock, traced), api)
 
 
-def _add_operations(api: FastAPI, log: EventLog, intake: Intake, registry: CollectorRegistry) -> None:
+def _add_operations(
+    api: FastAPI, log: EventLog, intake: Intake, registry: CollectorRegistry, tokens: Mapping[str, bytes]
+) -> None:
     @api.get("/healthz", tags=["operations"], summary="The process answers")
     async def healthz() -> Response:
         return _json(200, {"status": "ok"})
@@ -93,7 +96,9 @@ def _add_operations(api: FastAPI, log: EventLog, intake: Intake, registry: Colle
     @api.get("/readyz", tags=["operations"], summary="Events can be taken")
     async def readyz() -> Response:
         reasons = await asyncio.to_thread(_obstacles, log, intake)
-        return _json(503 if reasons else 200, {"status": "not ready" if reasons else "ready", "reasons": reasons})
+        status = "not ready" if reasons else "ready"
+        warnings = _warnings(intake, tokens)
+        return _json(503 if reasons else 200, {"status": status, "reasons": reasons, "warnings": warnings})
 
     @api.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
     async def metrics() -> Response:
@@ -110,9 +115,14 @@ def _obstacles(log: EventLog, intake: Intake) -> list[str]:
             reasons.append(f"the last write to the event log failed: {intake.failure}")
     except (TransientError, TerminalError) as error:
         reasons.append(str(error))
-    if intake.gate.keys.error is not None:
-        reasons.append(f"the API keys could not be read again: {intake.gate.keys.error}")
     return reasons
+
+
+def _warnings(intake: Intake, tokens: Mapping[str, bytes]) -> list[str]:
+    """Returns what somebody has to mend, though events are taken: all collectors may follow the same broken file."""
+    intake.gate.keys.reload(time.monotonic())
+    broken = {"API keys": intake.gate.keys.error, "token secrets": getattr(tokens, "error", None)}
+    return [f"the last good {name} are in force: {error}" for name, error in broken.items() if error is not None]
 
 
 def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:

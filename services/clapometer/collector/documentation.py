@@ -108,12 +108,18 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
 def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
     status = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
     plain = {"200": {"description": "Yes", "content": {"application/json": {"schema": status}}}}
-    not_ready = {"503": {"description": "No; `reasons` says why", "content": {"application/json": {"schema": status}}}}
+    said = {name: {"type": "array", "items": {"type": "string"}} for name in ("reasons", "warnings")}
+    readiness = {
+        "type": "object", "required": ["status", *said], "properties": {"status": {"type": "string"}, **said}
+    }  # fmt: skip
+    content = {"application/json": {"schema": readiness}}
+    ready = {"200": {"description": "Yes; `warnings` says what has to be mended all the same", "content": content}}
+    ready |= {"503": {"description": "No; `reasons` says why", "content": content}}
     text = {
         "200": {"description": "In Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
     }
     refused = {"400": {"description": _STATUSES[400], "content": _refused(problem)}}
-    for path, responses in (("/healthz", plain), ("/readyz", plain | not_ready), ("/metrics", text)):
+    for path, responses in (("/healthz", plain), ("/readyz", ready), ("/metrics", text)):
         paths[path]["get"] |= {"security": [], "responses": responses | refused}
 
 

@@ -17,7 +17,7 @@ from tests.waiting import until
 from clapometer.collector import CollectorConfig, create_app, uvicorn_config
 from clapometer.domain import Block, decode_block
 from clapometer.eventlog import EmbeddedLog, GroupCommitter, Record
-from clapometer.gate import Gate, KeyRing, new_key
+from clapometer.gate import Gate, KeyRing, new_key, save_keys
 
 TOKEN_SECRET = b"a secret for impression tokens, 32 bytes or more"
 
@@ -34,7 +34,10 @@ class Collector:
         )
         self.signing, self.signing_record = new_key("secret", now=self.now, tenant="acme", signs=True)
         self.stale, stale_record = new_key("secret", now=self.now, expires=self.now - dt.timedelta(seconds=1))
-        self.keys = KeyRing([secret_record, publishable_record, pinned_record, stale_record, self.signing_record])
+        folder.mkdir(exist_ok=True)
+        records = [secret_record, publishable_record, pinned_record, stale_record, self.signing_record]
+        save_keys(folder / "keys.json", records)
+        self.keys = KeyRing(path=folder / "keys.json")
         self.key_id = publishable_record.id
         self.log = parts.pop("log", None) or EmbeddedLog(folder / "log")
         self.committer = GroupCommitter(self.log)
@@ -43,7 +46,7 @@ class Collector:
             log=self.log,
             committer=self.committer,
             gate=Gate(self.keys, **parts.pop("gate", {})),
-            tokens={"t1": TOKEN_SECRET},
+            tokens=parts.pop("tokens", {"t1": TOKEN_SECRET}),
             clock=parts.pop("clock", lambda: dt.datetime.now(dt.UTC)),
         )
         self._socket = socket.socket()
@@ -111,8 +114,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
     """Starts collectors with limits of the test's choice, and stops them afterwards."""
     running: list[Collector] = []
 
-    def start_one(log: Any = None, clock: Any = None, gate: Any = None, **limits: Any) -> Collector:
-        given = (("log", log), ("clock", clock), ("gate", gate))
+    def start_one(log: Any = None, clock: Any = None, gate: Any = None, tokens: Any = None, **limits: Any) -> Collector:
+        given = (("log", log), ("clock", clock), ("gate", gate), ("tokens", tokens))
         parts = {name: part for name, part in given if part is not None}
         collector = Collector(tmp_path / str(len(running)), CollectorConfig(**limits), **parts)
         running.append(collector)

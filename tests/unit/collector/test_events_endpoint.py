@@ -11,9 +11,11 @@ import pytest
 import zstandard
 from tests.unit.collector.conftest import Collector
 from tests.unit.collector.test_bad_input import event
+from tests.waiting import until
 
 from clapometer.domain import TransientError
 from clapometer.eventlog import EmbeddedLog, Position
+from clapometer.token_secrets import TokenRing, load_token_secrets
 
 
 class BrokenLog(EmbeddedLog):
@@ -100,6 +102,25 @@ def test_a_log_that_is_away_answers_503_and_the_next_try_succeeds(
     assert collector.http.get("/readyz").status_code == 200  # by itself: nobody sends to a collector that is not ready
     assert collector.post([event(collector)]).status_code == 202
     assert collector.http.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(("name", "of"), [("keys.json", "API keys"), ("tokens.json", "token secrets")])
+def test_a_followed_file_that_breaks_is_told_and_takes_no_collector_out_of_service(
+    start: Callable[..., Collector], tmp_path: Path, name: str, of: str
+) -> None:
+    load_token_secrets(tmp_path / "tokens.json")
+    collector = start(tokens=TokenRing(tmp_path / "tokens.json"))
+    assert collector.http.get("/readyz").json() == {"status": "ready", "reasons": [], "warnings": []}
+    path = tmp_path / name if of == "token secrets" else tmp_path / "0" / name
+    good = path.read_bytes()
+    path.write_bytes(b"{")
+    until(lambda: collector.http.get("/readyz").json()["warnings"])
+    answer = collector.http.get("/readyz")
+    assert answer.status_code == 200
+    assert [word.startswith(f"the last good {of} are in force: {name}") for word in answer.json()["warnings"]] == [True]
+    assert collector.post([event(collector)]).status_code == 202
+    path.write_bytes(good)
+    until(lambda: not collector.http.get("/readyz").json()["warnings"])
 
 
 def test_a_full_log_answers_503_and_loses_nothing(start: Callable[..., Collector], tmp_path: Path) -> None:
