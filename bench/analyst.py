@@ -8,12 +8,14 @@ counting, bytes an event, with ``--load`` the same questions while a loader inge
 """
 
 import argparse
+import datetime as dt
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,12 +27,12 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from bench.analyst_lake import LIMITS, Maker
+from bench.analyst_lake import LAST, LIMITS, Maker
 from bench.loader import blocks
 from tests.cookbook import questions
 
 from clapometer.eventlog import EmbeddedLog
-from clapometer.jobs.load import Loader
+from clapometer.jobs.load import Loader, LoadReport, LoadSettings
 from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.catalogue import statements
 from clapometer.lake.packing import is_packed
@@ -141,9 +143,10 @@ def under_load(lake: Lake, idle: dict[str, float], folder: Path) -> None:
     ratios = []
     for words, query in questions().items():
         con = opened(lake.storage.published)
-        ask(con, query)()
-        ratios.append(min(seconds(ask(con, query)) for _ in range(2)) / idle[words])
+        took = min(seconds(ask(con, query)) for _ in range(2))
         con.close()
+        ratios.append(took / idle[words])
+        print(f"  {took:8.3f} s  {ratios[-1]:5.2f} of idle  {words}", flush=True)
     loading.terminate()
     print(loading.stdout.read().strip(), flush=True)
     loading.wait()
@@ -153,26 +156,24 @@ def under_load(lake: Lake, idle: dict[str, float], folder: Path) -> None:
 
 
 def ingest(root: Path, folder: Path) -> None:
-    """Loads 20,000 events a second until it is told to end."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    log = EmbeddedLog(folder / "ingest-log")
-    loader = Loader(log, Lake(root))
-    made, started, stored, loaded = blocks(10_000_000), 0.0, 0, 0
-    try:
-        while True:
-            now = time.perf_counter()
-            if not started:
-                loader.load_once()
-                started = now = time.perf_counter()
-                print(f"loading {RATE:,} events a second", flush=True)
-            due = int((now - started) * RATE) - stored
-            while due > 0:
-                log.append_many([next(made) for _ in range(10)])
-                stored, due = stored + 1_000, due - 1_000
-            loaded += loader.load_once().stored
-            time.sleep(0.2)
-    finally:
-        print(f"loaded {loaded:,} of {stored:,} events in {time.perf_counter() - started:.0f} s", flush=True)
+    """Loads 20,000 events a second, of the day after the last, with upkeep and all, until it is told to end."""
+    stop, now = threading.Event(), dt.datetime.fromisoformat(LAST).replace(tzinfo=dt.UTC) + dt.timedelta(days=1)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    log, made, reports = EmbeddedLog(folder / "ingest-log"), blocks(10**12, now), list[LoadReport]()
+    loader = Loader(log, Lake(root), LoadSettings(retention_s=0), clock=lambda: now)
+    loader.load_once()  # makes the index of keys
+    loading = threading.Thread(target=loader.run, args=(stop,), kwargs={"on_report": reports.append, "on_error": print})
+    loading.start()
+    print(f"loading {RATE:,} events a second", flush=True)
+    started, sent = time.perf_counter(), 0
+    while not stop.wait(0.05):
+        while sent < (time.perf_counter() - started) * RATE:
+            log.append_many([next(made) for _ in range(10)])
+            sent += 1_000
+    seconds_sent = time.perf_counter() - started
+    loading.join()
+    stored = sum(report.stored for report in reports)
+    print(f"loaded {stored:,} of {sent:,} events in {seconds_sent:.0f} s and {len(reports)} looks", flush=True)
 
 
 def peers(lake: Lake, folder: Path) -> None:
@@ -180,23 +181,22 @@ def peers(lake: Lake, folder: Path) -> None:
     from bench.peers.analyst import QUESTIONS, sqlite_of  # noqa: PLC0415 - pandas is of the group bench
 
     con, asked = opened(lake.storage.published), questions()
-    columns = sorted({name for question in QUESTIONS.values() for name in question.columns})
-    con.execute(f"CREATE TEMP VIEW t AS SELECT {', '.join(columns)} FROM measures")
-    table = con.sql("SELECT * REPLACE (played_ms::DOUBLE AS played_ms) FROM t").to_arrow_table()
-    frame, database = table.to_pandas(), sqlite_of(table, folder / "peer.sqlite")
-    clips = con.sql(
+    names = sorted({name for question in QUESTIONS.values() for name in question.raw})
+    outcomes = con.sql(f"SELECT {', '.join(names)} FROM outcomes").to_arrow_table()
+    listed = con.sql(
         "SELECT clip_id, model, duration_ms, lineage_creator_id AS creator_id, "
         "withdrawn OR ad OR watermark AS left_out FROM clips"
-    ).to_arrow_table().to_pandas()  # fmt: skip
-    files = lake.files("outcomes")
-    ratios: dict[str, list[float]] = {"pandas on the same files": [], "pandas, all in memory": [], "SQLite": []}
+    ).to_arrow_table()
+    frame, clips = outcomes.to_pandas(), listed.to_pandas()
+    database, files = sqlite_of(outcomes, listed, folder / "peer.sqlite"), lake.files("outcomes")
+    ratios: dict[str, list[float]] = {"pandas on the files": [], "pandas, outcomes in memory": [], "SQLite": []}
     for number, question in QUESTIONS.items():
         words, query = next(item for item in asked.items() if item[0].startswith(f"{number}. "))
         ours, answer = min((timed(ask(con, query)) for _ in range(3)), key=lambda found: found[0])
         expected = sorted(answer.column(question.check).to_pylist())
         theirs = (
             timed(partial(question.from_files, files, clips)),
-            timed(partial(question.from_memory, frame)),
+            timed(partial(question.from_memory, frame, clips)),
             timed(partial(question.from_sqlite, database)),
         )
         for (name, found), (time_s, values) in zip(ratios.items(), theirs, strict=True):

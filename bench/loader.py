@@ -25,8 +25,8 @@ BLOCK = 100
 NOW = dt.datetime.now(dt.UTC)
 
 
-def blocks(events: int) -> Iterator[bytes]:
-    """Yields blocks of 100 events: impressions and what was watched of them, about 400 bytes each."""
+def blocks(events: int, now: dt.datetime = NOW) -> Iterator[bytes]:
+    """Yields blocks of 100 events of that time: impressions and what was watched of them, about 400 bytes each."""
     for start in range(0, events, BLOCK):
         batch = []
         for number in range(start, start + BLOCK, 2):
@@ -37,10 +37,10 @@ def blocks(events: int) -> Iterator[bytes]:
                 propensity=0.013, candidates=120, locale="de-DE", device_class="phone", token="v1." + "a" * 60,
             )  # fmt: skip
             seen = WatchedData(impression_id=shown, watched_ms=1234, total_ms=3000, loops=1, end_reason="skipped")
-            head = {"specversion": "1.0", "source": "/web/app", "time": NOW}
+            head = {"specversion": "1.0", "source": "/web/app", "time": now}
             batch.append(Impression(id=str(uuid.uuid4()), data=data, **head))
             batch.append(Watched(id=str(uuid.uuid4()), data=seen, **head))
-        yield encode_block(encode_events(batch), len(batch), tenant="default", received_at=NOW)
+        yield encode_block(encode_events(batch), len(batch), tenant="default", received_at=now)
 
 
 def resident() -> tuple[int, int]:

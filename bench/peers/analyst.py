@@ -1,4 +1,4 @@
-"""Seven questions of the cookbook, as one asks them of pandas and of SQLite.
+"""Seven questions of the cookbook, as one asks them of pandas and of SQLite, of the same outcomes and clips.
 
 They are those that ask of outcomes and their clips alone, and that SQLite has the functions for.
 """
@@ -28,7 +28,7 @@ READ = {
 
 
 class Question(NamedTuple):
-    """A question of the cookbook: what it needs of `measures`, and how it is asked of pandas and of a table ``t``.
+    """A question of the cookbook: what it needs of `measures`, and how pandas and SQLite's view ``t`` are asked.
 
     Both give the column ``check`` as our answer has it, up to its order.
     """
@@ -38,16 +38,21 @@ class Question(NamedTuple):
     pandas: Callable[[pd.DataFrame], pd.DataFrame]
     sql: str
 
-    def from_memory(self, frame: pd.DataFrame) -> list[float]:
-        """Asks pandas, of columns that are joined and in memory."""
-        return list(self.pandas(frame)[self.check])
+    @property
+    def raw(self) -> list[str]:
+        """What of the outcomes the columns are made from."""
+        return list(dict.fromkeys(name for column in self.columns for name in READ.get(column, (column,))))
 
     def from_files(self, files: Sequence[Path], clips: pd.DataFrame) -> list[float]:
-        """Asks pandas, of the files of outcomes."""
-        return self.from_memory(measures(files, clips, self.columns))
+        """Asks pandas, of the files of outcomes, in folders that are named by day."""
+        return self.from_memory(pd.read_parquet(files, columns=self.raw), clips)
+
+    def from_memory(self, outcomes: pd.DataFrame, clips: pd.DataFrame) -> list[float]:
+        """Asks pandas, of outcomes that are in memory."""
+        return list(self.pandas(measures(outcomes[self.raw], clips, self.columns))[self.check])
 
     def from_sqlite(self, database: sqlite3.Connection) -> list[float]:
-        """Asks SQLite, of the table ``t``."""
+        """Asks SQLite."""
         cursor = database.execute(self.sql)
         at = [column[0] for column in cursor.description].index(self.check)
         return [row[at] for row in cursor]
@@ -207,17 +212,15 @@ QUESTIONS = {
 """By their number in the cookbook."""
 
 
-def measures(files: Sequence[Path], clips: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Returns the columns of a question from the files of outcomes, as an analyst would make them with pandas.
+def measures(frame: pd.DataFrame, clips: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Returns the columns of a question, as an analyst would make them with pandas.
 
     Args:
-        files: In folders that are named by day.
-        clips: ``clip_id``, ``model``, ``duration_ms``, ``creator_id`` and ``left_out``; they cost nothing here.
-        columns: Of `measures`.
+        frame: Outcomes, with what the columns are made from.
+        clips: ``clip_id``, ``model``, ``duration_ms``, ``creator_id`` and ``left_out``.
+        columns: Of the view `measures`.
     """
     wanted = set(columns)
-    raw = dict.fromkeys(name for column in columns for name in READ.get(column, (column,)))
-    frame: pd.DataFrame = pd.read_parquet(files, columns=list(raw))
     if wanted & {"counted", "model", "duration_ms", "played_ms", "started", "viewed_3s", "completed"}:
         frame = frame.merge(clips, on="clip_id", how="left")
     if "counted" in wanted:
@@ -244,16 +247,28 @@ def wilson(successes: pd.Series, trials: pd.Series, side: int) -> pd.Series:
     return (middle + side * spread) / (trials + Z**2)
 
 
-def sqlite_of(table: pa.Table, path: Path) -> sqlite3.Connection:
-    """Returns a SQLite database with a table ``t`` of these rows."""
+def sqlite_of(outcomes: pa.Table, clips: pa.Table, path: Path) -> sqlite3.Connection:
+    """Returns a SQLite database with these tables, and the view ``t`` of what `measures` makes of them."""
     path.unlink(missing_ok=True)
     database = sqlite3.connect(path)
     for name, side in (("wilson_low", -1), ("wilson_high", 1)):
         database.create_function(name, 2, lambda k, n, side=side: float(wilson(k, n, side)), deterministic=True)
-    database.execute(f"CREATE TABLE t ({', '.join(table.column_names)})")
-    for batch in table.to_batches(200_000):
-        rows = zip(*(_plain(column).to_pylist() for column in batch.columns), strict=True)
-        database.executemany(f"INSERT INTO t VALUES ({', '.join('?' * batch.num_columns)})", rows)
+    for name, table in (("outcomes", outcomes), ("clips", clips)):
+        database.execute(f"CREATE TABLE {name} ({', '.join(table.column_names)})")
+        for batch in table.to_batches(200_000):
+            rows = zip(*(_plain(column).to_pylist() for column in batch.columns), strict=True)
+            database.executemany(f"INSERT INTO {name} VALUES ({', '.join('?' * batch.num_columns)})", rows)
+    database.execute("CREATE UNIQUE INDEX clips_by_id ON clips (clip_id)")
+    database.execute(
+        """CREATE VIEW t AS SELECT *, played_ms > 0 AS started, played_ms >= 0.95 * duration_ms AS completed,
+            played_ms >= min(3000, 0.97 * duration_ms) AS viewed_3s
+        FROM (SELECT outcomes.*, model, duration_ms,
+            trust IN ('key', 'token') AND NOT left_out AND viewer_id IS NOT creator_id AS counted,
+            liked OR saved OR shared OR commented OR followed AS liked_it,
+            disliked OR hidden OR not_interested OR reported AS disliked_it,
+            min(max(coalesce(watched_ms, 0), coalesce(total_ms, 0)), 2.0 * duration_ms) AS played_ms
+            FROM outcomes LEFT JOIN clips ON clips.clip_id = outcomes.clip_id)"""
+    )
     database.commit()
     return database
 

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import duckdb
@@ -68,8 +68,13 @@ class UpkeepReport:
     deleted: int = 0
 
 
-def compact(lake: Lake, settings: UpkeepSettings) -> UpkeepReport:
-    """Merges small files of every table, durably; readers and loaders go on meanwhile.
+def compact(lake: Lake, settings: UpkeepSettings, *, until: Callable[[], bool] = lambda: False) -> UpkeepReport:
+    """Merges small files of every table, durably, or as many as there is time for; readers and loaders go on meanwhile.
+
+    Args:
+        lake: What to merge the files of.
+        settings: How it is kept.
+        until: Asked before each merging; the rest is left for the next time once it is true.
 
     Raises:
         duckdb.OutOfMemoryException: Some files cannot be merged in the memory that there is; all others were.
@@ -83,7 +88,7 @@ def compact(lake: Lake, settings: UpkeepSettings) -> UpkeepReport:
         due = _due(files, settings.window_days) if name == "events" else {}
         groups = [(group, False) for group in _groups(files, settings, without=due)]
         groups += [(group, True) for group in islice(_days(due.values(), settings), PACKED_AT_ONCE)]
-        for group, packed in groups:
+        for group, packed in takewhile(lambda _: not until(), groups):
             try:
                 done = _merge(table, group, settings, packed=packed)
             except duckdb.OutOfMemoryException as error:
@@ -124,15 +129,16 @@ def keep_up(
 ) -> None:
     """Compacts and vacuums at intervals until ``stop`` is set, and does ``also`` what else is to be done.
 
-    None of the three waits for another that fails. ``lake`` should be an object of this thread's own.
+    None of the three waits for another that fails. A merging that has begun when it is stopped is finished, no other is
+    begun. ``lake`` should be an object of this thread's own.
     """
     vacuumed_at = time.monotonic()
     while not stop.wait(settings.interval_s):
-        duties: list[Callable[[], object]] = [also, partial(compact, lake, settings)]
+        duties: list[Callable[[], object]] = [also, partial(compact, lake, settings, until=stop.is_set)]
         if time.monotonic() - vacuumed_at >= settings.vacuum_interval_s:
             vacuumed_at = time.monotonic()
             duties.append(partial(vacuum, lake, settings))
-        for duty in duties:
+        for duty in takewhile(lambda _: not stop.is_set(), duties):
             try:
                 done = duty()
             except Exception as error:  # noqa: BLE001 - the loop outlives it; the lake is whole, only less tidy

@@ -141,6 +141,16 @@ def test_many_registrations_are_merged_in_little_memory(tmp_path):
     assert (len(lake.files("events")), lake.rows("events")) == (1, 8 * rows)
 
 
+def test_whoever_stops_waits_for_one_merging_only(tmp_path):
+    lake = Lake(tmp_path)
+    appended(lake, 24)
+    settings = replace(QUICK, target_rows=8)
+    stops = iter([False, True])
+    assert compact(lake, settings, until=lambda: next(stops)).made == 1
+    assert len(lake.files("rejected")) == 17
+    assert compact(lake, settings).made > 1
+
+
 def test_the_number_of_files_stays_small_however_many_commits_there_are(tmp_path):
     lake = Lake(tmp_path)
     names = []
