@@ -203,8 +203,7 @@ def withdrawn_clips(connection: Connection, tenant: str) -> dict[str, str]:
     if any(row["reaches_further"] for row in direct):
         # Who descends from whom needs every registration; so it is only asked where a withdrawal reaches that far.
         reached = connection.execute(
-            f"SELECT clip_id, withdrawn_reason FROM ({sql('train_clips')}) "  # noqa: S608 - our own SQL
-            "WHERE tenant = $tenant AND withdrawn_at IS NOT NULL",
+            f"SELECT clip_id, reason FROM ({sql('withdrawn')}) WHERE tenant = $tenant",  # noqa: S608 - our own SQL
             {"tenant": tenant},
         )
         reasons = dict(reached.fetchall()) | reasons

@@ -8,12 +8,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from tests.event_rows import clip, events_table
 from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, SECRET, TOKEN_ID, TOKEN_SECRET, Serving
 from tests.unit.serving.sample_lake import MODELS, NOW, add_run, add_withdrawal
 from tests.waiting import until
 
 from clapometer.domain import impression_trust
 from clapometer.domain.events import ImpressionData
+from clapometer.jobs.clips import load_clips
+from clapometer.jobs.traces import Scope, runs_with_clip
 from clapometer.lake import Lake, publish
 from clapometer.serving import ServingConfig
 
@@ -165,6 +168,38 @@ def test_withdrawn_clips_are_left_out_with_the_reason(own_lake: Lake, start: Cal
     assert [(slot["clip_id"], slot["candidates"]) for slot in slate["slots"]] == [("kite@3.0/0", 1)]
     gone = server.slate(candidates=["kite@3.1/0"]).json()
     assert gone["slots"] == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "reached"),
+    [("descendants", {"a", "child", "grandchild"}), ("duplicates", {"a", "copy", "repost", "repost of the copy"})],
+)
+def test_what_a_withdrawal_reaches_is_left_out_too_and_later_ones_still_are(
+    own_lake: Lake, start: Callable[..., Serving], scope: Scope, reached: set[str]
+) -> None:
+    clips = [
+        clip("a", content_hash="same"), clip("child", lineage_parent_clip_id="a"),
+        clip("grandchild", lineage_parent_clip_id="child"), clip("copy", content_hash="same"),
+        clip("repost", flags_repost_of="a"), clip("repost of the copy", flags_repost_of="copy"), clip("other"),
+    ]  # fmt: skip
+    names = [str(each["clip_id"]) for each in clips]
+    own_lake.append("events", events_table(clips))
+    add_withdrawal(own_lake, "a", scope=scope)
+    publish(own_lake)
+    server = start(own_lake.storage.published)
+
+    def left_out() -> set[str]:
+        return {each["clip_id"] for each in server.slate(candidates=names).json()["left_out"]}
+
+    assert left_out() == reached
+    with own_lake.connect(threads=1) as con:
+        assert {name for (name,) in con.execute("SELECT clip_id FROM clips WHERE withdrawn").fetchall()} == reached
+        known = load_clips(con, "default")
+    assert {name for name, day in zip(known.ids, known.withdrawn_day, strict=True) if day >= 0} == reached
+    assert set(runs_with_clip(own_lake, "default", "a", scope).clips) == reached
+    add_withdrawal(own_lake, "other")
+    publish(own_lake)
+    until(lambda: left_out() == reached | {"other"})
 
 
 def test_another_tenants_ranking_and_withdrawals_do_not_count(own_lake: Lake, start: Callable[..., Serving]) -> None:

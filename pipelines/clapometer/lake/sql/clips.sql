@@ -11,10 +11,7 @@ WITH registered AS (
     WHERE type = 'clip_registered'
 ),
 withdrawn AS (
-    SELECT tenant, clip_id, min(time) AS withdrawn_at
-    FROM files.other_events
-    WHERE type = 'clip_withdrawn'
-    GROUP BY ALL
+    {sql:withdrawn}
 )
 SELECT
     registered.tenant,
@@ -64,4 +61,4 @@ LEFT JOIN withdrawn ON withdrawn.tenant = registered.tenant AND withdrawn.clip_i
 WHERE newest = 1;
 COMMENT ON VIEW clips IS 'One row per clip: its latest registration, and whether it was withdrawn.';
 COMMENT ON COLUMN clips.prompt_id IS 'The prompt''s hash as registered, or the MD5 of its text and negative text.';
-COMMENT ON COLUMN clips.withdrawn IS 'True once the clip itself was taken down.';
+COMMENT ON COLUMN clips.withdrawn IS 'True once the clip was taken down, by itself or by the scope of another''s withdrawal.';

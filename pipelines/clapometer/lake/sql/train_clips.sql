@@ -1,6 +1,6 @@
 -- One row per registered clip, as it was first registered; with when and why it was taken down, if it was.
 -- Reads  events. {duration_bin}: the length bin of the watch quantiles.
-WITH RECURSIVE
+WITH
 registrations AS MATERIALIZED (
     -- a clip that is registered again is corrected, and was there from the first time on, as in the view clips
     SELECT DISTINCT ON (clip_id)
@@ -16,40 +16,16 @@ registrations AS MATERIALIZED (
     WHERE type = 'clip_registered' AND tenant = $tenant
     ORDER BY time DESC, received_at DESC, source DESC, id DESC
 ),
-requests AS MATERIALIZED (
-    SELECT DISTINCT clip_id, time AS withdrawn_at, reason, scope
-    FROM events
-    WHERE type = 'clip_withdrawn' AND tenant = $tenant
-),
-descent AS (
-    SELECT clip_id, withdrawn_at, reason FROM requests WHERE scope = 'descendants'
-    UNION
-    SELECT r.clip_id, d.withdrawn_at, d.reason
-    FROM descent d JOIN registrations r ON r.parent_clip_id = d.clip_id
-),
-duplicates AS (
-    SELECT copy.clip_id, q.withdrawn_at, q.reason
-    FROM requests q
-        JOIN registrations taken USING (clip_id)
-        JOIN registrations copy ON copy.content_hash = taken.content_hash
-    WHERE q.scope = 'duplicates'
-    UNION
-    SELECT copy.clip_id, q.withdrawn_at, q.reason
-    FROM requests q JOIN registrations copy ON copy.repost_of = q.clip_id
-    WHERE q.scope = 'duplicates'
-),
-withdrawn AS (
-    SELECT clip_id, min((withdrawn_at, reason)) AS first
+withdrawn AS MATERIALIZED (
+    SELECT clip_id, withdrawn_at, reason AS withdrawn_reason
     FROM (
-        SELECT clip_id, withdrawn_at, reason FROM requests
-        UNION ALL FROM descent
-        UNION ALL FROM duplicates
+        {sql:withdrawn}
     )
-    GROUP BY ALL
+    WHERE tenant = $tenant
 )
 SELECT
     CAST(row_number() OVER (ORDER BY r.registered_at, r.clip_id) - 1 AS INTEGER) AS clip, r.*,
     CAST({duration_bin} AS INTEGER) AS duration_bin, false AS is_repost,
-    w.first[1] AS withdrawn_at, w.first[2] AS withdrawn_reason
+    w.withdrawn_at, w.withdrawn_reason
 FROM registrations r LEFT JOIN withdrawn w USING (clip_id)
 ORDER BY clip
