@@ -18,7 +18,8 @@ Every number that the views of `lake/clapometer.duckdb` show is defined here, on
 the table `metrics`. A definition never changes under its id: a change is a new version beside the old one.
 Shares are ratios of counts, so that they add up over groups. They are computed over what **counts**: outcomes with
 a trusted impression of a registered clip that was not withdrawn, is no advertisement, bears no watermark and is not the
-viewer's own (`measures.counted`). Rankings leave out fake accounts and immature outcomes too, which only a run knows.
+viewer's own, by a viewer that the latest run did not take for a fake account (`measures.counted`). Rankings leave out
+immature outcomes too, which only a run knows.
 """
 LEVELS = {
     "impression": "Of an impression", "group": "Of a group of impressions", "clip": "Of clips",

@@ -138,7 +138,7 @@ class Reference:
 
     def _main_currency(self, world: WorldRows) -> str | None:
         for amounts in (
-            [o["currency"] for o in world.outcomes if o["currency"]],
+            [r["currency"] for r in self.counted if r["currency"]],
             [c["cost_currency"] for c in world.clips if c["cost_currency"]],
         ):
             if amounts:

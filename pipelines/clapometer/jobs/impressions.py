@@ -91,7 +91,7 @@ class Impressions:
         surfaces = _surfaces(narrows)
         self.files = [Counted.of(each, known.rows(each.clips), surfaces, self._first_day) for each in narrows]
         self._automated: dict[int, int] = {}
-        self.worths = Worths(self._rule, np.zeros(0), np.zeros(0), _main_currency(narrows))
+        self.worths = Worths(self._rule, np.zeros(0), np.zeros(0), None)
 
     @cached_property
     def viewers(self) -> Viewers:
@@ -120,7 +120,7 @@ class Impressions:
         reasons = self._choose(screening)
         keys, shown, slots = self._places()
         explored = int(shown[3].sum())
-        self.worths = Worths(self._rule, self._watch_signals(), np.zeros(0), self.worths.currency)
+        self.worths = Worths(self._rule, self._watch_signals(), np.zeros(0), _main_currency(self.files))
         examination = self._examination(keys, shown, shown[4 if explored >= MIN_EXPLORED else 0])
         self.worths = Worths(self._rule, self.worths.watch, examination, self.worths.currency)
         return Scored(
@@ -314,10 +314,13 @@ def _surfaces(files: Sequence[Narrow]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(most), start=1)}
 
 
-def _main_currency(files: Sequence[Narrow]) -> str | None:
-    """Returns the most frequent currency."""
+def _main_currency(files: Sequence[Counted]) -> str | None:
+    """Returns the most frequent currency of the purchases that count."""
     counts: dict[str, int] = {}
     for file in files:
-        for pair in file.currency.value_counts().to_pylist():
+        paid = file.narrow.currency
+        if file.kept is not None:
+            paid = paid.filter(pa.array(np.isin(file.narrow.paid, file.kept)))
+        for pair in paid.value_counts().to_pylist():
             counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
     return min(counts, key=lambda name: (-counts[name], name), default=None)

@@ -19,8 +19,8 @@ MACROS = ("wilson_low", "wilson_high", "covers", "watch_quantile")
 """Names of the files in ``lake/sql`` that define a macro of expressions."""
 
 ANALYST_VIEWS = (
-    "main_currencies",
     "measures",
+    "main_currencies",
     "watch_quantiles",
     "counted_measures",
     "model_versions",

@@ -112,6 +112,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
         calibrated: Whether the intervals of all items are known to hold.
         notes: What a reader must know, in plain words.
         segments: What the run computed for this subject: values by segment.
+        impressions: Those of this segment that count.
         total_ranked: Items with a place, on all pages; so ``total_unranked``.
         next_offset: Where the next page starts; absent on the last.
         reproduction: How to get these numbers without this server.
@@ -127,6 +128,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     calibrated: bool
     notes: list[str]
     segments: dict[str, list[str]]
+    impressions: int | None
     total_ranked: int
     total_unranked: int
     limit: int

@@ -165,6 +165,7 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
         calibrated=calibrated,
         notes=tier_notes(chosen["tier"], calibrated=calibrated, parameters=run.parameters) if chosen["ranked"] else [],
         segments=_available(segments),
+        impressions=chosen["impressions"],
         total_ranked=chosen["ranked"],
         total_unranked=chosen["items"] - chosen["ranked"],
         limit=query.limit,

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import t as student
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.proportion import proportion_confint
-from tests.event_rows import Row, answer, at, clip, events_table, impression
+from tests.event_rows import Row, answer, at, clip, events_table, impression, row
 
 from clapometer.jobs.outcomes import refresh_outcomes
 from clapometer.lake import TABLES, Lake, publish
@@ -233,3 +233,47 @@ def test_the_boards_intervals_cover_what_they_estimate(tmp_path: Path) -> None:
     ]
     assert len(wrong) / len(board) < 0.025
     assert sum(r["verdict"] != "not enough evidence" for r in board) > len(board) / 5
+
+
+def test_made_up_purchases_do_not_choose_the_currency(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    shown = [impression(f"i{n}", clip="c") for n in range(3)]
+    forged = [impression(f"f{n}", clip="c", trust="none") for n in range(4)]
+    bought = [
+        row("converted", f"b{n}", at(seconds=9), impression_id=each["impression_id"], kind="purchase", **paid)
+        for n, each in enumerate([*shown, *forged])
+        for paid in [{"value": 10.0, "currency": "USD"} if n < 3 else {"value": 0.01, "currency": "XTS"}]
+    ]
+    lake.append("events", events_table([clip("c", cost_amount=1.0, cost_currency="USD"), *shown, *forged, *bought]))
+    refresh_outcomes(lake)
+    with opened(lake) as con:
+        (model,) = rows(con, "SELECT main_currency, revenue_per_1000, cost_per_clip FROM model_versions")
+    assert model == {"main_currency": "USD", "revenue_per_1000": 10_000.0, "cost_per_clip": 1.0}
+
+
+def test_viewers_that_the_latest_run_took_for_no_people_do_not_count_in_any_view(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    shown = [impression(f"i{n}", clip="c", viewer_id=f"v{n}") for n in range(4)]
+    shown.append(impression("i9", clip="d", viewer_id="v0", tenant="another"))
+    lake.append("events", events_table([clip("c"), clip("d", tenant="another"), *shown]))
+    refresh_outcomes(lake)
+
+    def counted() -> list[tuple[str, str]]:
+        with opened(lake) as con:
+            return con.execute("SELECT tenant, viewer_id FROM measures WHERE counted ORDER BY ALL").fetchall()
+
+    everybody = [("another", "v0"), *(("default", f"v{n}") for n in range(4))]
+    assert counted() == everybody
+    for run, screened in (("r1", ["v0", "v1"]), ("r2", ["v1"])):
+        started = at(3600 if run == "r1" else 7200)
+        lake.append("runs", table("runs", run_id=run, tenant="default", status="succeeded", started_at=started))
+        for viewer in screened:
+            said = {"run_id": run, "tenant": "default", "subject": "viewer", "item": viewer, "reason": "viewer x"}
+            lake.append("screened", table("screened", **said))
+        assert counted() == [each for each in everybody if each not in {("default", name) for name in screened}]
+
+
+def table(name: str, **values: Any) -> pa.Table:
+    """Returns one row of a table of the lake."""
+    schema, _ = TABLES[name]
+    return pa.Table.from_pylist([dict.fromkeys(schema.names) | values], schema=schema)

@@ -11,7 +11,10 @@ WITH registered AS (
     WHERE type = 'clip_registered'
 ),
 withdrawn AS (
-    {sql:withdrawn}
+    SELECT unnest(found, max_depth := 2)
+    FROM (SELECT list(taken) AS found FROM (
+        {sql:withdrawn}
+    ) AS taken)
 )
 SELECT
     registered.tenant,

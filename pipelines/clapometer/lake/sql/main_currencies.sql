@@ -1,10 +1,10 @@
--- The currency in which a tenant's money is counted: that of most purchases, else that of most clips' cost.
+-- The currency in which a tenant's money is counted: that of most purchases that count, else that of most clips' cost.
 CREATE VIEW main_currencies AS
 WITH
 paid AS (
     SELECT tenant, currency, count(*) AS n, 1 AS preference
-    FROM outcomes
-    WHERE currency IS NOT NULL
+    FROM measures
+    WHERE currency IS NOT NULL AND counted
     GROUP BY ALL
     UNION ALL
     SELECT tenant, cost_currency, count(*), 0

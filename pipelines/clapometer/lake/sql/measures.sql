@@ -1,6 +1,12 @@
 -- One row per outcome with what its clip is, whether it counts, and the per-impression metrics of the catalogue.
 -- {impression}: those metrics.
 CREATE VIEW measures AS
+WITH latest AS (
+    SELECT tenant, max(ROW(started_at, run_id))[2] AS run_id
+    FROM runs
+    WHERE status = 'succeeded'
+    GROUP BY ALL
+)
 SELECT
     outcomes.*,
     clips.prompt_id,
@@ -16,13 +22,18 @@ SELECT
     clips.duration_ms,
     clips.cost_amount,
     clips.cost_currency,
-    -- as the rankings count; only they know which viewers are no people
+    -- as the rankings count, whose latest run says which viewers are no people
     outcomes.trust IN ('key', 'token')
     AND clips.clip_id IS NOT NULL
     AND NOT clips.withdrawn
     AND NOT clips.ad
     AND NOT clips.watermark
-    AND outcomes.viewer_id IS DISTINCT FROM clips.lineage_creator_id AS counted,
+    AND outcomes.viewer_id IS DISTINCT FROM clips.lineage_creator_id
+    AND NOT coalesce((outcomes.tenant, outcomes.viewer_id) IN (
+        SELECT (screened.tenant, screened.item)
+        FROM screened JOIN latest USING (tenant, run_id)
+        WHERE screened.subject = 'viewer'
+    ), false) AS counted,
     {impression},
     CAST(FLOOR(LN(GREATEST(duration_ms, 1)) * 12.5) AS BIGINT) AS duration_bin,
     CAST(FLOOR(LN(1.0 + 200.0 * (played_ms / CAST(GREATEST(duration_ms, 1) AS DOUBLE))) * 50.0) AS BIGINT) AS ratio_bin
