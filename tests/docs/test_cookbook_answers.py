@@ -258,8 +258,8 @@ def test_19_votes_are_compared_with_reactions_and_watch_time(tmp_path: Path) -> 
         for n, (left, right, result) in enumerate(pairs)
     ]
     answer = ask(tmp_path, 19, [*map(clip, ("good", "fair", "bad")), *votes], outcomes)
-    # two of three agree; a clip against itself and a tie say nothing
-    assert only(answer, "both_shown_twenty_times", "votes", "agreement") == [(False, 3, pytest.approx(2 / 3))]
+    # two of three agree, a clip against itself does half, a tie says nothing
+    assert only(answer, "both_shown_twenty_times", "votes", "agreement") == [(False, 4, 2.5 / 4)]
 
 
 def test_a_clip_costs_in_each_audience_that_saw_it(tmp_path: Path) -> None:
