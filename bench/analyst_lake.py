@@ -51,6 +51,7 @@ class Maker:
             "experiment": """CASE WHEN i % 10 = 0 THEN '[{"id":"sound","variant":"' || (hash(i, 7) % 2) || '"}]' END""",
         }  # fmt: skip
         self.shown_at = shown
+        self.reported = f"CASE WHEN {clip} % 1000 = 7 THEN 0.05 ELSE 0.001 END"  # some clips much more
         self.watched = f"CASE WHEN {chance('i', 8)} < 0.9 THEN (pow({chance('i', 9)}, 2) * 12000)::BIGINT END"
 
     def _columns(self, table: str, given: dict[str, str], kept: frozenset[str] | None = None) -> str:
@@ -87,8 +88,8 @@ class Maker:
     def _day(self, day: int, date: str) -> None:
         first, last = (self.outcomes * d // DAYS for d in (day, day + 1))
         flags = {"liked": 0.06, "saved": 0.01, "shared": 0.01, "commented": 0.005, "followed": 0.004, "disliked": 0.004,
-                 "hidden": 0.003, "not_interested": 0.004, "reported": 0.001, "clicked": 0.03, "visual_searched": 0.003,
-                 "carted": 0.004, "purchased": 0.001}  # fmt: skip
+                 "hidden": 0.003, "not_interested": 0.004, "reported": self.reported, "clicked": 0.03,
+                 "visual_searched": 0.003, "carted": 0.004, "purchased": 0.001}  # fmt: skip
         given = self.shown | {name: f"{chance('i', 20 + n)} < {p}" for n, (name, p) in enumerate(flags.items())}
         bought = f"{chance('i', 20 + list(flags).index('purchased'))} < 0.001"
         given |= {

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from scipy.special import gammainc
 
 Z = 1.959963984540054
 READ = {
@@ -22,7 +23,6 @@ READ = {
     "viewed_3s": ("clip_id", "watched_ms", "total_ms"),
     "completed": ("clip_id", "watched_ms", "total_ms"),
     "liked_it": ("liked", "saved", "shared", "commented", "followed"),
-    "disliked_it": ("disliked", "hidden", "not_interested", "reported"),
 }
 """What of the outcomes a measure is made from, where it is no column of them."""
 
@@ -92,9 +92,8 @@ def visits(t: pd.DataFrame) -> pd.DataFrame:
     days = days.assign(day=day).sort_values(["viewer_id", "day"])
     after = days.groupby("viewer_id")["day"].shift(-1) - days["day"]
     week = pd.Timedelta(days=7)
-    known = after.notna() | (days["day"] < days["day"].max() - week)
-    within = (after <= week).where(after.notna())
-    found = days.assign(within=within.where(known).astype(float)).groupby("model")["within"].agg(["size", "mean"])
+    known = days.assign(within=after <= week)[days["day"] < days["day"].max() - week]
+    found = known.groupby("model")["within"].agg(["size", "mean"])
     return found.rename(columns={"size": "visits", "mean": "within_a_week"}).sort_values("within_a_week")
 
 
@@ -115,11 +114,12 @@ def funnel(t: pd.DataFrame) -> pd.DataFrame:
 
 
 def reported(t: pd.DataFrame) -> pd.DataFrame:
-    by = t[t["trust"].isin(["key", "token"])].groupby("clip_id")
-    found = by.agg(model=("model", "first"), impressions=("disliked_it", "size"), negative=("disliked_it", "sum"))
-    found = found[found["negative"] > 0]
-    found["negative_rate_low"] = wilson(found["negative"], found["impressions"], -1)
-    return found.nlargest(20, "negative_rate_low")
+    by = t.assign(bad=t["reported"] | t["hidden"])[t["trust"].isin(["key", "token"])].groupby("clip_id")
+    found = by.agg(model=("model", "first"), impressions=("bad", "size"), negative=("bad", "sum"))
+    found["expected"] = found["impressions"] * found["negative"].sum() / found["impressions"].sum()
+    n, found = len(found), found[found["negative"] > found["expected"]]
+    found = found.assign(p=n * gammainc(found["negative"], found["expected"]))  # the tail of a Poisson distribution
+    return found[found["p"] < 0.05].sort_values("p")
 
 
 def blind(t: pd.DataFrame) -> pd.DataFrame:
@@ -168,9 +168,9 @@ QUESTIONS = {
             SELECT viewer_id, julianday(shown_date) AS day, model AS first_model, min(shown_at)
             FROM t WHERE counted GROUP BY viewer_id, shown_date),
         visits AS (SELECT *, lead(day) OVER (PARTITION BY viewer_id ORDER BY day) AS next_day FROM days)
-        SELECT first_model, count(*), avg(next_day - day <= 7) FILTER (WHERE next_day IS NOT NULL OR day < last_day - 7)
-            AS within_a_week
-        FROM visits, (SELECT max(day) AS last_day FROM days) GROUP BY first_model ORDER BY within_a_week DESC""",
+        SELECT first_model, count(*), avg(coalesce(next_day - day <= 7, false)) AS within_a_week
+        FROM visits, (SELECT max(day) AS last_day FROM days) WHERE day < last_day - 7
+        GROUP BY first_model ORDER BY within_a_week DESC""",
     ),
     9: Question(
         ("counted", "audience", "model", "liked_it"),
@@ -192,13 +192,15 @@ QUESTIONS = {
         + ") FROM t WHERE counted))",
     ),
     15: Question(
-        ("trust", "clip_id", "model", "disliked_it"),
-        "negative_rate_low",
+        ("trust", "clip_id", "model", "hidden", "reported"),
+        "expected",
         reported,
-        """SELECT clip_id, min(model), count(*), sum(disliked_it),
-            wilson_low(sum(disliked_it), count(*)) AS negative_rate_low
-        FROM t WHERE trust IN ('key', 'token') GROUP BY clip_id HAVING sum(disliked_it) > 0
-        ORDER BY negative_rate_low DESC LIMIT 20""",
+        """SELECT clip_id, model, impressions, negative, expected, n * poisson_tail(negative, expected) AS p
+        FROM (SELECT *, impressions * sum(negative) OVER () * 1.0 / sum(impressions) OVER () AS expected,
+            count(*) OVER () AS n
+            FROM (SELECT clip_id, min(model) AS model, count(*) AS impressions, sum(reported OR hidden) AS negative
+                FROM t WHERE trust IN ('key', 'token') GROUP BY clip_id))
+        WHERE negative > expected AND p < 0.05 ORDER BY p""",
     ),
     16: Question(
         ("viewer_id", "liked_it", "played_ms", "model"),
@@ -235,9 +237,8 @@ def measures(frame: pd.DataFrame, clips: pd.DataFrame, columns: Sequence[str]) -
         frame["started"] = frame["played_ms"] > 0
         frame["viewed_3s"] = frame["played_ms"] >= np.minimum(3000, 0.97 * frame["duration_ms"])
         frame["completed"] = frame["played_ms"] >= 0.95 * frame["duration_ms"]
-    for name in ("liked_it", "disliked_it"):
-        if name in wanted:
-            frame[name] = frame[list(READ[name])].any(axis=1)
+    if "liked_it" in wanted:
+        frame["liked_it"] = frame[list(READ["liked_it"])].any(axis=1)
     return frame
 
 
@@ -253,6 +254,7 @@ def sqlite_of(outcomes: pa.Table, clips: pa.Table, path: Path) -> sqlite3.Connec
     database = sqlite3.connect(path)
     for name, side in (("wilson_low", -1), ("wilson_high", 1)):
         database.create_function(name, 2, lambda k, n, side=side: float(wilson(k, n, side)), deterministic=True)
+    database.create_function("poisson_tail", 2, lambda k, mean: float(gammainc(k, mean)), deterministic=True)
     for name, table in (("outcomes", outcomes), ("clips", clips)):
         database.execute(f"CREATE TABLE {name} ({', '.join(table.column_names)})")
         for batch in table.to_batches(200_000):
@@ -265,7 +267,6 @@ def sqlite_of(outcomes: pa.Table, clips: pa.Table, path: Path) -> sqlite3.Connec
         FROM (SELECT outcomes.*, model, duration_ms,
             trust IN ('key', 'token') AND NOT left_out AND viewer_id IS NOT creator_id AS counted,
             liked OR saved OR shared OR commented OR followed AS liked_it,
-            disliked OR hidden OR not_interested OR reported AS disliked_it,
             min(max(coalesce(watched_ms, 0), coalesce(total_ms, 0)), 2.0 * duration_ms) AS played_ms
             FROM outcomes LEFT JOIN clips ON clips.clip_id = outcomes.clip_id)"""
     )

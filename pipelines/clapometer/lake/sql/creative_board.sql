@@ -4,6 +4,8 @@
 -- differ (DerSimonian and Laird 1986), with an interval that knows that this was estimated too (Morris 1983). Clips
 -- are the independent pieces: the variance of a cell is that between its clips, moderated by the other cells' with
 -- the weight of ten clips (Smyth 2004).
+--
+-- A clip's whole cost counts in each audience that saw it: costs of audiences do not add up to those of the template.
 CREATE VIEW creative_board AS
 WITH
 clip_sums AS (
