@@ -53,16 +53,25 @@ def demo_like_lake(root: Path) -> Lake:
 
 
 def _events(traffic: WorldTraffic) -> Iterator[Event]:
-    """Yields a world's events, half of the impressions in an experiment; creators' choices; a clip taken down."""
+    """Yields a world's events, half of the impressions in an experiment, with what no world has.
+
+    That is creators' choices, a clip taken down, and one that is reported.
+    """
     registered = list(traffic.registrations())
     yield from registered
+    clips = [each.data.clip_id for each in registered]
+    seen: list[Impression] = []
     for each in traffic.engagement():
         yield _in_experiment(each) if isinstance(each, Impression) else each
-    clips = [each.data.clip_id for each in registered]
+        if isinstance(each, Impression) and each.data.clip_id == clips[7]:
+            seen.append(each)
+    for n, shown in enumerate(seen[:8]):
+        said = {"impression_id": shown.data.impression_id, "reaction": "report"}
+        yield event("reacted", f"report {n}", said, time=UNTIL.isoformat())
     start = (UNTIL - dt.timedelta(days=20)).isoformat()
     for n in range(40):
-        shown = clips[n * 3 : n * 3 + 3]
-        acted = {"batch_id": f"b{n}", "action": "accepted", "chosen_clip_id": shown[0], "shown_clip_ids": shown}
+        offered = clips[n * 3 : n * 3 + 3]
+        acted = {"batch_id": f"b{n}", "action": "accepted", "chosen_clip_id": offered[0], "shown_clip_ids": offered}
         yield event("creator_acted", f"act {n}", acted, time=start)
     yield event("clip_withdrawn", "taken", {"clip_id": clips[5], "reason": "rights"}, time=start)
 
