@@ -53,12 +53,21 @@ def demo_like_lake(root: Path) -> Lake:
 
 
 def _events(traffic: WorldTraffic) -> Iterator[Event]:
-    """Yields a world's events, half of the impressions in an experiment; creators' choices; a clip taken down."""
+    """Yields a world's events, half of the impressions in an experiment; creators' choices; a clip taken down.
+
+    One clip is reported by whoever sees it.
+    """
     registered = list(traffic.registrations())
     yield from registered
-    for each in traffic.engagement():
-        yield _in_experiment(each) if isinstance(each, Impression) else each
     clips = [each.data.clip_id for each in registered]
+    for each in traffic.engagement():
+        if not isinstance(each, Impression):
+            yield each
+            continue
+        yield _in_experiment(each)
+        if each.data.clip_id == clips[0]:
+            report = {"impression_id": each.data.impression_id, "reaction": "report"}
+            yield event("reacted", f"report {each.id}", report, time=each.time.isoformat())
     start = (UNTIL - dt.timedelta(days=20)).isoformat()
     for n in range(40):
         shown = clips[n * 3 : n * 3 + 3]

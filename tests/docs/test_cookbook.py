@@ -69,6 +69,8 @@ def test_the_answers_are_those_of_the_world(published: duckdb.DuckDBPyConnection
     assert all(abs(row["duration_adjusted_completion"] - 0.5) < 0.01 for row in lengths)
     assert {row["variant"] for row in answer(published, 10)} == {"on", "off"}
     assert [row["name"] for row in answer(published, 13)][0::7] == ["shown", "purchased"]
+    (reported,) = answer(published, 15)
+    assert reported["negative"] == reported["impressions"] > 10 * reported["expected"]
     blind = answer(published, 16)
     assert all(row["blind"] > row["positive"] / 2 for row in blind)
     events = {row["what"]: row["events"] for row in answer(published, 17)}
@@ -78,7 +80,7 @@ def test_the_answers_are_those_of_the_world(published: duckdb.DuckDBPyConnection
     assert taken["impressions"] >= taken["after_withdrawal"] > 0
     agreement = answer(published, 19)[-1]
     assert agreement["both_shown_twenty_times"]
-    assert agreement["agreement"] > 0.5, "labels go with votes"
+    assert agreement["agreement"] > 0.5, "watching goes with votes"
 
 
 @pytest.mark.parametrize("release", ["duckdb-1.4.5", "duckdb-1.5.6"])
