@@ -160,7 +160,7 @@ def test_10_an_arm_of_one_viewer_has_no_interval(tmp_path: Path) -> None:
 
 
 def test_12_every_clip_costs_and_money_of_withdrawn_clips_counts(tmp_path: Path) -> None:
-    euros = {"cost_currency": "EUR", "cost_amount": 2.0}
+    euros: dict[str, Any] = {"cost_currency": "EUR", "cost_amount": 2.0}
     events = [
         clip("a1", template_id="a", **euros), clip("a2", template_id="a", **euros), taken("a2"),
         clip("a3", template_id="a"), clip("a4", template_id="a", cost_currency="USD", cost_amount=50.0),
