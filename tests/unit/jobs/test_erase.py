@@ -240,6 +240,76 @@ def test_an_erasure_that_fails_at_a_step_is_done_by_the_next_one(
     assert erase_viewers(lake, clock=clock) == ErasureReport()
 
 
+def test_what_a_loader_adds_while_an_erasure_runs_goes_with_its_impression(
+    log: EmbeddedLog, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = [impression("late", viewer=VIEWER), watched("w late", impression="late")]
+    real = erase.rewrite
+
+    def loading(lake: Lake, name: str, *rest: object, **named: object) -> object:
+        if name == "events" and late:
+            load(log, Lake(lake.root), block([late.pop(0), late.pop(0)], trust="key"))
+        return real(lake, name, *rest, **named)
+
+    monkeypatch.setattr(erase, "rewrite", loading)
+    erase_viewers(lake, clock=clock, log=log)
+    assert rows(lake, "SELECT type FROM events WHERE impression_id = 'late'") == []
+    assert ledger_difference(lake) == 0
+
+
+def test_orders_that_come_while_an_erasure_is_done_again_are_registered_once_each(
+    tmp_path: Path, log: EmbeddedLog, lake: Lake
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        fail(patched, erase, "publish", 1)
+        with pytest.raises(OSError, match="the disk failed"):
+            erase_viewers(lake, clock=clock, log=log)
+    load(log, lake, order(OTHER))
+    report = erase_viewers(lake, clock=clock, log=log)
+    log.close()
+    assert report.viewers == 2
+    assert rows(lake, "SELECT viewers FROM erasures") == [(1,), (1,)]
+    assert (holders(tmp_path, VIEWER), holders(tmp_path, OTHER)) == ([], [])
+
+
+QUOTES = {
+    "number": ("12345678901", b'{"viewer_id": 12345678901, "propensity": 2}'),
+    "number cut off": ("12345678901", b'{"viewer_id": 12345678901, "prop'),
+    "escaped as Python does": ("jos\u00e9-9f3a", rb'{"viewer_id": "jos\u00e9-9f3a"}'),
+    "escaped in capitals": ("jos\u00e9-9f3a", rb'{"viewer_id": "jos\u00E9-9f3a"}'),
+    "escaped and cut off": ("jos\u00e9-9f3a", rb'{"viewer_id": "jos\u00e9-9f3a", "pro'),
+    "escaped as PHP does": ("a/b-9f3a77", rb'{"data": [{"viewer_id": "a\/b-9f3a77"}]}'),
+    "escaped as PHP does and cut off": ("a/b-9f3a77", rb'{"viewer_id": "a\/b-9f3a77", "x": "'),
+    "escaped without need": ("abc-9f3a77", rb'{"viewer_id": "\u0061bc-9f3a77"}'),
+    "not UTF-8": ("jos\u00e9-9f3a", b'{"viewer_id": "jos\xc3\xa9-9f3a", "x": "\xff"}'),
+    "not UTF-8, a number": ("12345678901", b'{"viewer_id":12345678901, "x": "\xff"}'),
+    "a NUL": ("abc-9f3a77", b'{"viewer_id": "abc-9f3a77"}\0'),
+    "nothing else": ("abc-9f3a77", b'"abc-9f3a77"'),
+    "only the number": ("12345678901", b"12345678901"),
+    "an impression": ("abc-9f3a77", rb'{"impression_id": "shown \u0031", "watched_ms": -1}'),
+    "an impression, cut off": ("abc-9f3a77", b'{"impression_id": "shown 1", "watched_'),
+    "an impression, a number": ("abc-9f3a77", b'{"impression_id": 77, "watched_ms": -1}'),
+}
+
+
+def test_dead_letters_are_known_by_what_they_say_not_by_how_it_is_spelled(tmp_path: Path, log: EmbeddedLog) -> None:
+    others = [
+        b'{"viewer_id": 123456789012}', b'{"viewer_id": "123456789010"', b'{"position": 77}', b"x12345678901 y", b"",
+        b'{"viewer_id": "jos\xc3\xa8-9f3a"}', b"\xff\xfe", b"{", b'"shown 12"', b'{"a/b": "9f3a77"}', b'{"x": "\\',
+    ]  # fmt: skip
+    lake = Lake(tmp_path / "lake")
+    viewers = sorted({viewer for viewer, _ in QUOTES.values()})
+    shown = [impression("shown 1", viewer="abc-9f3a77"), impression("77", viewer="abc-9f3a77")]
+    raws = [*(raw for _, raw in QUOTES.values()), *others]
+    letters = [reject(raw, InputError(f"{n}", "x"), 0) for n, raw in enumerate(raws)]
+    load(log, lake, block(shown, rejected=letters, trust="key"), block([], rejected=letters, tenant="other"))
+    load(log, lake, *(order(viewer) for viewer in viewers))
+    erase_viewers(lake, clock=clock, log=log)
+    blank = rows(lake, "SELECT CAST(reason AS INT) FROM rejected WHERE encoding = 'erased' ORDER BY 1")
+    assert [list(QUOTES)[n] if n < len(QUOTES) else others[n - len(QUOTES)] for (n,) in blank] == list(QUOTES)
+    assert rows(lake, "SELECT DISTINCT tenant FROM rejected WHERE encoding = 'erased'") == [("default",)]
+
+
 PROGRAM = """
 import datetime as dt, sys
 from clapometer.eventlog import EmbeddedLog
