@@ -117,7 +117,10 @@ def pending(lake: Lake) -> pa.Table:
 def _orders(lake: Lake) -> pa.Table:
     """Returns the events that ask for an erasure."""
     # Orders are never in the files of what viewers did, which are nearly all of them.
-    files = [path for path in lake.files("events") if not path.name.endswith(WATCHING_SUFFIX)]
+    return _orders_in([path for path in lake.files("events") if not path.name.endswith(WATCHING_SUFFIX)])
+
+
+def _orders_in(files: Sequence[Path]) -> pa.Table:
     with duckdb.connect(config={"threads": 1}) as con:
         return con.sql(
             f"SELECT tenant, viewer_id, source, id, received_at FROM ({scan('events', files)}) "  # noqa: S608
@@ -210,12 +213,32 @@ def _left_over(lake: Lake) -> bool:
 def _delete_orders(lake: Lake) -> int:
     """Deletes the files of older snapshots that have orders, and notes that it is done; returns how many."""
     publish(lake)
-    doomed = stale_files(lake, "events", Edit({}, _ANY_ORDER))
-    lake.delete(doomed)
+    doomed = [*stale_files(lake, "events", Edit({}, _ANY_ORDER)), *_uncommitted(lake)]
+    lake.delete(dict.fromkeys(doomed))
     gone = lake.txn("events", ORDERS_GONE)
     if gone is not None:
         lake.append("erasures", pa.Table.from_pylist([], schema=TABLES["erasures"][0]), {ORDERS_GONE: gone})
-    return len(doomed)
+    return len(set(doomed))
+
+
+def _uncommitted(lake: Lake) -> list[Path]:
+    """Returns files of ``events`` that no commit names, with orders that are done: of a process that was killed.
+
+    Nobody can commit them any more: since the orders went, whoever rewrites the files that had them conflicts.
+    """
+    done = _registered(lake).keys() - {_digest(order) for order in _orders(lake).to_pylist()}
+    live = set(lake.files("events"))
+    found = []
+    for path in lake.storage.table("events").rglob("*.parquet"):
+        if path.name.endswith((WATCHING_SUFFIX, ".checkpoint.parquet")) or path in live:
+            continue
+        try:
+            orders = _orders_in([path]).to_pylist()
+        except duckdb.Error:  # half written, or gone meanwhile: the vacuum's
+            continue
+        if any(_digest(order) in done for order in orders):
+            found.append(path)
+    return found
 
 
 def _ledger(connection: duckdb.DuckDBPyConnection, rows: str) -> dict[str, str]:
@@ -236,10 +259,7 @@ def _register(lake: Lake, orders: pa.Table, rows: Mapping[str, int], now: dt.dat
 
     Orders that a crashed run registered are not registered again.
     """
-    known: dict[str, str] = {}
-    for commit in lake.commits("erasures", 0):
-        erasure_id, *digests = msgspec.json.decode(str(commit.metadata.get(REGISTERED, '[""]')), type=list[str])
-        known |= dict.fromkeys(digests, erasure_id)
+    known = _registered(lake)
     marked = [(_digest(order), order) for order in orders.to_pylist()]
     new = {digest: order for digest, order in marked if digest not in known}
     if not new:
@@ -256,6 +276,15 @@ def _register(lake: Lake, orders: pa.Table, rows: Mapping[str, int], now: dt.dat
     metadata = {REGISTERED: msgspec.json.encode([erasure_id, *new]).decode()}
     lake.append("erasures", pa.Table.from_pylist(entries, schema=TABLES["erasures"][0]), metadata=metadata)
     return erasure_id
+
+
+def _registered(lake: Lake) -> dict[str, str]:
+    """Returns the erasures of orders by their digests, as far back as the log of ``erasures`` is kept."""
+    known: dict[str, str] = {}
+    for commit in lake.commits("erasures", 0):
+        erasure_id, *digests = msgspec.json.decode(str(commit.metadata.get(REGISTERED, '[""]')), type=list[str])
+        known |= dict.fromkeys(digests, erasure_id)
+    return known
 
 
 def _digest(order: Mapping[str, object]) -> str:
