@@ -16,6 +16,7 @@ from clapometer.jobs.clips import Clips, load_clips, numbers
 from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
 from clapometer.jobs.statistics import Screening
+from clapometer.jobs.training_lock import no_training
 from clapometer.labels import (
     DEFAULT_RULE,
     SIGNALS,
@@ -85,23 +86,25 @@ def fit_rule(
 
     Raises:
         InputError: There is no such anchor, too little of it, or it says nothing.
+        TrainingLockedError: A training, an erasure or another fit is under way; try again.
     """
-    refresh_outcomes(lake, threads=threads, memory_limit=memory_limit, progress=progress)
-    with lake.connect(threads=threads, memory_limit=memory_limit) as con:
-        progress("statistics", 0, 1)
-        clips = load_clips(con, tenant)
-        impressions = Impressions(con, lake, tenant, (rule, as_of))
-        impressions.screen(ScreeningLimits())
-        scored = impressions.score(Screening())
-        if not scored.counted:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
-            msg = f"no impression counts, so there is nothing to fit ({reasons or 'none was received'})"
-            raise InputError(msg, "anchor")
-        progress("fit", 0, 1)
-        if anchor == "votes":
-            said = con.sql(sql("train_said"), params={"tenant": tenant}).to_arrow_table()
-            return _fit_votes(impressions, said, clips, rule, options)
-        return _fit_outcome(impressions, scored.counted, anchor, rule, options)
+    with no_training(lake):  # an erasure must not be half done where outcomes are folded, or read
+        refresh_outcomes(lake, threads=threads, memory_limit=memory_limit, progress=progress)
+        with lake.connect(threads=threads, memory_limit=memory_limit) as con:
+            progress("statistics", 0, 1)
+            clips = load_clips(con, tenant)
+            impressions = Impressions(con, lake, tenant, (rule, as_of))
+            impressions.screen(ScreeningLimits())
+            scored = impressions.score(Screening())
+            if not scored.counted:
+                reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
+                msg = f"no impression counts, so there is nothing to fit ({reasons or 'none was received'})"
+                raise InputError(msg, "anchor")
+            progress("fit", 0, 1)
+            if anchor == "votes":
+                said = con.sql(sql("train_said"), params={"tenant": tenant}).to_arrow_table()
+                return _fit_votes(impressions, said, clips, rule, options)
+            return _fit_outcome(impressions, scored.counted, anchor, rule, options)
 
 
 def _signals(rule: LabelRule) -> tuple[SignalName, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
@@ -47,9 +48,21 @@ Counted = Callable[[duckdb.DuckDBPyConnection, str], Mapping[str, str]]
 
 
 def rewrite(
-    lake: Lake, name: str, edit: Edit, metadata: Counted = lambda _connection, _rows: {}
+    lake: Lake,
+    name: str,
+    edit: Edit | Callable[[Sequence[Path]], Edit],
+    metadata: Counted = lambda _connection, _rows: {},
+    *,
+    txns: Mapping[str, int] = MappingProxyType({}),
 ) -> tuple[int, list[Path]]:
     """Applies an edit in one commit; returns the rows touched and the files that no longer belong to the table.
+
+    Args:
+        lake: The lake.
+        name: Which table.
+        edit: The edit, or what makes it from the files that it is to be applied to, again after every conflict.
+        metadata: Makes the metadata of the commit.
+        txns: Application transactions of the commit.
 
     Raises:
         TransientError: Others rewrote the table again and again meanwhile.
@@ -57,19 +70,21 @@ def rewrite(
     table = lake.open_table(name)
     for _ in range(ATTEMPTS):
         table.refresh()
-        with _connected(edit) as connection:
-            listed = table.files()
-            files = {str(path): file for path, file in zip(table.local(listed), listed, strict=True)}
-            touched = _touched(connection, list(files), edit)
+        listed = table.files()
+        local = table.local(listed)
+        made = edit if isinstance(edit, Edit) else edit(local)
+        with _connected(made) as connection:
+            files = {str(path): file for path, file in zip(local, listed, strict=True)}
+            touched = _touched(connection, list(files), made)
             if not touched:
                 return 0, []
             gone = [files[path] for path in touched]
-            rows = f"SELECT t.* FROM {_scan(touched)} t WHERE coalesce({edit.drop}, false)"  # noqa: S608
-            added = [new for file in gone for new in _rewrite_file(connection, table, file, edit)]
+            rows = f"SELECT t.* FROM {_scan(touched)} t WHERE coalesce({made.drop}, false)"  # noqa: S608
+            added = [new for file in gone for new in _rewrite_file(connection, table, file, made)]
             try:
-                txns = {REWRITES: (table.txn(REWRITES) or 0) + 1}
+                serial = (table.txn(REWRITES) or 0) + 1
                 removed = table.removed(gone, data_change=False)
-                table.commit([*added, *removed], txns, metadata(connection, rows))
+                table.commit([*added, *removed], {**txns, REWRITES: serial}, metadata(connection, rows))
             except CommitConflictError:
                 table.delete(table.folder / action.path for action in added)
                 continue
@@ -90,8 +105,12 @@ def _touched(connection: duckdb.DuckDBPyConnection, paths: Sequence[str], edit: 
     """Returns how many rows the edit touches, by file, where there are any."""
     if not paths:
         return {}
+    source = _scan(paths)
+    columns = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}  # noqa: S608
+    # files of what viewers did lack columns: where none has one that changes, the condition cannot be asked
+    touches = edit.touches if columns.issuperset(edit.values) else f"coalesce({edit.drop}, false)"
     rows = connection.execute(
-        f"SELECT filename, count(*) FROM {_scan(paths)} t WHERE {edit.touches} GROUP BY ALL ORDER BY ALL"  # noqa: S608
+        f"SELECT filename, count(*) FROM {source} t WHERE {touches} GROUP BY ALL ORDER BY ALL"  # noqa: S608
     ).fetchall()
     return dict(rows)
 

@@ -9,6 +9,7 @@ from tests.unit.jobs.lakes import clock, lake_of, traffic
 
 from clapometer.domain import InputError
 from clapometer.jobs.anchors import AnchorOptions, fit_rule
+from clapometer.jobs.training_lock import TrainingLockedError, no_training
 from clapometer.labels import DEFAULT_RULE, FittedRule, decode_rule
 from clapometer.lake import Lake
 
@@ -40,6 +41,16 @@ def test_votes_of_the_lake_are_fitted_and_counted(tmp_path: Path) -> None:
     assert found.log_loss < found.log_loss_constant - 0.1
     assert 0.5 < found.slope < 1.6
     assert found.rule.id == "default-fitted@2"
+
+
+def test_while_viewers_are_erased_nothing_is_folded(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, [*traffic(prompts=40, shown=12), *votes(300)])
+    with no_training(lake), pytest.raises(TrainingLockedError, match="was not started"):
+        fitted(lake, "votes")
+    assert lake.version("outcomes") == 0
+    fitted(lake, "votes")
+    with no_training(lake):  # and the right to it is given back
+        assert lake.version("outcomes") > 0
 
 
 def test_votes_on_clips_that_hardly_anybody_saw_are_refused_with_what_to_do(tmp_path: Path) -> None:
