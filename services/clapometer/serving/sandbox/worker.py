@@ -53,7 +53,7 @@ def answer(job: Job) -> Iterator[bytes]:
         duckdb.Error: It failed, or was stopped by a limit.
     """
     with open_tenant(job) as view:
-        statement = check(view.connection, job.sql, view.columns, view.table_functions)
+        statement = check(view.connection, job.sql, view.columns, view.table_functions, view.macros)
         if job.min_viewers > 1:
             statement = protect(view.connection, statement, view.columns, job.min_viewers)
         text = statement.sql(view.connection)
