@@ -13,6 +13,8 @@ from clapometer.serving.sandbox.job import Job
 
 CATALOGUE = "catalogue"
 """Our own table that lists what may be read."""
+UNCOUNTED = frozenset({"creative_board", "funnel", "screened", "watch_quantiles"})
+"""What tells of viewers without an id of theirs in a column, or a number of viewers; not for a minimum of viewers."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
     for table, column, _, _ in listed:
         columns.setdefault(table, []).append(column)
     readable = {table: names for table, names in columns.items() if "tenant" in names}
+    if job.min_viewers > 1:
+        readable = {table: names for table, names in readable.items() if table not in UNCOUNTED}
     for table, names in readable.items():
         condition = f"tenant = {quote(job.tenant)}"
         if job.min_viewers > 1 and "viewers" in names:
