@@ -1,12 +1,17 @@
 """``POST /v1/sql``: one read-only statement over a tenant's own rows, for people without the file."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from clapometer.serving.access import Access
 from clapometer.serving.bodies import decode_body, read_body
@@ -78,8 +83,8 @@ def sql_routes(config: ServingConfig, access: Access, published: Path) -> APIRou
             if answer is None:
                 turns.give_back(key.id)
         headers = {"Cache-Control": "no-store"}
-        pieces = _to_the_end(answer, turns, key.id)
-        return StreamingResponse(pieces, media_type=MEDIA_TYPES[asked.format], headers=headers)
+        give_back = partial(turns.give_back, key.id)
+        return _AnswerResponse(answer, give_back, media_type=MEDIA_TYPES[asked.format], headers=headers)
 
     return router
 
@@ -99,14 +104,25 @@ def _job(config: ServingConfig, published: Path, tenant: str, asked: SqlRequest)
     )
 
 
-async def _to_the_end(answer: Answer, turns: Turns, key_id: str) -> AsyncIterator[bytes]:
-    """Yields the pieces of an answer.
+class _AnswerResponse(StreamingResponse):
+    """Sends the pieces of an answer, and ends it whatever happens to the connection.
 
-    A limit that stops it half-way breaks the connection, so that nobody takes a part of an answer for the whole.
+    A limit that stops it half-way breaks the connection, so that nobody takes a part of an answer for the whole. The
+    limit of time is one for all: a client that does not read cannot keep the process and the turn.
     """
-    try:
-        async for piece in answer.pieces():
-            yield piece
-    finally:
-        await answer.close()
-        turns.give_back(key_id)
+
+    def __init__(self, answer: Answer, give_back: Callable[[], None], **more: Any) -> None:
+        super().__init__(answer.pieces(), **more)
+        self._answer = answer
+        self._give_back = give_back
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout_at(self._answer.deadline):
+                await super().__call__(scope, receive, send)
+        except TimeoutError as error:
+            msg = "the answer was not read in time"
+            raise ClientDisconnect(msg) from error
+        finally:
+            await self._answer.close()
+            self._give_back()

@@ -1,8 +1,10 @@
 """Minimum viewers per cell: what is read of viewers is aggregated, and small groups do not appear.
 
-Every SELECT that reads a table with viewers must aggregate, and gets ``HAVING count(DISTINCT viewer_id) >= k``.
-Aggregates that repeat a single row's value are refused, and so is any use of an identifier but counting it. That
-hides viewers from a reader of answers; it is no defence against somebody who subtracts many answers from each other.
+Every SELECT that reads a table with viewers must aggregate, and gets ``HAVING count(DISTINCT viewer_id) >= k`` for each
+of them. What it may be made of is listed, so that no group of many viewers has the values of a few in it: published
+tables, joined by equal columns, and aggregates of plain columns that do not repeat a single row's value. Identifiers
+can only be counted, or join two tables with viewers. That hides viewers from a reader of answers; it is no defence
+against somebody who subtracts many answers from each other.
 
 References:
     Statistical disclosure control: threshold rule; Hundepool et al. (2012), Statistical Disclosure Control, 3.2.
@@ -10,8 +12,7 @@ References:
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
@@ -21,14 +22,36 @@ IDENTIFIERS = frozenset({
     "viewer_id", "impression_id", "session_id", "slate_id", "order_id", "left_impression_id", "right_impression_id",
     "event_key", "payload_hash", "raw",
 })  # fmt: skip
+KEYS = IDENTIFIERS - {"order_id", "event_key", "payload_hash", "raw"}
+"""Identifiers that belong to one viewer, so that rows with the same are of the same."""
 AGGREGATES = frozenset({
-    "count", "count_star", "count_if", "sum", "avg", "mean", "stddev", "stddev_pop", "stddev_samp", "variance",
-    "var_pop", "var_samp", "corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", "median", "quantile",
-    "quantile_cont", "quantile_disc", "approx_quantile", "approx_count_distinct",
+    "count", "count_star", "count_if", "countif", "sum", "avg", "mean", "stddev", "stddev_pop", "stddev_samp",
+    "variance", "var_pop", "var_samp", "median", "approx_count_distinct",
 })  # fmt: skip
-"""Aggregates that say something of a group, not of one of its rows."""
+"""Aggregates of one column that say something of a group, not of one of its rows."""
+MACROS = frozenset({"ago", "date_add", "days_in_month", "fdiv", "fmod", "if", "nullif", "split_part"})
+"""DuckDB's macros that do not aggregate."""
+SOURCES = frozenset({
+    "BASE_TABLE", "JOIN", "SUBQUERY", "TABLE_FUNCTION", "EMPTY", "EMPTY_FROM", "EXPRESSION_LIST", "SHOW_REF",
+})  # fmt: skip
+"""What a FROM may have."""
 _COUNTS = frozenset({"count", "approx_count_distinct"})
 _SIDES = ("left", "right")
+
+
+@dataclass
+class _Reading:
+    """What a statement reads, and what of it is in order."""
+
+    known: Mapping[str, frozenset[str]]
+    derived: Collection[str]
+    folding: Collection[str]
+    viewers: int
+    aliases: set[str] = field(default_factory=set)
+    in_order: set[int] = field(default_factory=set)
+
+    def is_personal(self, table: Tree) -> bool:
+        return bool(self.known.get(_name(table), frozenset()) & IDENTIFIERS)
 
 
 def protect(
@@ -48,67 +71,174 @@ def protect(
     if statement.prefix == "EXPLAIN ANALYZE":
         msg = "EXPLAIN ANALYZE counts rows before small groups are left out; use EXPLAIN"
         raise StatementError(msg)
-    known = {name.lower(): frozenset(names) for name, names in columns.items()}
-    personal = {name for name, names in known.items() if names & IDENTIFIERS}
-    listed = connection.execute("SELECT function_name FROM duckdb_functions() WHERE function_type = 'aggregate'")
-    aggregates = frozenset(name for (name,) in listed.fetchall())
+    listed = connection.execute(
+        "SELECT function_name FROM duckdb_functions() WHERE internal AND function_type IN ('aggregate', 'macro')"
+    )
     tree = json.loads(json.dumps(statement.tree))
+    reading = _Reading(
+        {name.lower(): frozenset(names) for name, names in columns.items()},
+        {str(entry["key"]).lower() for part in trees(tree) if "map" in part for entry in part["map"]},
+        {name for (name,) in listed.fetchall()} - MACROS,
+        viewers,
+    )
+    counted = []
     for part in trees(tree):
         if part.get("type") == "SHOW_REF" and part.get("show_type") == "SUMMARY":
             msg = "SUMMARIZE shows single values, and answers here are about groups of viewers"
             raise StatementError(msg)
         if part.get("type") == "SELECT_NODE" and part.get("from_table"):
-            read = [table for table in _tables(part["from_table"]) if _name(table) in personal]
-            if read:
-                counted = _check_select(part, read, known, aggregates, viewers)
-                _leave_out(connection, part, counted, viewers)
+            leaves = list(_leaves(part["from_table"]))
+            if any(reading.is_personal(leaf) for leaf in leaves):
+                counted.append((part, _check_select(part, leaves, reading)))
+    if counted:
+        _check_columns(list(trees(tree)), reading)
+    for select, aliases in counted:
+        for alias in aliases:
+            _leave_out(connection, select, alias, viewers)
     return replace(statement, tree=tree)
 
 
-def _check_select(
-    select: Tree, read: list[Tree], known: Mapping[str, frozenset[str]], aggregates: frozenset[str], viewers: int
-) -> str:
-    """Returns the name of the table whose viewers are to be counted.
+def _check_select(select: Tree, leaves: list[Tree], reading: _Reading) -> list[str]:
+    """Returns the names of the tables whose viewers are to be counted.
 
     Raises:
         StatementError: The SELECT shows more than groups.
     """
-    counted = next((table for table in read if "viewer_id" in known[_name(table)]), None)
-    if counted is None:
+    read = [leaf for leaf in leaves if reading.is_personal(leaf)]
+    counted = [_alias(table) for table in read if "viewer_id" in reading.known[_name(table)]]
+    if not counted:
         msg = f"{_name(read[0])} has single rows of viewers; join it to outcomes or impressions and aggregate"
         raise StatementError(msg)
-    if any(table.get("column_name_alias") for table in read):
+    if any(table.get("column_name_alias") for table in leaves):
         msg = f"{_name(read[0])} cannot be read under other names for its columns here"
         raise StatementError(msg)
-    conditions = _conditions(select["from_table"])
-    own = [part for key, value in select.items() if key != "from_table" for part in _expressions(value)]
-    used = {str(part["function_name"]).lower() for part in own if part.get("class") == "FUNCTION"} & aggregates
-    grouped = select["group_expressions"] or select["aggregate_handling"] == "FORCE_AGGREGATES"  # GROUP BY ALL
-    if not used and not grouped:
-        msg = f"answers here are about groups of at least {viewers} viewers: use count, sum or avg, and GROUP BY"
+    reading.aliases |= {_alias(table).lower() for table in read}
+    parts = {key: value for key, value in select.items() if key not in {"from_table", "cte_map"}}
+    own = list(_expressions(list(parts.values())))
+    folds = [part for part in own if _is_fold(part, reading)]
+    if not folds and not select["group_expressions"] and select["aggregate_handling"] != "FORCE_AGGREGATES":
+        msg = (
+            f"answers here are about groups of at least {reading.viewers} viewers: use count, sum or avg, and GROUP BY"
+        )
         raise StatementError(msg)
-    if single := used - AGGREGATES:
+    if single := {str(part["function_name"]).lower() for part in folds} - AGGREGATES:
         msg = f"{min(single)} can repeat the value of one viewer; use {', '.join(sorted(AGGREGATES))}"
         raise StatementError(msg)
-    aliases = {str(table["alias"] or table["table_name"]).lower() for table in read}
-    _check_columns([*own, *(part for condition in conditions for part in _expressions(condition))], aliases)
-    return str(counted["alias"] or counted["table_name"])
+    for part in folds:
+        if str(part["function_name"]).lower() in _COUNTS:
+            reading.in_order |= {id(argument["expression"]) for argument in part["arguments"]}
+    _check_joins(select["from_table"], leaves, reading)
+    _check_columns(own, reading)
+    if any(part.get("class") in {"STAR", "POSITIONAL_REFERENCE"} for part in own):
+        msg = "whole rows cannot be used; name the columns that are to be counted or added up"
+        raise StatementError(msg)
+    mine = {id(part) for part in own}
+    if any(_is_fold(part, reading) for part in trees(list(parts.values())) if id(part) not in mine):
+        msg = "a query inside one that reads viewers cannot aggregate here; put it into WITH"
+        raise StatementError(msg)
+    for part in folds:
+        _check_fold(part, leaves, reading)
+    return counted
 
 
-def _check_columns(expressions: list[Tree], aliases: Collection[str]) -> None:
-    """Refuses identifiers except as what is counted, or as the equal sides of a join; and whole rows."""
-    allowed: set[int] = set()
-    for part in expressions:
-        if part.get("class") == "FUNCTION" and str(part["function_name"]).lower() in _COUNTS:
-            allowed |= {id(inner) for inner in trees(part["arguments"]) if inner.get("class") == "COLUMN_REF"}
-        if part.get("type") == "COMPARE_EQUAL" and all(part[side]["class"] == "COLUMN_REF" for side in _SIDES):
-            allowed |= {id(part[side]) for side in _SIDES}
+def _is_fold(part: Tree, reading: _Reading) -> bool:
+    return part.get("class") == "FUNCTION" and str(part["function_name"]).lower() in reading.folding
+
+
+def _check_fold(fold: Tree, leaves: list[Tree], reading: _Reading) -> None:
+    """Refuses an aggregate that may be of a part of its group: of anything but a column of a table, all of it."""
+    columns = {_alias(leaf).lower(): reading.known[_name(leaf)] for leaf in leaves}
+    whole = fold["filter"] is None and len(fold["arguments"]) <= 1
+    for argument in fold["arguments"]:
+        inner = argument["expression"]
+        if inner["class"] == "CAST" and not inner["try_cast"]:
+            inner = inner["child"]
+        names = [str(name).lower() for name in inner.get("column_names", [])]
+        owners = [columns.get(names[0], frozenset())] if len(names) == 2 else list(columns.values())
+        is_column = len(names) in {1, 2} and any(names[-1] in owner for owner in owners)
+        whole = whole and (is_column or inner["class"] == "CONSTANT")
+    if not whole:
+        msg = (
+            f"{fold['function_name']} can only be of a column here, without FILTER, CASE or other expressions, which "
+            "pick some viewers of a group; use WHERE or GROUP BY"
+        )
+        raise StatementError(msg)
+
+
+def _check_joins(source: Tree, leaves: list[Tree], reading: _Reading) -> None:
+    """Refuses what could pick or repeat rows of some viewers: all but published tables with equal columns.
+
+    Raises:
+        StatementError: With the reason.
+    """
+    if any(leaf["type"] != "BASE_TABLE" or _name(leaf) in reading.derived for leaf in leaves):
+        msg = "tables with viewers can only be joined to published tables here; filter with WHERE … IN (SELECT …)"
+        raise StatementError(msg)
+    aliases = [_alias(leaf).lower() for leaf in leaves]
+    if len(set(aliases)) < len(aliases):
+        msg = "give the tables different names"
+        raise StatementError(msg)
+    personal = {alias for alias, leaf in zip(aliases, leaves, strict=True) if reading.is_personal(leaf)}
+    ties = [tie for join in _joins(source) for tie in _check_join(join, personal, reading)]
+    tied = {min(personal)}
+    for _ in personal:
+        tied.update(*(tie for tie in ties if tie & tied))
+    if tied != personal:
+        msg = "join tables with viewers ON a.impression_id = b.impression_id, or another id that both have"
+        raise StatementError(msg)
+
+
+def _check_join(join: Tree, personal: Collection[str], reading: _Reading) -> list[set[str]]:
+    """Returns the sets of tables that a join ties by an identifier."""
+    ties = []
+    pairs = _pairs(join)
+    for pair in pairs:
+        ids = {str(side["column_names"][-1]).lower() for side in pair}
+        tie = {str(side["column_names"][0]).lower() for side in pair if len(side["column_names"]) == len(_SIDES)}
+        if _same_key(ids) and len(tie) == len(_SIDES) and tie <= set(personal):
+            reading.in_order |= {id(side) for side in pair}
+            ties.append(tie)
+    _check_columns(list(_expressions(join["condition"])), reading)
+    using = {str(name).lower() for name in join["using_columns"]}
+    if using & IDENTIFIERS:
+        below = {_alias(leaf).lower() for leaf in _leaves(join)}
+        if not (below <= set(personal) and using <= KEYS):
+            msg = f"{min(using & IDENTIFIERS)} tells viewers apart; it can only be counted, or join two tables"
+            raise StatementError(msg)
+        ties.append(below)
+    if join["join_type"] != "INNER" or join["ref_type"] != "REGULAR" or not (pairs or using):
+        msg = "tables with viewers can only be joined with JOIN … USING (…) here, or ON a.x = b.x AND …"
+        raise StatementError(msg)
+    return ties
+
+
+def _same_key(names: set[str]) -> bool:
+    return names <= KEYS and (len(names) == 1 or all(name.endswith("impression_id") for name in names))
+
+
+def _pairs(join: Tree) -> list[tuple[Tree, Tree]]:
+    """Returns the columns that a join takes to be equal; none where its condition is anything else."""
+    condition = join["condition"]
+    if condition is None:
+        return []
+    parts = condition["children"] if condition["type"] == "CONJUNCTION_AND" else [condition]
+    equal = all(
+        part["type"] == "COMPARE_EQUAL" and all(part[side]["class"] == "COLUMN_REF" for side in _SIDES)
+        for part in parts
+    )
+    return [(part["left"], part["right"]) for part in parts] if equal else []
+
+
+def _check_columns(expressions: list[Tree], reading: _Reading) -> None:
+    """Refuses identifiers except where they are in order; and whole rows."""
     for part in expressions:
         names = [str(name).lower() for name in part.get("column_names", [])]
-        if part.get("class") == "COLUMN_REF" and IDENTIFIERS & set(names) and id(part) not in allowed:
+        if part.get("class") == "COLUMN_REF" and IDENTIFIERS & set(names) and id(part) not in reading.in_order:
             msg = f"{names[-1]} tells viewers apart; it can only be counted, or join two tables"
             raise StatementError(msg)
-        if part.get("class") in {"STAR", "POSITIONAL_REFERENCE"} or (len(names) == 1 and names[0] in aliases):
+        relation = str(part.get("relation_name") or "").lower()
+        whole = part.get("class") == "STAR" and relation in reading.aliases
+        if whole or (names and names[-1] in reading.aliases):
             msg = "whole rows cannot be used; name the columns that are to be counted or added up"
             raise StatementError(msg)
 
@@ -135,23 +265,35 @@ def _expressions(tree: object) -> Iterator[Tree]:
             yield from _expressions(part)
 
 
-def _tables(source: Tree) -> Iterator[Tree]:
-    """Yields the tables that a FROM reads itself, not those of queries inside it."""
-    if source["type"] == "BASE_TABLE":
+def _leaves(source: Tree) -> Iterator[Tree]:
+    """Yields what a FROM joins, but not what queries inside it read.
+
+    Raises:
+        StatementError: It is nothing that could be checked.
+    """
+    if source["type"] not in SOURCES:
+        msg = f"{source['type']} cannot be used in FROM here; use GROUP BY"
+        raise StatementError(msg)
+    if source["type"] == "JOIN":
+        for side in _SIDES:
+            yield from _leaves(source[side])
+    else:
         yield source
-    for side in _SIDES:
-        if isinstance(source.get(side), dict):
-            yield from _tables(source[side])
 
 
-def _conditions(source: Tree) -> list[Any]:
-    """Returns the conditions of the joins of a FROM."""
-    inner = [part for side in _SIDES if isinstance(source.get(side), dict) for part in _conditions(source[side])]
-    return inner + ([source["condition"]] if source.get("condition") else [])
+def _joins(source: Tree) -> Iterator[Tree]:
+    if source["type"] == "JOIN":
+        yield source
+        for side in _SIDES:
+            yield from _joins(source[side])
+
+
+def _alias(table: Tree) -> str:
+    return str(table["alias"] or table.get("table_name", ""))
 
 
 def _name(table: Tree) -> str:
-    return str(table["table_name"]).lower()
+    return str(table["table_name"]).lower() if table["type"] == "BASE_TABLE" else ""
 
 
 def _having(connection: duckdb.DuckDBPyConnection, condition: str) -> Tree:

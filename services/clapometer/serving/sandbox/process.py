@@ -13,7 +13,7 @@ from clapometer.serving.sandbox.job import HEADER_BYTES, Frame, Job
 from clapometer.serving.sandbox.statement import StatementError
 
 GRACE_SECONDS = 20.0
-"""What a process may take beyond a statement's time, to start and to stop on a busy machine, before it is killed."""
+"""What an answer may take beyond a statement's time, to start and to be read on a busy machine, before it is ended."""
 Frames = AsyncGenerator[tuple[Frame, bytes], None]
 _ARGUMENTS = ("-m", "clapometer.serving.sandbox.worker")
 
@@ -22,10 +22,15 @@ class Answer:
     """An answer under way: pieces of it, as they come.
 
     Whoever has one must close it.
+
+    Attributes:
+        job: What it answers.
+        deadline: When it has to be read to its end, in the time of the event loop.
     """
 
-    def __init__(self, job: Job, first: bytes, frames: Frames) -> None:
+    def __init__(self, job: Job, deadline: float, first: bytes, frames: Frames) -> None:
         self.job = job
+        self.deadline = deadline
         self._first = first
         self._frames = frames
 
@@ -52,15 +57,16 @@ async def run_job(job: Job) -> Answer:
     Raises:
         StatementError: The statement may not be run, failed, or was stopped by a limit.
     """
-    frames = _frames(job)
+    deadline = asyncio.get_running_loop().time() + job.seconds + GRACE_SECONDS
+    frames = _frames(job, deadline)
     kind, content = await anext(frames)
     if kind is Frame.REFUSED:
         await frames.aclose()
         raise StatementError(content.decode())
-    return Answer(job, content, frames)
+    return Answer(job, deadline, content, frames)
 
 
-async def _frames(job: Job) -> Frames:
+async def _frames(job: Job, deadline: float) -> Frames:
     """Yields what the process says; kills it where it takes too long or nobody listens any more."""
     spill = await asyncio.to_thread(tempfile.mkdtemp, prefix="clapometer-sql-")
     process = await asyncio.create_subprocess_exec(
@@ -71,7 +77,8 @@ async def _frames(job: Job) -> Frames:
     try:
         await _send(process, msgspec.json.encode(msgspec.structs.replace(job, spill=spill)))
         while True:
-            kind, content = await asyncio.wait_for(_frame(process), job.seconds + GRACE_SECONDS)
+            async with asyncio.timeout_at(deadline):
+                kind, content = await _frame(process)
             if kind is Frame.END:
                 return
             yield kind, content
@@ -82,6 +89,8 @@ async def _frames(job: Job) -> Frames:
     finally:
         with suppress(ProcessLookupError):
             process.kill()
+        if process.stdout is not None:
+            await process.stdout.read()  # what nobody read any more keeps the pipe open
         await process.wait()
         await asyncio.to_thread(shutil.rmtree, spill, ignore_errors=True)
 

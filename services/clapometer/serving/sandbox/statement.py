@@ -9,15 +9,11 @@ from typing import Any
 import duckdb
 
 from clapometer.domain import InputError
+from clapometer.serving.sandbox.functions import ALLOWED
 
 Tree = dict[str, Any]
 
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree"})
-FORBIDDEN = re.compile(
-    r"pg_.*|current_setting|get(env|variable)|nextval|currval|setval|write_log|sleep_ms|txid_current|current_query"
-    r"|current_transaction_id|current_query_id|current_connection_id|parse_duckdb_log_message"
-)
-"""Functions that tell about the server, change it, or only pass time."""
 NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _NAME = re.compile(r"[a-z_]\w*")
 _RESERVED = ("duckdb_", "pg_", "sqlite_", "pragma_", "information_schema")
@@ -50,7 +46,11 @@ class Statement:
 
 
 def check(
-    connection: duckdb.DuckDBPyConnection, text: str, tables: Collection[str], table_functions: Collection[str] = ()
+    connection: duckdb.DuckDBPyConnection,
+    text: str,
+    tables: Collection[str],
+    table_functions: Collection[str] = (),
+    macros: Collection[str] = (),
 ) -> Statement:
     """Returns the one statement in ``text``.
 
@@ -59,16 +59,18 @@ def check(
         text: SQL.
         tables: Names of the views that may be read.
         table_functions: Names of our own table functions (macros).
+        macros: Names of our own functions (macros of expressions).
 
     Raises:
         StatementError: It is no single SELECT or EXPLAIN, or names something else than these.
     """
     statement = _parse(connection, text)
     names = {name.lower() for name in tables}
-    functions = TABLE_FUNCTIONS | {name.lower() for name in table_functions}
+    sources = TABLE_FUNCTIONS | {name.lower() for name in table_functions}
+    functions = ALLOWED | sources | {name.lower() for name in macros}
     named = {cte.lower() for cte in _common_tables(statement.tree)}
     for tree in trees(statement.tree):
-        _check_tree(tree, names | named, functions)
+        _check_tree(tree, names | named, sources, functions)
     return statement
 
 
@@ -118,7 +120,7 @@ def _common_tables(tree: Tree) -> Iterator[str]:
             yield name
 
 
-def _check_tree(tree: Tree, tables: Collection[str], functions: Collection[str]) -> None:
+def _check_tree(tree: Tree, tables: Collection[str], sources: Collection[str], functions: Collection[str]) -> None:
     kind = str(tree.get("type", ""))
     if kind.endswith("_NODE") and kind not in NODES:
         msg = f"only reading is possible here, no {kind.removesuffix('_NODE').replace('_', ' ')}"
@@ -129,10 +131,10 @@ def _check_tree(tree: Tree, tables: Collection[str], functions: Collection[str])
         msg = "of SHOW, only SHOW TABLES can be run here; DESCRIBE shows the columns of a table"
         raise StatementError(msg)
     elif kind == "TABLE_FUNCTION":
-        _check_name(tree["function"], str(tree["function"]["function_name"]), functions, "table function")
+        _check_name(tree["function"], str(tree["function"]["function_name"]), sources, "table function")
     elif tree.get("function_name") is not None:
         name = str(tree["function_name"]).lower()
-        if _qualified(tree) or FORBIDDEN.fullmatch(name):
+        if _qualified(tree) or tree.get("export_state") or name not in functions:
             msg = f"the function {name} cannot be used here"
             raise StatementError(msg)
 

@@ -13,6 +13,8 @@ from clapometer.serving.sandbox.job import Job
 
 CATALOGUE = "catalogue"
 """Our own table that lists what may be read."""
+UNCOUNTED = frozenset({"creative_board", "funnel", "screened", "watch_quantiles"})
+"""What tells of viewers without an id of theirs in a column, or a number of viewers; not for a minimum of viewers."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class TenantView:
         connection: With a view of the tenant's rows for every published table and view.
         columns: Columns by view.
         table_functions: Names of the published table macros.
+        macros: Names of the published macros of expressions.
     """
 
     connection: duckdb.DuckDBPyConnection
     columns: Mapping[str, frozenset[str]]
     table_functions: frozenset[str]
+    macros: frozenset[str]
 
 
 @contextmanager
@@ -53,11 +57,11 @@ def open_tenant(job: Job) -> Iterator[TenantView]:
         connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         connection.execute(f"ATTACH {quote(job.published)} AS published (READ_ONLY)")
         columns = _create_views(connection, job)
-        functions = _create_macros(connection, scalar_only=job.min_viewers > 1)
+        kinds = _create_macros(connection, scalar_only=job.min_viewers > 1)
         folder = str(Path(job.published).parent.resolve())
         connection.execute(f"SET allowed_directories = [{quote(folder + '/')}]")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        yield TenantView(connection, columns, functions)
+        yield TenantView(connection, columns, _of_kind(kinds, "table_macro"), _of_kind(kinds, "macro"))
     finally:
         connection.close()
 
@@ -72,6 +76,8 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
     for table, column, _, _ in listed:
         columns.setdefault(table, []).append(column)
     readable = {table: names for table, names in columns.items() if "tenant" in names}
+    if job.min_viewers > 1:
+        readable = {table: names for table, names in readable.items() if table not in UNCOUNTED}
     for table, names in readable.items():
         condition = f"tenant = {quote(job.tenant)}"
         if job.min_viewers > 1 and "viewers" in names:
@@ -86,8 +92,8 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
     return found | {CATALOGUE: frozenset({"table_name", "column_name", "data_type", "comment"})}
 
 
-def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) -> frozenset[str]:
-    """Creates the published macros anew, so that the tables in them are the tenant's; returns the table macros."""
+def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) -> dict[str, str]:
+    """Creates the published macros anew, so that the tables in them are the tenant's; returns their kinds."""
     listed = connection.execute(
         "SELECT DISTINCT function_name, function_type FROM duckdb_functions() "
         "WHERE database_name = 'published' AND NOT internal ORDER BY ALL"
@@ -96,7 +102,11 @@ def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) 
     for name in (*MACROS, *ANALYST_VIEWS):  # each after what it needs
         if name in kinds:
             connection.execute(analyst_sql(name))
-    return frozenset(name for name, kind in kinds.items() if kind == "table_macro")
+    return {name: kind for name, kind in kinds.items() if name in {*MACROS, *ANALYST_VIEWS}}
+
+
+def _of_kind(kinds: Mapping[str, str], wanted: str) -> frozenset[str]:
+    return frozenset(name for name, kind in kinds.items() if kind == wanted)
 
 
 def _name(name: str) -> str:

@@ -25,6 +25,8 @@ from clapometer.serving.sandbox.statement import StatementError, check
 from clapometer.serving.sandbox.tenant import open_tenant
 
 BATCH_ROWS = 2_048
+_OF_THE_TEXT = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
+"""Errors that are found before a row is read, so that no value of a viewer is in them."""
 _PATH = re.compile(r"(?<![\w/])/(?:[\w.+=@~-]+/)+[\w.+=@~-]*")
 
 
@@ -53,7 +55,7 @@ def answer(job: Job) -> Iterator[bytes]:
         duckdb.Error: It failed, or was stopped by a limit.
     """
     with open_tenant(job) as view:
-        statement = check(view.connection, job.sql, view.columns, view.table_functions)
+        statement = check(view.connection, job.sql, view.columns, view.table_functions, view.macros)
         if job.min_viewers > 1:
             statement = protect(view.connection, statement, view.columns, job.min_viewers)
         text = statement.sql(view.connection)
@@ -104,6 +106,8 @@ def _explain(error: Exception, job: Job) -> str:
         return f"stopped after {job.seconds:g} seconds; ask for less, or read the published file"
     if isinstance(error, (duckdb.OutOfMemoryException, MemoryError, pa.ArrowMemoryError)):
         return f"stopped: it needs more than {job.memory >> 20} MiB of memory; ask for less, or read the published file"
+    if job.min_viewers > 1 and not isinstance(error, _OF_THE_TEXT):
+        return f"{type(error).__name__}: a value did not fit; which one is not told where viewers have a minimum"
     text = str(error).replace(str(Path(job.published).parent), "lake")
     return _PATH.sub("…", text)
 

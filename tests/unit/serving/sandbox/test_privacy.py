@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import duckdb
 import msgspec
 import pytest
 
 from clapometer.lake import Lake
 from clapometer.serving.sandbox import Job, StatementError
-from clapometer.serving.sandbox.worker import answer
+from clapometer.serving.sandbox.privacy import IDENTIFIERS
+from clapometer.serving.sandbox.worker import _explain, answer
 
 VIEWERS = 5
 SMALL = "search"
@@ -74,6 +76,72 @@ def test_no_rephrasing_brings_a_small_group_back(viewed: Lake, sql: str) -> None
             "SELECT count(*) FROM clips WHERE EXISTS (SELECT 1 FROM outcomes WHERE viewer_id = 'x')",
             "groups of at least",
         ),
+        # ways round, of the security review and beyond
+        ("SELECT viewer_id, surface FROM (SELECT * FROM outcomes UNPIVOT (v FOR n IN (clip_id)))", "PIVOT cannot"),
+        ("SELECT * FROM outcomes PIVOT (count(*) FOR surface IN ('search', 'feed'))", "PIVOT cannot"),
+        (
+            "SELECT b.surface, b.watched_ms, b.clip_id, count(*) FROM outcomes a, outcomes b GROUP BY ALL",
+            "only be joined",
+        ),
+        ("SELECT b.watched_ms, count(*) FROM outcomes a, watches b GROUP BY ALL", "only be joined"),
+        (
+            "SELECT b.watched_ms, count(*) FROM outcomes a JOIN watches b ON a.end_reason = b.end_reason GROUP BY ALL",
+            "ON a",
+        ),
+        ("SELECT sum(b.watched_ms) FROM outcomes b, (SELECT 'viewer-20' AS v) x WHERE b.viewer_id = x.v", "published"),
+        (
+            "SELECT sum(b.watched_ms) FROM outcomes b JOIN (SELECT 'viewer-20' AS viewer_id) x USING (viewer_id)",
+            "published",
+        ),
+        ("SELECT sum(b.watched_ms) FROM outcomes b NATURAL JOIN (SELECT 'viewer-20' AS viewer_id) x", "published"),
+        (
+            "WITH clips AS (SELECT 'viewer-20' AS v) SELECT count(*) FROM outcomes o JOIN clips ON o.locale = v",
+            "published",
+        ),
+        (
+            "SELECT sum(CASE WHEN o.viewer_id = x.v THEN o.watched_ms END) FROM outcomes o, (SELECT 'v' AS v) x",
+            "published",
+        ),
+        (
+            "SELECT w.watched_ms, count(*) FROM watches w JOIN reactions r ON w.impression_id = r.impression_id "
+            "JOIN outcomes a ON a.end_reason = w.end_reason GROUP BY ALL",
+            "join tables with viewers",
+        ),
+        (
+            "SELECT count(*) FROM outcomes a JOIN outcomes b USING (impression_id) "
+            "WHERE CASE WHEN a.viewer_id = b.viewer_id THEN true END",
+            "tells viewers apart",
+        ),
+        (
+            "SELECT sum(CASE WHEN a.viewer_id = b.viewer_id THEN 1 END) FROM outcomes a JOIN events b USING (clip_id)",
+            "join tables with viewers",
+        ),
+        ("SELECT count(*) FROM outcomes a JOIN clips c ON a.viewer_id = c.lineage_creator_id", "tells viewers apart"),
+        ("SELECT count(*) FROM outcomes a LEFT JOIN watches b ON a.impression_id = b.impression_id", "only be joined"),
+        ("SELECT sum(watched_ms) FILTER (surface = 'search') FROM outcomes", "of a column"),
+        ("SELECT sum(CASE WHEN surface = 'search' THEN watched_ms END) FROM outcomes", "of a column"),
+        ("SELECT sum(watched_ms * (surface = 'search')::INT) FROM outcomes", "of a column"),
+        ("SELECT count_if(surface = 'search') FROM outcomes", "of a column"),
+        ("SELECT sum(try_cast(watched_ms AS UTINYINT)) FROM outcomes", "of a column"),
+        ("SELECT watched_ms + 1 AS w, sum(w) FROM outcomes GROUP BY GROUPING SETS ((w), ())", "of a column"),
+        ("SELECT regr_slope(watched_ms, liked::INT) FROM outcomes", "repeat the value"),
+        ("SELECT quantile_disc(surface, 1.0) FROM outcomes", "repeat the value"),
+        ("SELECT quantile_disc(watched_ms, [0, 0.05]) FROM outcomes", "repeat the value"),
+        ("SELECT json_group_array([surface, watched_ms]) FROM outcomes", "repeat the value"),
+        ("SELECT json_group_object(surface, watched_ms) FROM outcomes", "repeat the value"),
+        ("SELECT wavg(watched_ms, watched_ms) FROM outcomes", "repeat the value"),
+        ("SELECT histogram(watched_ms) FROM outcomes", "repeat the value"),
+        ("SELECT surface, (SELECT max(o.watched_ms)) FROM outcomes o GROUP BY 1", "cannot aggregate"),
+        (
+            "SELECT sum((SELECT CASE WHEN o.viewer_id = 'x' THEN o.watched_ms END)) FROM outcomes o",
+            "of a column",
+        ),
+        ("SELECT count(*) FROM outcomes o WHERE (SELECT struct_extract(o, 'viewer_id')) = 'viewer-20'", "whole rows"),
+        ("SELECT x.v, count(*) FROM outcomes o, LATERAL (SELECT o.viewer_id AS v) x GROUP BY 1", "published"),
+        ("SELECT item FROM screened WHERE subject = 'viewer'", "no table 'screened'"),
+        ("FROM watch_quantiles", "no table 'watch_quantiles'"),
+        ("FROM creative_board", "no table 'creative_board'"),
+        ("FROM funnel", "no table 'funnel'"),
         ("SUMMARIZE outcomes", "SUMMARIZE"),
         ("EXPLAIN ANALYZE SELECT count(*) FROM outcomes", "EXPLAIN"),
     ],
@@ -86,3 +154,31 @@ def test_what_shows_single_viewers_is_refused_with_the_reason(viewed: Lake, sql:
 def test_what_is_not_about_viewers_stays_readable(viewed: Lake) -> None:
     assert rows(viewed, "SELECT item, effect FROM rankings_current LIMIT 3")
     assert rows(viewed, "SELECT count(*) FROM clips") == [[96]]
+
+
+def test_joined_groups_are_of_enough_viewers_of_every_table(viewed: Lake) -> None:
+    sql = (
+        "SELECT a.surface, b.surface, count(*), sum(a.watched_ms), sum(b.watched_ms::BIGINT), median(b.watched_ms) "
+        "FROM outcomes a JOIN measures b ON a.impression_id = b.impression_id "
+        "WHERE a.clip_id IN (SELECT clip_id FROM clips) GROUP BY ALL"
+    )
+    assert len(rows(viewed, sql, viewers=0)) == 2
+    assert [row[:3] for row in rows(viewed, sql)] == [["feed", "feed", 20]]
+
+
+def test_an_error_does_not_tell_the_value_that_it_is_about(viewed: Lake) -> None:
+    with pytest.raises(duckdb.Error) as caught:
+        rows(viewed, "SELECT sum(watched_ms::UTINYINT) FROM outcomes WHERE surface = 'search'")
+    job = Job(published="/lake/x", tenant="default", sql="", min_viewers=VIEWERS)
+    assert "3000" in str(caught.value)
+    assert "3000" not in _explain(caught.value, job)
+
+
+def test_every_view_has_its_viewers_counted_or_tells_of_none(viewed: Lake) -> None:
+    """A new view is looked at here before anybody reads it where viewers have a minimum."""
+    listed = "SELECT table_name, list(column_name) FROM catalogue GROUP BY 1"
+    shown = {name for name, columns in rows(viewed, listed) if not {*columns} & {*IDENTIFIERS, "viewers"}}
+    assert shown == {
+        "clips", "comparisons", "comparisons_current", "contrasts", "creator_actions", "ledger", "main_currencies",
+        "runs",
+    }  # fmt: skip
