@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
@@ -23,6 +24,7 @@ from clapometer.jobs.erase import ErasureReport, erase_viewers, pending
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact
 from clapometer.jobs.outcomes import refresh_outcomes
+from clapometer.jobs.rewriting import rewrite
 from clapometer.jobs.train import train_once
 from clapometer.jobs.training_lock import TrainingLockedError, no_training
 from clapometer.lake import Lake
@@ -246,9 +248,9 @@ def test_what_a_loader_adds_while_an_erasure_runs_goes_with_its_impression(
     log: EmbeddedLog, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = [impression("late", viewer=VIEWER), watched("w late", impression="late")]
-    real = erase.rewrite
+    real = rewrite
 
-    def loading(lake: Lake, name: str, *rest: object, **named: object) -> object:
+    def loading(lake: Lake, name: str, *rest: Any, **named: Any) -> object:
         if name == "events" and late:
             load(log, Lake(lake.root), block([late.pop(0), late.pop(0)], trust="key"))
         return real(lake, name, *rest, **named)
