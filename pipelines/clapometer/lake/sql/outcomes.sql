@@ -98,15 +98,15 @@ latest_conversions AS (
     WHERE type = 'converted' AND received_at >= shown_at - INTERVAL 2 DAY
     GROUP BY ALL
 ),
--- amounts of two currencies do not add up: the larger purse is kept
+-- amounts of two currencies neither add up nor compare: the purse of most orders is kept
 purses AS (
-    SELECT tenant, impression_id, paid.currency AS currency, sum(paid.amount) AS revenue
+    SELECT tenant, impression_id, paid.currency AS currency, sum(paid.amount) AS revenue, count(*) AS orders
     FROM latest_conversions
     WHERE kind = 'purchase' AND paid.amount IS NOT NULL
     GROUP BY ALL
 ),
 revenues AS (
-    SELECT tenant, impression_id, max({'revenue': revenue, 'currency': currency}) AS purse
+    SELECT tenant, impression_id, max({'orders': orders, 'revenue': revenue, 'currency': currency}) AS purse
     FROM purses
     GROUP BY ALL
 ),
