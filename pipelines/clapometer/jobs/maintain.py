@@ -231,14 +231,16 @@ def _merge(table: Table, group: Sequence[DataFile], settings: UpkeepSettings, *,
             return False
         added = table.added(path, values, data_change=False)
         removed = table.removed(group, data_change=False)
+    except (duckdb.Error, OSError, TransientError):
+        path.unlink(missing_ok=True)
+        raise
+    try:
         table.commit([added, *removed], {REWRITES: (table.txn(REWRITES) or 0) + 1})
     except CommitConflictError:
         path.unlink(missing_ok=True)
         table.refresh()
         return False
-    except (duckdb.Error, OSError, TransientError):
-        path.unlink(missing_ok=True)
-        raise
+    # whatever else is raised, the commit may be there all the same: then the table names the file
     return True
 
 

@@ -14,12 +14,14 @@ from tests.builders import NOW, block, impression, registered, watched
 from tests.unit.lake.test_tables import letters, reasons
 from tests.waiting import until
 
+from clapometer.domain import TransientError
 from clapometer.eventlog import MemoryLog
 from clapometer.jobs import maintain
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact, keep_up, vacuum
 from clapometer.jobs.outcomes import refresh_outcomes
 from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.commit import Table
 from clapometer.lake.ledger import ledger_difference
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
 
@@ -139,6 +141,23 @@ def test_many_registrations_are_merged_in_little_memory(tmp_path):
         lake.append("events", event_rows(schema, numbers, type=["clip_registered"] * rows, prompt_text=prompts))
     compact(lake, UpkeepSettings(memory_mb=32))
     assert (len(lake.files("events")), lake.rows("events")) == (1, 8 * rows)
+
+
+def test_a_commit_that_is_there_though_the_disk_failed_after_it_keeps_its_file(tmp_path, monkeypatch):
+    lake = Lake(tmp_path)
+    names = appended(lake, 8)
+
+    def failing(_):
+        monkeypatch.undo()
+        msg = "the log could not be brought onto the disk"
+        raise TransientError(msg)
+
+    monkeypatch.setattr(Table, "make_durable", failing)
+    with pytest.raises(TransientError, match="brought onto the disk"):
+        compact(lake, QUICK)
+    again = Lake(tmp_path)
+    assert len(again.files("rejected")) == 1
+    assert reasons(again) == names
 
 
 def test_whoever_stops_waits_for_one_merging_only(tmp_path):

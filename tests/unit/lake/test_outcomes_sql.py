@@ -148,6 +148,16 @@ def test_amounts_of_two_currencies_are_not_added() -> None:
     assert (outcome["revenue"], outcome["currency"]) == (900.0, "JPY")
 
 
+def test_of_two_currencies_that_of_most_orders_is_kept_however_large_the_other_number_is() -> None:
+    outcome = fold_one(
+        impression("i"),
+        answer("converted", "i", "x", kind="purchase", value=9.0, currency="EUR"),
+        answer("converted", "i", "y", kind="purchase", value=8.0, currency="EUR"),
+        answer("converted", "i", "z", kind="purchase", value=900.0, currency="JPY"),
+    )
+    assert (outcome["revenue"], outcome["currency"]) == (17.0, "EUR")
+
+
 def test_a_second_impression_with_the_same_id_is_a_replay() -> None:
     outcome = fold_one(
         impression("i", "late", at(9), event="e2"),

@@ -33,7 +33,7 @@ class Statement:
 
     Attributes:
         tree: What DuckDB's parser makes of the query.
-        prefix: ``EXPLAIN`` or ``EXPLAIN ANALYZE``, before the query; or empty.
+        prefix: ``EXPLAIN``, before the query; or empty.
     """
 
     tree: Tree
@@ -84,7 +84,10 @@ def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> Statement:
         raise StatementError(msg)
     query, prefix = statements[0].query, ""
     if statements[0].type == duckdb.StatementType.EXPLAIN and (found := _EXPLAIN.fullmatch(query)):
-        query, prefix = found[2], "EXPLAIN ANALYZE" if found[1] else "EXPLAIN"
+        if found[1]:
+            msg = "EXPLAIN ANALYZE counts the rows of all tenants, and names files; use EXPLAIN, or the published file"
+            raise StatementError(msg)
+        query, prefix = found[2], "EXPLAIN"
     (serialised,) = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [query]).fetchall()[0]
     tree = json.loads(serialised)
     if tree["error"] or len(tree["statements"]) != 1:

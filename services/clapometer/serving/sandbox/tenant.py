@@ -54,7 +54,7 @@ def open_tenant(job: Job) -> Iterator[TenantView]:
         }
     )
     try:
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET explain_output = 'all'")
         connection.execute(f"ATTACH {quote(job.published)} AS published (READ_ONLY)")
         columns = _create_views(connection, job)
         kinds = _create_macros(connection, scalar_only=job.min_viewers > 1)

@@ -57,6 +57,16 @@ def test_a_reader_can_look_around(ask: Ask, sql: str) -> None:
     assert ask(sql).json()["rows"]
 
 
+def test_a_plan_tells_nothing_of_what_other_tenants_have(ask: Ask) -> None:
+    none, some = (ask(f"EXPLAIN SELECT count(*) FROM outcomes WHERE viewer_id = '{who}'", OTHER_SECRET).json()["rows"]
+                  for who in ("their vieweX", "their viewer"))  # fmt: skip
+    assert [key for key, _ in none] == [key for key, _ in some] == ["logical_plan"]
+    assert none[0][1].replace("their vieweX", "their viewer").split() == some[0][1].split()
+    assert " row" not in some[0][1]
+    refused = ask("EXPLAIN ANALYZE SELECT count(*) FROM outcomes", OTHER_SECRET)
+    assert (refused.status_code, "names files" in refused.json()["detail"]) == (422, True)
+
+
 def test_the_catalogue_lists_every_readable_column(ask: Ask) -> None:
     rows = ask("SELECT DISTINCT table_name FROM catalogue").json()["rows"]
     assert {"outcomes", "rankings_current", "clips", "events"} <= {name for (name,) in rows}
