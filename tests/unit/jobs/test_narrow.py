@@ -127,6 +127,16 @@ def test_revenue_counts_in_the_currency_of_the_rule(tmp_path: Path) -> None:
     assert found.cells.sum_label.sum() == pytest.approx(5.0, abs=1e-5)
 
 
+def test_purchases_that_do_not_count_do_not_choose_the_currency(tmp_path: Path) -> None:
+    rows: list[Row] = [clip("x")]
+    for n, (trust, money, currency) in enumerate([("token", 3.0, "EUR"), *[("none", 0.01, "XTS")] * 3]):
+        rows += [
+            impression(f"i{n}", "x", trust=trust),
+            answer("converted", f"i{n}", f"v{n}", kind="purchase", value=money, currency=currency),
+        ]
+    assert summed(lake_of(tmp_path, rows)).revenue.sum() == 3.0
+
+
 def test_what_is_kept_goes_with_the_outcomes_and_names_nobody(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, [one | {"viewer_id": "viewer-7f3a"} if "viewer_id" in one else one for one in traffic()])
     train_once(lake, clock=clock)
