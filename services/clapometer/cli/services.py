@@ -85,9 +85,7 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
             sql_min_viewers=settings.sql_min_viewers,
             sql_per_key=settings.sql_per_key,
         ),
-        published=wiring.follow_lake(
-            settings, stop, lambda error: structlog.get_logger().error("lake not reached", error=str(error))
-        ),
+        published=wiring.published_file(settings),
         gate=wiring.open_gate(settings, stop),
         token_key=wiring.open_token_secrets(settings).signing,
         clock=wiring.utc_now,
@@ -104,8 +102,13 @@ def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
         log_config=None,
         timeout_graceful_shutdown=10,
     )
+
+    def not_reached(error: Exception) -> None:
+        structlog.get_logger().error("lake not reached", error=str(error))
+
     try:
-        _run_until(stop, uvicorn.Server(config))
+        with wiring.followed_lake(settings, stop, not_reached):
+            _run_until(stop, uvicorn.Server(config))
     finally:
         if spans is not None:
             spans.close()

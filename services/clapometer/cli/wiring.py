@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -200,20 +201,34 @@ def open_lake(settings: Settings) -> "Lake":
     return Lake(lake_storage(settings))
 
 
-def follow_lake(settings: Settings, stop: threading.Event, on_error: Callable[[Exception], None]) -> Path:
-    """Returns the published file, which others who load on another machine keep up to date by the object store.
+def published_file(settings: Settings) -> Path:
+    """Returns the path of the published file; makes its folder where the lake is on no object store."""
+    storage = lake_storage(settings)
+    if storage.bucket is None:
+        storage.prepare()
+    return storage.published
 
-    In a folder they do it themselves; for a lake on an object store a thread looks for new versions until ``stop``.
+
+@contextmanager
+def followed_lake(settings: Settings, stop: threading.Event, on_error: Callable[[Exception], None]) -> Iterator[None]:
+    """Keeps the published file of a lake on an object store up to date; in a folder those who load do it themselves.
+
+    Sets ``stop`` at the end and waits for a look that is under way: a thread that is in native code when the
+    interpreter ends takes the process down with a signal.
     """
     from clapometer.lake import follow
 
-    storage = lake_storage(settings)
-    if storage.bucket is not None:
-        lake = open_lake(settings)
-        threading.Thread(target=follow, args=(lake, stop, on_error), name="clapometer-follow", daemon=True).start()
-    else:
-        storage.prepare()
-    return storage.published
+    if lake_storage(settings).bucket is None:
+        yield
+        return
+    lake = open_lake(settings)
+    following = threading.Thread(target=follow, args=(lake, stop, on_error), name="clapometer-follow", daemon=True)
+    following.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        following.join()
 
 
 def existing_published_file(settings: Settings) -> Path:

@@ -269,7 +269,7 @@ def _segment(segments: list[dict[str, Any]], query: RankingQuery) -> dict[str, A
         if (row["segment"], row["segment_value"]) == (query.segment, query.segment_value):
             return row
     if query.segment == WHOLE:
-        return {"items": 0, "ranked": 0, "tier": None, "calibrated": False}
+        return {"items": 0, "ranked": 0, "tier": None, "calibrated": False, "impressions": None}
     available = _available(segments)
     values = available.get(query.segment)
     if values:

@@ -58,9 +58,10 @@ def test_exhausting_statements_are_stopped_in_time(strict: Serving) -> None:
 
 
 def test_no_process_and_no_spill_is_left_behind(strict: Serving) -> None:
+    spills = set(Path("/tmp").glob("clapometer-sql-*"))  # of others
     asker(strict)("SELECT a.i FROM range(10000000) a(i), range(100) b(i) ORDER BY hash(a.i + b.i)")
     children = [
         child for child in psutil.Process().children(recursive=True) if "sandbox.worker" in " ".join(child.cmdline())
     ]
     assert children == []
-    assert not list(Path("/tmp").glob("clapometer-sql-*"))
+    assert set(Path("/tmp").glob("clapometer-sql-*")) <= spills
