@@ -157,7 +157,8 @@ def _rewrite(lake: Lake, viewers: pa.Table) -> tuple[dict[str, int], list[Path]]
     with lake.connect(threads=1) as con:
         con.register("erased", viewers)
         folded = con.sql(_seen("outcomes")).to_arrow_table()
-        seen = con.sql(f"{_seen('events')} UNION FROM ({_seen('outcomes')})").to_arrow_table()
+        con.register("folded", folded)
+        seen = con.sql(f"{_seen('events')} UNION FROM folded").to_arrow_table()
     edits: dict[str, Edit] = {}
 
     def edit_events(files: Sequence[Path]) -> Edit:
