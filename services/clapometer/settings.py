@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from clapometer.domain import InputError
+from clapometer.jobs.when import parse_when
 
 PREFIX = "CLAPOMETER_"
 CONFIG_VARIABLE = "CLAPOMETER_CONFIG"
@@ -30,6 +31,15 @@ def _lake_address(given: object) -> object:
             raise ValueError(msg)
         return given
     return Path(given) if isinstance(given, str) else given
+
+
+def _schedule(given: str) -> str:
+    """Refuses what is no schedule when it is written, and not when the scheduler starts."""
+    try:
+        parse_when(given)
+    except InputError as error:
+        raise ValueError(error.reason) from error
+    return given
 
 
 LakeAddress = Annotated[Path | str, BeforeValidator(_lake_address)]
@@ -80,7 +90,9 @@ class Settings(BaseSettings):
     load_memory: str = Field("256MB", description="memory of DuckDB in the loader")
     memory_limit: str = Field("2GB", description="memory of DuckDB in training; the rest spills to disk")
     threads: int = Field(2, ge=1, le=256, description="threads of DuckDB")
-    schedule: str = Field("15m", description="retraining: an interval such as 15m or 1h, or a cron expression (UTC)")
+    schedule: Annotated[str, AfterValidator(_schedule)] = Field(
+        "15m", description="retraining: an interval such as 15m or 1h, or a cron expression in UTC such as `0 9 * * 1`"
+    )
     keep_runs: int = Field(100, ge=1, description="runs whose results stay in the lake")
     public_tenant: str | None = Field("default", description="tenant whose rankings need no key to read; none if empty")
     label_rule: Path | None = Field(None, description="TOML file of the label rule; the built-in one if unset")

@@ -1,9 +1,12 @@
 """The Helm chart: accepted by helm and by Kubernetes' own schemas, and true to what the program takes."""
 
+import datetime as dt
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.deploy.files import (
     ALERTS,
     CHART,
@@ -134,6 +137,48 @@ def test_the_config_maps_hold_dashboard_and_rules_as_they_are() -> None:
     maps = [each["data"] for each in manifests() if each["kind"] == "ConfigMap"]
     held = {name: text.strip() for each in maps for name, text in each.items()}
     assert held == {"clapometer.json": DASHBOARD.read_text().strip(), "clapometer.yml": ALERTS.read_text().strip()}
+
+
+def scheduled(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    values = folder / "values.yaml"
+    values.write_text(f"trainer: {{schedule: '{text}'}}")
+    command = [tool("helm"), "template", "release", str(CHART), "--kube-version", "1.34.0", "--values", str(values)]
+    return subprocess.run(
+        [*command, "--show-only", "templates/trainer.yaml"], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("0 9 * * 1", "0 9 * * 1"),
+        ("0 9 * * 7", "0 9 * * 0"),
+        ("0 9 * * 5-7", "0 9 * * 5-6,0"),
+        ("0 9 * * 1,7", "0 9 * * 1,0"),
+        ("7 7 7 7 0-7", "7 7 7 7 0-6,0"),
+        ("0 9 1,15 * mon-FRI", "0 9 1,15 * mon-FRI"),
+        ("@daily", "@daily"),
+    ],
+)
+def test_the_cron_job_trains_at_the_times_that_the_setting_would(text: str, made: str, tmp_path: Path) -> None:
+    from clapometer.jobs.when import parse_when
+
+    (manifest,) = yaml.safe_load_all(scheduled(text, tmp_path).stdout)
+    assert (manifest["spec"]["schedule"], manifest["spec"]["timeZone"]) == (made, "Etc/UTC")
+    asked, done = parse_when(text), parse_when(made)
+    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    for _ in range(500):
+        assert asked.after(moment) == (moment := done.after(moment))
+
+
+@pytest.mark.parametrize(
+    "text", ["15m", "15 minutes", "", "0 0 9 * * 1", "@every 1h", "@reboot", "TZ=UTC 0 9 * * *", "5/15 * * * *",
+             "0 9 ? * 1", "0 9 * * 1#2", "0 9 */2 * 1", "0 9 1 * */2", "0 9 * * 1-7/2"],
+)  # fmt: skip
+def test_what_kubernetes_would_read_otherwise_or_not_at_all_is_refused_by_the_chart(text: str, tmp_path: Path) -> None:
+    done = scheduled(text, tmp_path)
+    assert done.returncode == 1
+    assert "trainer.schedule: " in done.stderr
 
 
 def test_every_pod_is_behind_a_network_policy() -> None:

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import threading
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 
-from clapometer.domain import InputError
-
-_INTERVAL = re.compile(r"(?:every\s+)?(\d+)\s*(s|m|h|d)", re.IGNORECASE)
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+from clapometer.jobs.when import When, parse_when
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -38,34 +33,9 @@ class Tick(msgspec.Struct, frozen=True):
 Report = Callable[[Tick], None]
 
 
-def parse_when(text: str) -> dt.timedelta | str:
-    """Returns an interval (``15m``, ``every 1h``), or the cron expression that ``text`` is (UTC).
-
-    Raises:
-        InputError: It is neither.
-    """
-    found = _INTERVAL.fullmatch(text.strip())
-    if found:
-        interval = dt.timedelta(seconds=int(found[1]) * _SECONDS[found[2].lower()])
-        if interval:
-            return interval
-    try:
-        CronTrigger.from_crontab(text, timezone=dt.UTC)
-    except ValueError as error:
-        msg = f"{text!r} is neither an interval such as 15m or 1h nor a cron expression such as */15 * * * *: {error}"
-        raise InputError(msg, "schedule") from error
-    return text
-
-
-def next_time(when: dt.timedelta | str, last: dt.datetime | None, now: dt.datetime) -> dt.datetime:
+def next_time(when: When, last: dt.datetime | None, now: dt.datetime) -> dt.datetime:
     """Returns when to train next: now, where a time since the ``last`` run was missed, or there was none."""
-    if last is None:
-        return now
-    if isinstance(when, dt.timedelta):
-        due = last + when
-    else:
-        due = CronTrigger.from_crontab(when, timezone=dt.UTC).get_next_fire_time(None, last + dt.timedelta(seconds=1))
-    return max(due, now) if due is not None else now
+    return now if last is None else max(when.after(last), now)
 
 
 def run_schedule(
@@ -76,20 +46,23 @@ def run_schedule(
     last: dt.datetime | None,
     clock: Callable[[], dt.datetime],
     cancel: Callable[[], None] = lambda: None,
+    planned: Callable[[dt.datetime], None] = lambda _: None,
 ) -> None:
     """Calls ``train`` at the times of ``when`` until ``stop`` is set; then ``cancel``, and waits for the call to end.
 
-    A time that was missed since the ``last`` run started, while nothing ran, is made up for once.
+    A time that was missed since the ``last`` run started, while nothing ran, is made up for once. ``planned`` is told
+    the first time.
 
     Raises:
         InputError: ``when`` is neither an interval nor a cron expression.
     """
     parsed = parse_when(when)
     first = next_time(parsed, last, clock())
+    planned(first)
     scheduler = BackgroundScheduler(timezone=dt.UTC)
     scheduler.add_job(
         train,
-        _trigger(parsed, first),
+        _Times(parsed),
         next_run_time=first,
         max_instances=1,
         coalesce=True,
@@ -103,7 +76,11 @@ def run_schedule(
         scheduler.shutdown(wait=True)
 
 
-def _trigger(when: dt.timedelta | str, first: dt.datetime) -> Any:
-    if isinstance(when, dt.timedelta):
-        return IntervalTrigger(seconds=int(when.total_seconds()), start_date=first, timezone=dt.UTC)
-    return CronTrigger.from_crontab(when, timezone=dt.UTC)
+class _Times(BaseTrigger):  # type: ignore[misc]  # apscheduler has no types
+    """The times of ``when``, for apscheduler: each from the one before, so that no drift adds up."""
+
+    def __init__(self, when: When) -> None:
+        self._when = when
+
+    def get_next_fire_time(self, previous_fire_time: dt.datetime | None, now: dt.datetime) -> dt.datetime:
+        return self._when.after(previous_fire_time or now)

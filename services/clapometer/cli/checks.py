@@ -52,6 +52,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     """Yields what is right and wrong with the parts that the settings name; changes nothing but a file it deletes."""
     for part, check in (
         ("folders", _folders), ("disk", _disk), ("keys", _keys), ("secrets", _secrets), ("label rule", _rule),
+        ("schedule", _schedule),
         ("event log", _log), ("lake", _lake), ("clock", _clock), ("services", _services),
     ):  # fmt: skip
         try:
@@ -157,6 +158,18 @@ def _secrets(settings: Settings) -> Iterator[Check]:
 def _rule(settings: Settings) -> Iterator[Check]:
     rule = wiring.label_rule(settings.label_rule)
     yield Check(part="label rule", status="ok", found=f"{rule.id} from {settings.label_rule or 'Clapometer itself'}")
+
+
+def _schedule(settings: Settings) -> Iterator[Check]:
+    from clapometer.jobs.when import Interval, parse_when
+
+    when = parse_when(settings.schedule)
+    found = (
+        f"{settings.schedule}: as long after the run before"
+        if isinstance(when, Interval)
+        else f"{settings.schedule}: next on {when.after(wiring.utc_now()):%A %Y-%m-%d at %H:%M} UTC"
+    )
+    yield Check(part="schedule", status="ok", found=found)
 
 
 def _log(settings: Settings) -> Iterator[Check]:

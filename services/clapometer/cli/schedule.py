@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # imported when a command runs, so that help is quick
 
 def schedule(
     every: Annotated[
-        str | None, typer.Option(help="Interval such as 15m, or a cron expression; else the setting.")
+        str | None, typer.Option(help="Interval such as 15m, or cron expression (UTC); else the setting.")
     ] = None,
     supervised: Supervised = False,
 ) -> None:
@@ -31,7 +31,10 @@ def schedule(
     from clapometer.cli.metrics_server import process_registry, serve_metrics
     from clapometer.cli.trainer_metrics import TrainerMetrics
     from clapometer.jobs.schedule import Tick, run_schedule
+    from clapometer.jobs.when import parse_when
 
+    if every is not None:
+        parse_when(every, "every")  # before anything starts
     settings, stop = wiring.begin("scheduler", supervised)
     logger = structlog.get_logger()
     child = Child()
@@ -60,7 +63,7 @@ def schedule(
     try:
         run_schedule(
             train, every or settings.schedule, stop, last=answers[-1] if answers else None, clock=wiring.utc_now,
-            cancel=child.stop,
+            cancel=child.stop, planned=lambda first: _announce(first, every or settings.schedule),
         )  # fmt: skip
     finally:
         if spans is not None:
@@ -128,6 +131,12 @@ class Child:
             self._stopped = True
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate()
+
+
+def _announce(first: dt.datetime, when: str) -> None:
+    import structlog
+
+    structlog.get_logger().info("schedule", first=f"{first:%a %Y-%m-%d %H:%M:%S} UTC", schedule=when)
 
 
 def _say(what: object) -> None:

@@ -14,6 +14,7 @@ from tests.event_rows import clip, events_table
 from typer.testing import CliRunner
 
 from clapometer.cli.main import app
+from clapometer.domain import InputError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import new_key, save_keys
 from clapometer.jobs.load import Loader, LoadSettings
@@ -61,7 +62,8 @@ def errors(checks: list[Report]) -> list[Report]:
 def test_a_healthy_installation_passes() -> None:
     checks = examined(0)
     assert {check["part"] for check in checks} == {
-        "settings", "folders", "disk", "keys", "secrets", "label rule", "event log", "lag", "lake", "training", "clock",
+        "settings", "folders", "disk", "keys", "secrets", "label rule", "schedule", "event log", "lag", "lake",
+        "training", "clock",
     }  # fmt: skip
     assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
 
@@ -169,3 +171,28 @@ def test_events_that_nobody_counted_are_found(root: Path) -> None:
     Lake(root / "lake").append("events", events_table([clip("c")]))
     (wrong,) = errors(examined(1))
     assert "ledger difference 1" in wrong["found"]
+
+
+@pytest.mark.parametrize("schedule", ["15 minutes", "0 9 * * 8", "0 0 30 2 *"])
+def test_what_is_no_schedule_is_refused_by_every_command_and_by_doctor(
+    root: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    (root / "clapometer.toml").write_text(f'schedule = "{schedule}"')
+    (wrong,) = errors(examined(1))
+    assert wrong["part"] == "settings"
+    for said in ("schedule: ", repr(schedule), "is no schedule", "such as 15m", "from clapometer.toml"):
+        assert said in wrong["found"]
+    refused = CliRunner().invoke(app, ["config"])
+    assert isinstance(refused.exception, InputError)
+
+
+def test_doctor_says_when_training_is_next(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAPOMETER_SCHEDULE", "0 9 * * 1")
+    (found,) = [each for each in examined(0) if each["part"] == "schedule"]
+    assert "next on Monday " in found["found"]
+    assert "at 09:00 UTC" in found["found"]
+
+
+def test_a_schedule_on_the_command_line_is_refused_by_the_name_of_its_option(root: Path) -> None:
+    refused = CliRunner().invoke(app, ["schedule", "--every", "15 minutes"])
+    assert str(refused.exception).startswith("every: '15 minutes' is no schedule")

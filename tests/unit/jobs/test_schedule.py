@@ -12,29 +12,16 @@ from tests.event_rows import answer, events_table
 from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.waiting import until
 
-from clapometer.domain import InputError
 from clapometer.jobs.due import Training, train_due, until_stopped
 from clapometer.jobs.planning import last_start
 from clapometer.jobs.rankings import Parameters
 from clapometer.jobs.runs import read_runs
-from clapometer.jobs.schedule import Tick, next_time, parse_when, run_schedule
+from clapometer.jobs.schedule import Tick, next_time, run_schedule
+from clapometer.jobs.when import parse_when
 from clapometer.lake import Lake
 
 NOON = dt.datetime(2026, 3, 10, 12, tzinfo=dt.UTC)
 SMALL = Parameters(segments=())
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("15m", 900), ("every 2h", 7_200), ("1d", 86_400), ("30s", 30), (" 5 M ", 300)]
-)
-def test_intervals_are_read(text: str, seconds: int) -> None:
-    assert parse_when(text) == dt.timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize("text", ["", "0m", "soon", "15", "61 * * * *", "* * * *", "* * * * * *", "-5m"])
-def test_what_is_neither_an_interval_nor_a_cron_expression_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match="neither an interval"):
-        parse_when(text)
 
 
 @pytest.mark.parametrize(

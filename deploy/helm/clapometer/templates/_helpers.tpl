@@ -25,6 +25,37 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 kafka://{{ include "clapometer.bootstrap" . }}/{{ $k.topic }}?security=sasl_ssl&sasl=scram-sha-512&username={{ $k.user }}&password_file=/etc/clapometer/kafka/password&ca_file=/etc/clapometer/kafka-ca/ca.crt&partitions={{ $k.partitions }}&replication={{ $k.replication }}&min_insync={{ $k.minInsync }}&retention_hours={{ $k.retentionHours }}
 {{- end }}
 
+{{/* When to train, as Kubernetes reads it; the same times as the program's own `schedule` (which also takes intervals). */}}
+{{- define "clapometer.schedule" -}}
+{{- $given := .Values.trainer.schedule | toString | trim -}}
+{{- if has $given (list "@hourly" "@daily" "@midnight" "@weekly" "@monthly" "@yearly" "@annually") -}}
+{{- $given -}}
+{{- else -}}
+{{- $fields := regexSplit "\\s+" $given -1 -}}
+{{- if or (ne (len $fields) 5) (regexMatch "[?#=@]|(^|[, ])[0-9]+/" $given) -}}
+{{- fail (printf "trainer.schedule: %q is no cron expression of five fields, such as */15 * * * * or 0 9 * * 1 (UTC); a CronJob knows no intervals" $given) -}}
+{{- end -}}
+{{- $day := index $fields 2 -}}
+{{- $weekday := index $fields 4 -}}
+{{- if and (ne $day "*") (ne $weekday "*") (or (hasPrefix "*/" $day) (hasPrefix "*/" $weekday)) -}}
+{{- fail (printf "trainer.schedule: %q: a step from * beside another day field means either to Kubernetes and both to cron; list the days" $given) -}}
+{{- end -}}
+{{- $days := list -}}
+{{- range splitList "," $weekday -}}
+{{- if regexMatch "^7(-7)?$" . -}}
+{{- $days = append $days "0" -}}
+{{- else if regexMatch "^[0-6]-7$" . -}}
+{{- $days = append (append $days (replace "-7" "-6" .)) "0" -}}
+{{- else if regexMatch "7" . -}}
+{{- fail (printf "trainer.schedule: day of the week %q: Sunday is 0 to Kubernetes, and 7 in a step is not; list the days" .) -}}
+{{- else -}}
+{{- $days = append $days . -}}
+{{- end -}}
+{{- end -}}
+{{- join " " (append (initial $fields) (join "," $days)) -}}
+{{- end -}}
+{{- end }}
+
 {{/* Pod of a part. Takes root, part, args, port (nil for none), own (its values), kafka, lake. */}}
 {{- define "clapometer.pod" -}}
 {{- $root := .root -}}
