@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from clapometer.lake.data_files import Commit
     from clapometer.lake.history import RUN_ID, open_then
     from clapometer.lake.publication import follow, publish
-    from clapometer.lake.schema import DATA_COLUMNS, TABLES
+    from clapometer.lake.schema import DATA_COLUMNS, TABLES, DataColumn
     from clapometer.lake.statements import sql
     from clapometer.lake.storage import Storage
     from clapometer.lake.tables import Lake
@@ -24,6 +24,7 @@ __all__ = [
     "TABLES",
     "Commit",
     "CommitConflictError",
+    "DataColumn",
     "Lake",
     "Storage",
     "follow",
@@ -35,6 +36,7 @@ __all__ = [
 
 _MODULES = {
     "DATA_COLUMNS": "schema",
+    "DataColumn": "schema",
     "RUN_ID": "history",
     "SCHEME": "bucket",
     "TABLES": "schema",

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -41,7 +41,12 @@ def replay(
     compression: sending.Encoding = "none",
     json: sending.Json = False,
 ) -> None:
-    """Send recorded engagement through the public API; sending a file twice sends duplicates only."""
+    """Send recorded engagement through the public API; sending a file twice sends duplicates only.
+
+    A row that is no event is left out with its number, column and reason, and costs no other.
+    Exit codes: 0 at least one event was accepted (rows that were not are counted by reason), 1 none was, or the
+    server stayed away, 2 the file or an option is wrong.
+    """
     from clapometer.client import EventFile, KuaiRand
 
     options = sending.sender_options(
@@ -68,14 +73,36 @@ def _kuairand(source: "KuaiRand", options: "SendOptions", ends_at: dt.datetime |
         "note": TIER_C,
     }
     sending.print_report(report, json=json, more=more)
+    _judge(counts.rows, report.acknowledged)
 
 
 def _events(source: "EventFile", options: "SendOptions", ends_at: dt.datetime | None, json: bool) -> None:
     events = source.events() if ends_at is None else source.shifted(ends_at)
     report = sending.send_with_progress(events, options, title="recorded events", total=None, quiet=json)
-    errors = Console(stderr=True, highlight=False)
+    _print_bad_rows(source)
+    more: dict[str, Any] = {"rows": source.rows, "bad_rows": source.n_bad}
+    if json:
+        more["bad_rows_by_reason"] = dict(source.reasons.most_common())
+    sending.print_report(report, json=json, more=more)
+    _judge(source.rows, report.acknowledged)
+
+
+def _print_bad_rows(source: "EventFile") -> None:
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
     for row in source.bad[:_SHOWN_ROWS]:
         errors.print(f"row {row.number} was left out: {row.reason}", markup=False)
     if source.n_bad > _SHOWN_ROWS:
         errors.print(f"… and {source.n_bad - _SHOWN_ROWS:,} more rows")
-    sending.print_report(report, json=json, more={"rows": source.rows, "bad_rows": source.n_bad})
+    if source.n_bad:
+        errors.print(f"{source.n_bad:,} of {source.rows:,} rows were left out:")
+    for reason, rows in source.reasons.most_common():
+        errors.print(f"  {rows:,}: {reason}", markup=False)
+
+
+def _judge(rows: int, accepted: int) -> None:
+    """Ends with exit code 1 where there were rows and none was accepted."""
+    if rows and not accepted:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            "error: nothing was accepted; mend it and replay again"
+        )
+        raise typer.Exit(1)

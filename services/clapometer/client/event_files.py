@@ -1,12 +1,14 @@
 """Files of events to replay: CSV, Parquet or NDJSON with columns named as the fields.
 
-A column is ``type``, ``id``, ``time``, ``source`` or a field of some event's ``data`` by its path, joined by
-underscores, as in the lake's table ``events``: ``clip_id``, ``prompt_text``, ``model_name``. Empty cells are
-left out. NDJSON may also hold CloudEvents as they are. A row that is no event is reported by its number and
-costs no other.
+The column decides what its cells are, whatever the file's type: see ``cells``. It is ``type``, ``id``, ``time``,
+``source`` or a field of some event's ``data`` by its path, joined by underscores, as in the lake's table ``events``:
+``clip_id``, ``prompt_text``, ``model_name``. Empty cells are left out. NDJSON may also hold CloudEvents as they are. A
+row that is no event is reported by its number and costs no other.
 """
 
 import datetime as dt
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,10 @@ from clapometer.domain import Event, InputError, decode_event
 
 MAX_REPORTED = 100
 """How many bad rows are kept with their reason; all are counted."""
+MAX_REASONS = 100
+"""How many different reasons are counted apart; the rest is counted as ``OTHER``."""
+OTHER = "other reasons"
+_VALUE = re.compile(r"^(?:'[^']*'|\"[^\"]*\"|[-+0-9][^ ]*(?: [0-9:.+]+)?)(?= is )")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class EventFile:
         rows: Rows read so far.
         n_bad: Bad rows so far.
         bad: The first ``MAX_REPORTED`` of them.
+        reasons: Bad rows by reason, whatever the value that each has.
         first_at: Time of the earliest event so far.
         last_at: Time of the latest.
     """
@@ -50,6 +57,7 @@ class EventFile:
     rows: int = field(default=0, init=False)
     n_bad: int = field(default=0, init=False)
     bad: list[BadRow] = field(default_factory=list, init=False)
+    reasons: Counter[str] = field(default_factory=Counter, init=False)
     first_at: dt.datetime | None = field(default=None, init=False)
     last_at: dt.datetime | None = field(default=None, init=False)
 
@@ -61,6 +69,7 @@ class EventFile:
         """
         self.rows, self.n_bad, self.first_at, self.last_at = 0, 0, None, None
         self.bad.clear()
+        self.reasons.clear()
         decoder = RowDecoder(self.source, self.assume_utc)
         for number, row in enumerate(read_rows(self.path), start=1):
             self.rows = number
@@ -92,3 +101,6 @@ class EventFile:
         self.n_bad += 1
         if len(self.bad) < MAX_REPORTED:
             self.bad.append(BadRow(number, str(error)))
+        alike = _VALUE.sub("a value", error.reason)
+        reason = f"{error.field}: {alike}" if error.field else alike
+        self.reasons[reason if reason in self.reasons or len(self.reasons) < MAX_REASONS else OTHER] += 1

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ MAX_LINE_BYTES = 1_048_576
 """Longest line of NDJSON, in bytes: no event is larger than a request."""
 _DELIMITERS = ",\t;|"
 _FETCH_ROWS = 2_000
+_PANDAS_INDEX = re.compile(r"__index_level_[0-9]+__")
+"""Row labels that pandas writes beside the columns."""
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -85,9 +88,45 @@ def _row(names: list[str], cells: list[str]) -> Row:
 
 def _parquet(path: Path) -> Iterator[Row]:
     with pq.ParquetFile(path) as file:
-        refuse_unknown(file.schema_arrow.names, str(path))
-        for batch in file.iter_batches(_FETCH_ROWS):
-            yield from batch.to_pylist()
+        names = [name for name in file.schema_arrow.names if not _PANDAS_INDEX.fullmatch(name)]
+        refuse_unknown(names, str(path))
+        intervals = _intervals(file)
+        for batch in file.iter_batches(_FETCH_ROWS, columns=names):
+            columns = [
+                _cells(name, column, "an interval" if name in intervals else "")
+                for name, column in zip(names, batch.columns, strict=True)
+            ]
+            for cells in zip(*columns, strict=True):
+                yield dict(zip(names, cells, strict=True))
+
+
+def _intervals(file: pq.ParquetFile) -> set[str]:
+    """Returns the columns that Parquet knows as INTERVAL; Arrow shows their bytes only."""
+    columns = map(file.schema.column, range(len(file.schema.names)))
+    return {column.path for column in columns if "INTERVAL" in {column.converted_type, column.logical_type.type}}
+
+
+def _cells(name: str, column: pa.Array, unusable: str) -> list[Any]:
+    """Returns the cells of a column; one that Python cannot hold is the error that says so."""
+    kind = column.type
+    if pa.types.is_time(kind) or pa.types.is_duration(kind):
+        unusable = "a time of day" if pa.types.is_time(kind) else "a duration"
+    if unusable:
+        refusal = InputError(f"is {unusable}, which no field of an event is; convert the column", name)
+        return [refusal if there else None for there in column.is_valid().to_pylist()]
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)  # as times are kept everywhere
+    try:
+        return list(column.to_pylist(maps_as_pydicts="strict"))
+    except (ValueError, OverflowError, KeyError, ImportError, AttributeError):
+        return [_python(name, scalar) for scalar in column]
+
+
+def _python(name: str, scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py(maps_as_pydicts="strict")
+    except (ValueError, OverflowError, KeyError, ImportError, AttributeError) as error:
+        return InputError(f"holds a value ({scalar.type}) that cannot be read: {error}", name)
 
 
 def _ndjson(path: Path) -> Iterator[Row]:

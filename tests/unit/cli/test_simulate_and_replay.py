@@ -101,6 +101,31 @@ def test_a_file_of_events_is_replayed_but_for_its_bad_rows(run: Run, collector: 
 
 
 @pytest.mark.parametrize(
+    ("rows", "code", "told"),
+    [
+        (
+            "reacted,a,2026-05-04T12:00:00Z,i1,like\nreacted,b,2026-05-04T12:00:00Z,i2,adore\n",
+            0,
+            "1 of 2 rows were left out",
+        ),
+        ("reacted,b,2026-05-04T12:00:00Z,i2,adore\n", 1, "row 1 was left out: reaction: 'adore'"),
+        ("reacted,c,1999-05-04T12:00:00Z,i3,like\n", 1, "nothing was accepted"),
+        ("", 0, ""),
+    ],
+)
+def test_where_nothing_is_accepted_the_exit_code_is_1(
+    collector: Collector, tmp_path: Path, rows: str, code: int, told: str
+) -> None:
+    (tmp_path / "e.csv").write_text("type,id,time,impression_id,reaction\n" + rows)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(replay)
+    where = ["--url", f"http://127.0.0.1:{collector.port}", "--key", collector.secret]
+    result = CliRunner().invoke(app, [str(tmp_path / "e.csv"), *where])
+    assert result.exit_code == code
+    assert told in result.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["simulate", "--without", "gravity"], "gravity.*popularity"),

@@ -103,7 +103,7 @@ def test_bad_rows_are_reported_by_number_and_cost_no_other(tmp_path: Path) -> No
     told = {row.number: row.reason for row in source.bad}
     assert list(told) == [2, 3, 4, 5, 6, 7, 8]
     for number, part in zip(
-        told, ["data.propensity", "propensity: 'often'", "zone", "id:", "looked", "4 cells", "propensity"], strict=True
+        told, ["propensity", "propensity: 'often'", "zone", "id:", "looked", "4 cells", "propensity"], strict=True
     ):
         assert part in told[number]
 
