@@ -22,7 +22,7 @@ import msgspec
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EventLog
 from clapometer.jobs.copies import CopiedFile, copy_file, describe_file, fsync_tree
-from clapometer.jobs.load import load_app_id
+from clapometer.jobs.lag import loaded_offsets
 from clapometer.lake import Lake
 from clapometer.lake.format import MARKER
 from clapometer.lake.storage import fsync
@@ -213,12 +213,6 @@ def _take_log(plan: BackupPlan, work: _Work, events: int) -> dict[int, int]:
             )
             raise TerminalError(msg)
     return {partition: plan.log.next_offset(partition) for partition in plan.log.partitions()}
-
-
-def loaded_offsets(lake: Lake, log: EventLog, version: int | None = None) -> dict[int, int]:
-    """Returns the offset up to which a version of the lake, the latest where None, has each partition of a log."""
-    table = lake.open_table("events")
-    return {p: table.txn(load_app_id(log, p), version) or 0 for p in log.partitions()}
 
 
 def latest_backup(folder: Path) -> Path | None:

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from clapometer.eventlog import EventLog
 from clapometer.jobs.kept import drop_kept
+from clapometer.jobs.lag import load_app_id
 from clapometer.jobs.quoting import QUOTED, spellings
 from clapometer.jobs.rewriting import Edit, rewrite, stale_files
 from clapometer.lake import TABLES, Lake, publish
@@ -145,7 +146,7 @@ def purge(log: EventLog, lake: Lake) -> int:
 
 def loaded_before(lake: Lake, log: EventLog, partition: int) -> int:
     """Returns the offset up to which (exclusive) the lake has a partition of the log."""
-    return lake.txn("events", f"load-{log.identity}-p{partition}") or 0
+    return lake.txn("events", load_app_id(log, partition)) or 0
 
 
 def _rewrite(lake: Lake, viewers: pa.Table) -> tuple[dict[str, int], list[Path]]:

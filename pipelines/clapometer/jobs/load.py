@@ -25,6 +25,7 @@ from clapometer.jobs.ahead import Fetched, ReadAhead
 from clapometer.jobs.batch import Refusal
 from clapometer.jobs.counts import count
 from clapometer.jobs.erase import erase_viewers
+from clapometer.jobs.lag import load_app_id
 from clapometer.jobs.maintain import UpkeepSettings, keep_up
 from clapometer.jobs.parser import Parser
 from clapometer.jobs.refusals import CONFLICT, RefusalWriter
@@ -106,11 +107,6 @@ class LoadReport:
     reasons: Mapping[str, int] = field(default_factory=dict)
     published: bool = False
     waiting: bool = False
-
-
-def load_app_id(log: EventLog, partition: int) -> str:
-    """Returns the application transaction of ``events`` that holds the next offset of a partition of ``log``."""
-    return f"load-{log.identity}-p{partition}"
 
 
 def utc_now() -> dt.datetime:

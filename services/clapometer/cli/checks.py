@@ -173,11 +173,13 @@ def _schedule(settings: Settings) -> Iterator[Check]:
 
 
 def _log(settings: Settings) -> Iterator[Check]:
+    from clapometer.jobs.lag import log_ends
+
     if settings.log == "embedded" and not settings.log_folder.exists():
         return  # `folders` says so
     log = wiring.open_log(settings)
     try:
-        ends = {partition: log.next_offset(partition) for partition in log.partitions()}
+        ends = log_ends(log)
         fill = log.fill_ratio()
         name, full = settings.log.split("?")[0], fill > MOST_FILL
         yield Check(
@@ -191,7 +193,7 @@ def _log(settings: Settings) -> Iterator[Check]:
 
 
 def _lag(settings: Settings, log: EventLog, ends: dict[int, int]) -> Iterator[Check]:
-    from clapometer.jobs.backup import loaded_offsets
+    from clapometer.jobs.lag import loaded_offsets
 
     if not wiring.has_lake(settings):
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from clapometer.cli import sending
+from clapometer.cli import catching_up, sending
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.client import EventFile, KuaiRand, SendOptions
@@ -39,6 +39,8 @@ def replay(
     connections: sending.Connections = 4,
     batch: sending.Batch = 500,
     compression: sending.Encoding = "none",
+    wait: catching_up.Wait = False,
+    patience: catching_up.PatienceSeconds = 30.0,
     json: sending.Json = False,
 ) -> None:
     """Send recorded engagement through the public API; sending a file twice sends duplicates only.
@@ -49,6 +51,7 @@ def replay(
     """
     from clapometer.client import EventFile, KuaiRand
 
+    catching_up.can_wait(wait)
     options = sending.sender_options(
         url=url, key=key, key_file=key_file, rate=rate, connections=connections, batch=batch, compression=compression
     )
@@ -57,6 +60,7 @@ def replay(
         _kuairand(KuaiRand(file, features), options, ends_at, json)
     else:
         _events(EventFile(file, source=source, assume_utc=assume_utc), options, ends_at, json)
+    catching_up.after_sending(wait, patience=patience, quiet=json)
 
 
 def _kuairand(source: "KuaiRand", options: "SendOptions", ends_at: dt.datetime | None, json: bool) -> None:

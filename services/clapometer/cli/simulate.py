@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clapometer.cli import sending
+from clapometer.cli import catching_up, sending
 from clapometer.domain import InputError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
@@ -49,11 +49,14 @@ def simulate(
     connections: sending.Connections = 4,
     batch: sending.Batch = 500,
     compression: sending.Encoding = "none",
+    wait: catching_up.Wait = False,
+    patience: catching_up.PatienceSeconds = 30.0,
     json: sending.Json = False,
 ) -> None:
     """Send the traffic of a simulated world, whose truth is known, through the public API."""
     from clapometer.client import TrafficOptions, build_traffic, truth_of, write_truth
 
+    catching_up.can_wait(wait)
     options = sending.sender_options(
         url=url, key=key, key_file=key_file, rate=rate, connections=connections, batch=batch, compression=compression
     )
@@ -81,6 +84,7 @@ def simulate(
     if truth is not None:
         write_truth(truth_of(traffic), truth)
     report = _send(traffic, options, viewer_key, json)
+    catching_up.after_sending(wait, patience=patience, quiet=json)
     sending.print_report(report, json=json, more={"impressions": len(traffic.log), "source": traffic.source})
 
 

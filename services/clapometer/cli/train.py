@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from clapometer.cli import label, sending, wiring
+from clapometer.cli import catching_up, label, sending, wiring
 from clapometer.domain import TerminalError
 from clapometer.settings import Settings, load_settings
 
@@ -25,11 +25,17 @@ def train(
         bool, typer.Option("--once", help="For cron and Kubernetes; what this command does anyway.")
     ] = True,
     trigger: Annotated[str, typer.Option(help="Noted in the run record.")] = "manual",
+    wait: Annotated[
+        bool, typer.Option(help="Wait until the lake has what the log holds now, or train on what the lake has.")
+    ] = True,
+    patience: catching_up.PatienceSeconds = 30.0,
     json: sending.Json = False,
 ) -> None:
-    """Fold events into outcomes, label them, rank, and publish; the run is recorded."""
+    """Wait for the loader, fold events into outcomes, label them, rank, and publish; the run is recorded."""
     del once  # there is no other way; the option says so where it is read
     settings = load_settings()
+    if run is None:
+        catching_up.before_training(settings, wait=wait, patience=patience, quiet=json)
     with sending.progress_bar(json) as bar:
         task = bar.add_task("training", total=None, note="")
 

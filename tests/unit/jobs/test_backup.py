@@ -12,7 +12,8 @@ from tests.builders import NOW, block, impression, registered, watched
 
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
-from clapometer.jobs.backup import ORDER, BackupPlan, back_up, latest_backup, loaded_offsets, read_manifest
+from clapometer.jobs.backup import ORDER, BackupPlan, back_up, latest_backup, read_manifest
+from clapometer.jobs.lag import loaded_offsets
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.maintain import UpkeepSettings, compact, vacuum
 from clapometer.jobs.restore import RestorePlan, choose_backup, restore
