@@ -23,10 +23,14 @@ Unknown fields are refused.
 | `id` | text, 1–200 | yes | unique within `source`; UUIDv7 is a good choice |
 | `source` | text, 1–200 | yes | the sender, such as `/web/app` |
 | `type` | see below | yes | which event this is |
-| `time` | RFC 3339 with zone | yes | when it happened, by the sender's clock; at most 24 h ahead, ten years back |
+| `time` | RFC 3339 with zone | yes | when it happened, by the sender's clock; within ten years before it was sent |
 | `sentat` | RFC 3339 with zone | no | when it was sent, by the same clock: corrects the skew |
 | `traceparent` | W3C trace context | no | ties it to a trace |
 | `subject`, `dataschema`, `datacontenttype` | | no | as in CloudEvents; kept off the lake |
+
+What one `source` says of one impression or clip stays in the order of its own clock, however wrong that is and however
+long each request takes; an undoing at the instant of its reaction counts as after it
+([why](../decisions/0017-one-clients-events-keep-its-order.md)).
 """
 
 

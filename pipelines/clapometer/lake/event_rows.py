@@ -84,16 +84,22 @@ def _column(name: str, *, watching: bool) -> str:
     return value
 
 
-_AGE = "(epoch_us(event.sentat) - epoch_us(event.time))"
 _MAX_AGE_US = 3653 * 86_400_000_000
+_MAX_TRANSIT_US = 5 * 60_000_000
+_AGE = "(epoch_us(event.sentat) - epoch_us(event.time))"
+_OFFSET = "(epoch_us(received_at) - epoch_us(event.sentat))"
+# A clock that was wrong when the event happened was as wrong when it was sent. What came minutes after it was sent
+# was on its way, nothing happens after it was received, and an age that cannot be is no age (ADR 17).
+_TIME = (
+    f"CASE WHEN {_OFFSET} NOT BETWEEN 0 AND {_MAX_TRANSIT_US} AND {_AGE} <= {_MAX_AGE_US} "
+    f"THEN make_timestamptz(epoch_us(received_at) - greatest({_AGE}, 0)) ELSE event.time END"
+)
 _EXPRESSIONS = {
     "tenant": "tenant",
     "type": "split_part(event.type, '.', 2)",
     "source": "event.source",
     "id": "event.id",
-    # A clock that was wrong when the event happened was as wrong when it was sent. An age that cannot be is no age.
-    "time": f"CASE WHEN {_AGE} BETWEEN 0 AND {_MAX_AGE_US} THEN make_timestamptz(epoch_us(received_at) - {_AGE}) "
-    "ELSE event.time END",
+    "time": _TIME,
     "client_time": "event.time",
     "received_at": "received_at",
     "trust": "trust",

@@ -191,10 +191,25 @@ def test_trust_is_that_of_the_block_but_for_its_exceptions(log, lake):
         (-60, 0, -60),
         (3540, 3600, -60),
         (-86_460, -86_400, -60),
-        (100, 40, 100),
+        (-66, -6, -66),
+        (-666, -600, -66),
+        (0, -0.85, 0),
+        (86_400 * 400, 86_400 * 400 - 0.85, 0),
+        (100, 40, 0),
         (0, 4_000_000_000, 0),
     ],
-    ids=["not said when sent", "right clock", "an hour ahead", "a day behind", "sent before it happened", "absurd age"],
+    ids=[
+        "not said when sent",
+        "right clock",
+        "an hour ahead",
+        "a day behind",
+        "right clock, six seconds on its way",
+        "ten minutes on its way or behind",
+        "whole seconds",
+        "whole seconds, 400 days ahead",
+        "sent before it happened",
+        "absurd age",
+    ],
 )
 def test_the_clock_of_the_client_is_corrected_by_when_it_says_it_sent(log, lake, time_s, sentat_s, expected_s):
     def at(seconds: float) -> str:

@@ -5,10 +5,16 @@ WITH registered AS (
         *,
         row_number() OVER (
             PARTITION BY tenant, clip_id
-            ORDER BY time DESC, received_at DESC, source DESC, id DESC
+            ORDER BY order_us DESC, received_at DESC, source DESC, id DESC
         ) AS newest
-    FROM files.other_events
-    WHERE type = 'clip_registered'
+    FROM (
+        SELECT
+            *,
+            {sql:order_us} AS order_us
+        FROM files.other_events
+        WHERE type = 'clip_registered'
+        WINDOW clock AS (PARTITION BY tenant, clip_id, source)
+    )
 ),
 withdrawn AS (
     SELECT unnest(found, max_depth := 2)

@@ -12,7 +12,7 @@ showings AS NOT MATERIALIZED (
     SELECT
         tenant, impression_id, clip_id, viewer_id, session_id, slate_id, position, surface, policy_id, propensity,
         candidates, explored, experiment, audience, locale, device_class, muted_start, autoplay,
-        time AS shown_at, trust, CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date
+        time AS shown_at, trust, CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date, source, time, client_time
     FROM events
     WHERE type = 'impression'
 ),
@@ -24,15 +24,21 @@ repeated AS MATERIALIZED (
     HAVING count(*) > 1
 ),
 shown AS NOT MATERIALIZED (
-    SELECT * FROM showings ANTI JOIN repeated USING (tenant, impression_id)
+    SELECT * EXCLUDE (source, time, client_time) FROM showings ANTI JOIN repeated USING (tenant, impression_id)
     UNION ALL
-    SELECT * FROM (
+    SELECT * EXCLUDE (source, time, client_time, order_us) FROM (
         SELECT DISTINCT ON (tenant, impression_id) *
-        FROM showings SEMI JOIN repeated USING (tenant, impression_id)
+        FROM (
+            SELECT
+                *,
+                {sql:order_us} AS order_us
+            FROM showings SEMI JOIN repeated USING (tenant, impression_id)
+            WINDOW clock AS (PARTITION BY tenant, impression_id, source)
+        )
         -- a forged copy must not displace the impression that was offered
         ORDER BY
-            trust NOT IN ('key', 'token'), shown_at, trust, clip_id, viewer_id, session_id, slate_id, position,
-            surface, policy_id, propensity, candidates, explored, experiment, audience, locale, device_class,
+            trust NOT IN ('key', 'token'), order_us, shown_at, trust, clip_id, viewer_id, session_id, slate_id,
+            position, surface, policy_id, propensity, candidates, explored, experiment, audience, locale, device_class,
             muted_start, autoplay
     )
 ),
@@ -55,18 +61,28 @@ watched AS (
         )[1] END) AS watched_ms,
         max(total_ms) AS total_ms, max(muted_ms) AS muted_ms, max(paused_ms) AS paused_ms, max(loops) AS loops,
         max(max_position_ms) AS max_position_ms,
-        arg_max(end_reason, (end_reason != 'heartbeat', time, end_reason)) AS end_reason,
+        -- numbers only grow: the largest was said last, whatever the clocks say
+        arg_max(
+            end_reason,
+            (end_reason != 'heartbeat', coalesce(total_ms, watched_ms, 0), coalesce(watched_ms, 0), client_time, end_reason)
+        ) AS end_reason,
         max(time) AS last_at
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'watched' AND received_at >= shown_at - INTERVAL 2 DAY
     GROUP BY ALL
 ),
-latest_reactions AS (
+reactions AS (
     SELECT
-        tenant, impression_id, reaction,
-        arg_max(NOT coalesce(undone, false), (time, NOT coalesce(undone, false))) AS stands, max(time) AS last_at
+        tenant, impression_id, reaction, time, coalesce(undone, false) AS undone,
+        {sql:order_us} AS order_us
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'reacted' AND received_at >= shown_at - INTERVAL 2 DAY
+    WINDOW clock AS (PARTITION BY tenant, impression_id, source)
+),
+latest_reactions AS (
+    -- what was undone at the same instant was there to be undone
+    SELECT tenant, impression_id, reaction, arg_max(NOT undone, (order_us, undone)) AS stands, max(time) AS last_at
+    FROM reactions
     GROUP BY ALL
 ),
 reacted AS (

@@ -12,9 +12,15 @@ registrations AS MATERIALIZED (
         lineage_creator_id AS creator_id, lineage_parent_clip_id AS parent_clip_id, content_hash,
         flags_repost_of AS repost_of, coalesce(flags_watermark, false) AS watermark, coalesce(flags_ad, false) AS ad,
         cost_amount, cost_currency, coalesce(training_allowed, false) AS training_allowed
-    FROM events
-    WHERE type = 'clip_registered' AND tenant = $tenant
-    ORDER BY time DESC, received_at DESC, source DESC, id DESC
+    FROM (
+        SELECT
+            *,
+            {sql:order_us} AS order_us
+        FROM events
+        WHERE type = 'clip_registered' AND tenant = $tenant
+        WINDOW clock AS (PARTITION BY clip_id, source)
+    )
+    ORDER BY order_us DESC, received_at DESC, source DESC, id DESC
 ),
 withdrawn AS MATERIALIZED (
     SELECT clip_id, withdrawn_at, reason AS withdrawn_reason

@@ -1,0 +1,110 @@
+"""From the collector to the views: one client's events keep its order, whatever its clock and its network do."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from tests.unit.collector.conftest import Collector
+
+from clapometer.collector import CollectorConfig
+from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.jobs.outcomes import refresh_outcomes
+from clapometer.lake import Lake, publish
+
+NOON = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
+
+
+class Way:
+    """A collector with a clock of its own, and the lake behind it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = NOON
+        self.collector = Collector(folder / "collector", CollectorConfig(), clock=lambda: self.now)
+        self._lake = Lake(folder / "lake")
+        self._loader = Loader(self.collector.log, self._lake, LoadSettings(threads=1, upkeep=None))
+
+    def post(self, *events: dict[str, Any], received: float = 0.0, key: str = "") -> dict[str, Any]:
+        """Sends events that are received some seconds after noon; returns the answer."""
+        self.now = NOON + dt.timedelta(seconds=received)
+        answer = self.collector.post(list(events), **({"x_api_key": key} if key else {}))
+        return {"status": answer.status_code, **answer.json()}
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Returns what the published file answers, after everything sent was loaded and folded."""
+        while self._loader.load_once().blocks:
+            pass
+        refresh_outcomes(self._lake, threads=1)
+        publish(self._lake)
+        with duckdb.connect(str(self._lake.storage.published), read_only=True) as con:
+            return con.sql(query).to_arrow_table().to_pylist()
+
+    def close(self) -> None:
+        self._loader.close()
+        self.collector.stop()
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Iterator[Way]:
+    it = Way(tmp_path)
+    yield it
+    it.close()
+
+
+def event(kind: str, id: str, time: float, sentat: float | None = None, **data: Any) -> dict[str, Any]:
+    """Returns an event; times are seconds after noon by the sender's clock."""
+    sent = {} if sentat is None else {"sentat": (NOON + dt.timedelta(seconds=sentat)).isoformat()}
+    return {
+        "specversion": "1.0", "type": f"clapometer.{kind}.v1", "id": id, "source": "/web/app",
+        "time": (NOON + dt.timedelta(seconds=time)).isoformat(), **sent, "data": data,
+    }  # fmt: skip
+
+
+def shown(id: str, time: float, sentat: float | None = None) -> dict[str, Any]:
+    return event("impression", id, time, sentat, impression_id=id, clip_id="c", viewer_id="v")
+
+
+def liked(id: str, time: float, sentat: float | None = None, **data: Any) -> dict[str, Any]:
+    return event("reacted", id, time, sentat, impression_id="i", reaction="like", **data)
+
+
+def test_an_undo_stands_though_the_like_took_half_a_minute_to_arrive(way: Way) -> None:
+    way.post(shown("i", -40), received=-40)
+    way.post(liked("like", -30, -29), liked("undo", -25, -0.1, undone=True))
+    assert way.rows("SELECT liked FROM outcomes") == [{"liked": False}]
+
+
+def test_an_undo_within_the_same_whole_second_stands(way: Way) -> None:
+    way.post(shown("i", 0), liked("undo", 1, undone=True), liked("like", 1))
+    assert way.rows("SELECT liked FROM outcomes") == [{"liked": False}]
+
+
+@pytest.mark.parametrize("ahead", [0, 400 * 86_400, -400 * 86_400])
+@pytest.mark.parametrize("rounding", [-0.85, 0.0, 0.85])
+def test_an_answer_counts_wherever_the_clock_stands_and_however_the_sending_time_is_rounded(
+    way: Way, ahead: float, rounding: float
+) -> None:
+    answer = way.post(shown("i", ahead, ahead + rounding), liked("l", ahead + 5, ahead + 5 + rounding), received=6)
+    assert (answer["status"], answer["rejected"]) == (202, [])
+    (found,) = way.rows("SELECT liked, epoch(shown_at) AS at FROM outcomes")
+    assert found["liked"]
+    assert abs(found["at"] - NOON.timestamp()) < 7
+
+
+def test_a_clock_that_is_set_between_a_like_and_its_undoing_does_not_bring_the_like_back(way: Way) -> None:
+    year = 400 * 86_400
+    way.post(shown("i", year, year), liked("like", year + 5, year + 5), received=5)
+    way.post(liked("undo", 20, 21, undone=True), received=21)
+    assert way.rows("SELECT liked FROM outcomes") == [{"liked": False}]
+
+
+def test_the_latest_registration_is_the_one_that_its_sender_made_last(way: Way) -> None:
+    def registered(id: str, version: str, time: float, sentat: float) -> dict[str, Any]:
+        model, prompt = {"name": "m", "version": version}, {"text": "a cat"}
+        data = {"clip_id": "c", "prompt": prompt, "model": model, "duration_ms": 5000, "task": "t2v"}
+        return event("clip_registered", id, time, sentat, **data)
+
+    way.post(registered("second", "2", -20, -0.1), registered("first", "1", -30, -29.5), received=600)
+    assert way.rows("SELECT model_version FROM clips") == [{"model_version": "2"}]
