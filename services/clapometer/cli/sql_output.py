@@ -1,7 +1,10 @@
-"""Answers of ``clapometer sql`` as a table, CSV, JSON lines, Parquet or Arrow."""
+"""Answers of ``clapometer sql`` as a table, CSV, JSON lines, Parquet or Arrow: whole, or not at all."""
 
+import os
+import stat
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -11,10 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from clapometer.domain import InputError
-from clapometer.serving.sandbox import as_csv
+from clapometer.domain import InputError, TerminalError
+from clapometer.serving.sandbox import as_csv, batches, fitted, rows
 
 BINARY = ("parquet", "arrow")
+_ROWS = 100_000
+Batches = Iterator[pa.RecordBatch]
 
 
 def write(
@@ -25,8 +30,11 @@ def write(
 ) -> None:
     """Runs a statement and writes the answer to ``output``, or to standard output.
 
+    A file is there when all of the answer is in it; one of that name stays as it is until then.
+
     Raises:
         InputError: The statement is wrong, or a terminal was to show bytes.
+        TerminalError: The file cannot be written.
     """
     if output is None and form in BINARY and sys.stdout.isatty():
         msg = f"{form} is not for a terminal; name a file with --output, or pipe it"
@@ -38,9 +46,10 @@ def write(
         if form == "table":
             show(relation, output)
             return
+        schema, found = batches(fitted(relation, form), _ROWS)
         with _opened(output) as file:
-            _write(relation.to_arrow_reader(100_000), form, file)
-    except duckdb.Error as error:
+            _WRITERS[form](schema, found, file)
+    except (duckdb.Error, pa.ArrowException) as error:
         raise InputError(str(error), "sql") from error
 
 
@@ -50,40 +59,65 @@ def show(relation: duckdb.DuckDBPyRelation, output: Path | None = None) -> None:
     if output is None:
         typer.echo(text)
     else:
-        output.write_text(text + "\n", encoding="utf-8")
+        with _whole(output) as file:
+            file.write(f"{text}\n".encode())
 
 
 def _opened(output: Path | None) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdout.buffer) if output is None else output.open("wb")
+    return nullcontext(sys.stdout.buffer) if output is None else _whole(output)
 
 
-def _write(reader: pa.RecordBatchReader, form: str, file: BinaryIO) -> None:
-    writers = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet, "arrow": _write_arrow}
-    writers[form](reader, file)
+@contextmanager
+def _whole(output: Path) -> Iterator[BinaryIO]:
+    """Yields a file that gets its name once it is complete; a pipe or a device is written as it is.
+
+    Raises:
+        TerminalError: It cannot be written.
+    """
+    path = output.resolve()
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file
+            return
+        with temporary.open("xb") as file:
+            yield file
+        if path.exists():
+            temporary.chmod(stat.S_IMODE(path.stat().st_mode))
+        temporary.replace(path)
+    except OSError as error:
+        msg = f"{output} cannot be written: {error.strerror or error}; it is as it was before"
+        raise TerminalError(msg) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
-def _write_csv(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
-    file.writelines(as_csv(reader.schema, iter(reader)))
+def _write_csv(schema: pa.Schema, found: Batches, file: BinaryIO) -> None:
+    file.writelines(as_csv(schema, found))
 
 
-def _write_json(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
+def _write_json(schema: pa.Schema, found: Batches, file: BinaryIO) -> None:
     """Writes a JSON object per line and row."""
-    names = reader.schema.names
-    for batch in reader:
-        columns = [column.to_pylist() for column in batch.columns]
+    for batch in found:
         file.writelines(
-            msgspec.json.encode(dict(zip(names, row, strict=True)), enc_hook=str) + b"\n"
-            for row in zip(*columns, strict=True)
+            msgspec.json.encode(dict(zip(schema.names, row, strict=True)), enc_hook=str) + b"\n" for row in rows(batch)
         )
 
 
-def _write_parquet(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
-    with pq.ParquetWriter(file, reader.schema, compression="zstd") as writer:
-        for batch in reader:
+def _write_parquet(schema: pa.Schema, found: Batches, file: BinaryIO) -> None:
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in found:
             writer.write_batch(batch)
 
 
-def _write_arrow(reader: pa.RecordBatchReader, file: BinaryIO) -> None:
-    with pa.ipc.new_stream(file, reader.schema) as writer:
-        for batch in reader:
+def _write_arrow(schema: pa.Schema, found: Batches, file: BinaryIO) -> None:
+    with pa.ipc.new_stream(file, schema) as writer:
+        for batch in found:
             writer.write_batch(batch)
+
+
+_WRITERS: dict[str, Callable[[pa.Schema, Batches, BinaryIO], None]] = {
+    "csv": _write_csv, "json": _write_json, "parquet": _write_parquet, "arrow": _write_arrow,
+}  # fmt: skip

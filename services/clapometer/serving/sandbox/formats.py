@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from clapometer.serving.sandbox.job import Format
+from clapometer.serving.sandbox.values import values
 
 Batches = Iterator[pa.RecordBatch | None]
 """Batches; a ``None`` at the end says that rows were left out."""
@@ -35,8 +36,8 @@ def as_json(schema: pa.Schema, batches: Batches) -> Iterator[bytes]:
         if batch is None:
             truncated = True
         elif batch.num_rows:
-            rows = msgspec.json.encode(_rows(batch), enc_hook=str)[1:-1]
-            yield rows if first else b"," + rows
+            encoded = msgspec.json.encode(rows(batch), enc_hook=str)[1:-1]
+            yield encoded if first else b"," + encoded
             first = False
     yield b'],"truncated":' + (b"true" if truncated else b"false") + b"}\n"
 
@@ -45,7 +46,7 @@ def as_csv(schema: pa.Schema, batches: Batches) -> Iterator[bytes]:
     """Yields CSV (RFC 4180) with a header; nested values as JSON. A last line ``# truncated`` says so."""
     yield _csv([[field.name for field in schema]])
     for batch in batches:
-        yield b"# truncated\r\n" if batch is None else _csv(_rows(batch))
+        yield b"# truncated\r\n" if batch is None else _csv(rows(batch))
 
 
 def as_arrow(schema: pa.Schema, batches: Batches) -> Iterator[bytes]:
@@ -85,18 +86,20 @@ def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
 
 
-def _rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
-    """Returns the rows of a batch; columns may share a name."""
-    return list(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+def rows(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    """Returns the rows of a batch as values of JSON; columns may share a name."""
+    return list(zip(*(values(column) for column in batch.columns), strict=True))
 
 
-def _csv(rows: list[Any]) -> bytes:
+def _csv(lines: list[Any]) -> bytes:
     text = io.StringIO()
-    csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text).writerows([_cell(value) for value in line] for line in lines)
     return text.getvalue().encode()
 
 
 def _cell(value: object) -> object:
     if isinstance(value, (list, dict)):
         return msgspec.json.encode(value, enc_hook=str).decode()
+    if isinstance(value, bytes):  # a member of a union: others come as text
+        return msgspec.json.encode(value).decode().strip('"')
     return value.isoformat() if hasattr(value, "isoformat") else value

@@ -24,6 +24,7 @@ from clapometer.serving.sandbox.job import OVERHEAD, Frame, Job
 from clapometer.serving.sandbox.privacy import protect
 from clapometer.serving.sandbox.statement import StatementError, check
 from clapometer.serving.sandbox.tenant import open_tenant
+from clapometer.serving.sandbox.types import batches, fitted
 
 BATCH_ROWS = 2_048
 _OF_THE_TEXT = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
@@ -64,9 +65,9 @@ def answer(job: Job) -> Iterator[bytes]:
         timer.daemon = True
         timer.start()
         try:
-            reader: pa.RecordBatchReader = view.connection.sql(text).to_arrow_reader(BATCH_ROWS)
-            batches = map(_unoptimised, reader) if statement.prefix else reader
-            yield from encoder(job.format)(reader.schema, _limited(batches, job))
+            schema, found = batches(fitted(view.connection.sql(text), job.format), BATCH_ROWS)
+            shown = map(_unoptimised, found) if statement.prefix else found
+            yield from encoder(job.format)(schema, _limited(shown, job))
         finally:
             timer.cancel()
 

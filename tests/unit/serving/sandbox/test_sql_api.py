@@ -44,12 +44,40 @@ def test_awkward_values_arrive_whole(ask: Ask) -> None:
     answer = ask(sql)
     assert answer.status_code == 200, answer.text
     (row,) = answer.json()["rows"]
-    assert row[:6] == [1, 2, "170141183460469231731687303715884105727", "1.50", None, None]
+    assert row[:6] == [1, 2, "170141183460469231731687303715884105727", "1.50", "NaN", None]
     assert row[6] == {"x": [1, 2]}
     assert row[9] == "2026-01-01T00:00:00Z"
     assert row[10] == 'é"\n'
     assert ask(sql, format="csv").status_code == 200
     assert ask(sql, format="arrow").status_code == 200
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "arrow"])
+def test_types_that_a_form_has_not_arrive_as_text(ask: Ask, form: str) -> None:
+    sql = (
+        "SELECT INTERVAL 3000000 HOURS AS i, '10:00:00+02'::TIMETZ AS z, "
+        "340282366920938463463374607431768211455::UHUGEINT AS u, '101'::BIT AS b"
+    )
+    answer = ask(sql, format=form)
+    if form == "json":
+        (row,) = answer.json()["rows"]
+    elif form == "csv":
+        row = list(csv.reader(io.StringIO(answer.text)))[1]
+    else:
+        with pa.ipc.open_stream(answer.content) as stream:
+            (row,) = [list(row.values()) for row in stream.read_all().to_pylist()]
+    assert row == ["3000000:00:00", "10:00:00+02", "340282366920938463463374607431768211455", "101"]
+
+
+def test_a_date_beyond_the_years_of_python_is_an_answer(ask: Ask) -> None:
+    assert ask("SELECT 'infinity'::DATE AS d").json()["rows"] == [["infinity"]]
+    assert ask("SELECT '290000-01-01'::DATE AS d", format="csv").text.split() == ["d", "+290000-01-01"]
+
+
+def test_an_error_at_a_late_row_is_told_as_it_is(ask: Ask) -> None:
+    answer = ask("SELECT CASE WHEN i = 900 THEN CAST('x' || i AS INTEGER) ELSE 1 END AS n FROM range(1000) t(i)")
+    assert answer.status_code == 422
+    assert "x900" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("sql", ["SHOW TABLES", "DESCRIBE outcomes", "SUMMARIZE clips", "EXPLAIN SELECT * FROM clips"])
