@@ -1,4 +1,4 @@
-"""The vocabulary: events, the blocks that carry them, tokens that vouch for them, and errors."""
+"""The vocabulary: events, the blocks that carry them, tokens that vouch for them, verdicts, and errors."""
 
 from clapometer.domain.blocks import (
     Block,
@@ -24,10 +24,13 @@ from clapometer.domain.errors import ClapometerError, InputError, LogFullError, 
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
 from clapometer.domain.splitting import TooManyEventsError, split_array
 from clapometer.domain.tokens import impression_trust, sign_impression
+from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verdict
 
 __all__ = [
     "BROWSER_EVENTS",
     "EVENT_TYPES",
+    "MEANINGS",
+    "Against",
     "Batch",
     "Block",
     "BlockHeader",
@@ -41,6 +44,8 @@ __all__ = [
     "TooManyEventsError",
     "TransientError",
     "Trust",
+    "Verdict",
+    "against",
     "check_time",
     "decode_batch",
     "decode_block",
@@ -54,4 +59,5 @@ __all__ = [
     "reject",
     "sign_impression",
     "split_array",
+    "verdict",
 ]

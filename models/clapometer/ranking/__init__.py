@@ -29,7 +29,7 @@ from clapometer.ranking.examination import TimeOffsets, fit_time_offsets, positi
 from clapometer.ranking.exposure import Exposure, Mismatch, balance, mean_weight
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
+from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 from clapometer.ranking.robustness import fewest, fewest_in_buckets, invented_reactions
@@ -85,6 +85,7 @@ __all__ = [
     "sample_ratio_p_value",
     "self_normalised_ips",
     "session_pairs",
+    "simultaneous_intervals",
     "sum_by",
     "wilson_lower_bound",
 ]

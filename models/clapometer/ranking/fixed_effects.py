@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clapometer.domain import InputError
-from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges
+from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
 from clapometer.ranking.overlap import comparable, shared_prompts
 from clapometer.ranking.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
@@ -192,7 +192,9 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         check_is_fitted(self)
         ranges = rank_ranges(self.effects_, self.covariance_, self.level, self.seed)
         best = probability_best(self.effects_, self.covariance_, self.seed)
-        low, high = confidence_intervals(self.effects_, self.covariance_, self.level, max(self.degrees_of_freedom_, 1))
+        degrees = max(self.degrees_of_freedom_, 1)
+        low, high = confidence_intervals(self.effects_, self.covariance_, self.level, degrees)
+        least, most = simultaneous_intervals(self.effects_, self.covariance_, self.level, degrees, seed=self.seed)
         order = np.argsort(-self.effects_, kind="stable")
         ranked = [
             Ranked(
@@ -200,6 +202,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 effect=float(self.effects_[i]),
                 standard_error=float(np.sqrt(self.covariance_[i, i])),
                 interval=Interval(float(low[i]), float(high[i]), self.level),
+                joint=Interval(float(least[i]), float(most[i]), self.level),
                 rank=place,
                 rank_range=(int(ranges[i, 0]), int(ranges[i, 1])),
                 probability_best=float(best[i]),

@@ -8,7 +8,14 @@ from scipy import sparse
 from scipy.stats import norm
 from scipy.stats import t as student
 
-__all__ = ["above_zero", "confidence_intervals", "jackknife_residuals", "probability_best", "rank_ranges"]
+__all__ = [
+    "above_zero",
+    "confidence_intervals",
+    "jackknife_residuals",
+    "probability_best",
+    "rank_ranges",
+    "simultaneous_intervals",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,6 +60,35 @@ def confidence_intervals(
 ) -> tuple[Floats, Floats]:
     """Lower and upper ends of the two-sided interval of each effect, one at a time, ``(n,)`` each."""
     reach = student.ppf(0.5 + level / 2, degrees_of_freedom) * np.sqrt(np.diag(covariance))
+    return effects - reach, effects + reach
+
+
+def simultaneous_intervals(
+    effects: Floats,
+    covariance: Floats,
+    level: float = 0.95,
+    degrees_of_freedom: float = np.inf,
+    *,
+    seed: int = 0,
+    draws: int = 4000,
+) -> tuple[Floats, Floats]:
+    r"""Lower and upper ends of intervals that cover all effects at once with probability `level`, ``(n,)`` each.
+
+    The reach is the `level` quantile of :math:`\max_i |T_i|`, T multivariate Student, and never shorter than that
+    of one effect alone.
+
+    References:
+        Hothorn, Bretz, Westfall (2008), Simultaneous inference in general parametric models, Biometrical J. 50.
+    """
+    error = np.sqrt(np.diag(covariance))
+    alone = float(student.ppf(0.5 + level / 2, degrees_of_freedom))
+    if not (error > 0).any():
+        return effects.copy(), effects.copy()
+    noise = np.abs(_draws(np.zeros(len(effects)), covariance, seed, draws)[:, error > 0] / error[error > 0]).max(1)
+    if np.isfinite(degrees_of_freedom):
+        chi = np.random.default_rng([seed, 1]).chisquare(degrees_of_freedom, draws)
+        noise = noise * np.sqrt(degrees_of_freedom / chi)
+    reach = max(float(np.quantile(noise, level)), alone) * error
     return effects - reach, effects + reach
 
 

@@ -42,6 +42,7 @@ class Ranked:
         effect: Contrast to the mean of all ranked items, in label units.
         standard_error: Of `effect`.
         interval: For `effect`, this item alone.
+        joint: For `effect`, right for all ranked items at once.
         rank: 1 is best.
         rank_range: First and last rank that the data allow, simultaneously for all items.
         probability_best: Probability that no other ranked item is better.
@@ -53,6 +54,7 @@ class Ranked:
     effect: float
     standard_error: float
     interval: Interval
+    joint: Interval
     rank: int
     rank_range: tuple[int, int]
     probability_best: float

@@ -53,7 +53,7 @@ def models_section(rows: list[Row], assets: Path) -> str:
         "### All confounders together",
         "![Kendall's tau and coverage of every estimator](../assets/evidence-estimators.svg)",
         _estimators(main),
-        "*bias*: mean absolute mean error of a model version over worlds; *regret*: what is lost by taking the winner; "
+        "*bias*: mean absolute mean error of a model version over worlds; *regret*: what is lost by taking the first; "
         "*width*: of the 95 % interval; *seconds*: CPU time from sufficient statistics to ranking. "
         "An estimator on another scale (a like rate, Elo points) is stretched by the factor that suits it best.",
         "### Coverage under every confounder",
@@ -127,7 +127,7 @@ def _scenarios(ours: list[Row]) -> str:
 def _tier_c(ours: list[Row]) -> str:
     texts = [
         f"In *{row['scenario']}* nothing can be corrected for. The same estimator then covers "
-        f"{percent(row['coverage'])} instead of 95 % and takes the right winner in {percent(row['top1'], 0)} of the "
+        f"{percent(row['coverage'])} instead of 95 % and puts the right one first in {percent(row['top1'], 0)} of the "
         f"worlds. Its largest error of any model version in any world was {number(row['worst'])} standard deviations "
         f"of the truth (bias {number(row['bias'])}): a middling version can look like the best. So such a ranking is "
         "marked tier C, **not calibrated**, has no verdicts, and no promise is made for it."

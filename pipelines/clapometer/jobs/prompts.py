@@ -14,10 +14,10 @@ from clapometer.domain import InputError
 from clapometer.jobs.clips import Clips, Codes, strata
 from clapometer.jobs.rankings import Parameters, Scores
 from clapometer.jobs.robustness import prompt_robustness
-from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts, verdict
+from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
 from clapometer.jobs.statistics import Scored
 from clapometer.labels import LabelRule
-from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Reason, Unranked, clip_rates
+from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Interval, Reason, Unranked, clip_rates
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -86,7 +86,7 @@ def rank_prompts(
         places = fitted.bayes.ranking() if subject == "prompts" else fitted.bayes.factor_ranking(0)
         ranked = [place for place in places if isinstance(place, Estimate) and place.item in listed]
         sturdy = prompt_robustness(ranked, sheet.facts.liked, rule)
-        rows += [row | more for row, more in zip(_rows(sheet, ranked, seed), sturdy, strict=True)]
+        rows += [row | more for row, more in zip(_rows(sheet, ranked, parameters.level, seed), sturdy, strict=True)]
         rows += [
             sheet.unranked(place.item, str(place.reason))
             for place in places
@@ -106,27 +106,36 @@ def _listed(part: Slice, clips: Clips, codes: Codes, sheet: Sheet, parameters: P
     return set(present[order[:most]].tolist())
 
 
-def _rows(sheet: Sheet, ranked: Sequence[Estimate], seed: int) -> Iterator[Row]:
-    """Yields the rows of estimates that are independent of each other, best first."""
+def _rows(sheet: Sheet, ranked: Sequence[Estimate], level: float, seed: int) -> Iterator[Row]:
+    """Yields the rows of estimates that are independent of each other, best first.
+
+    Places and verdicts are right for all items at once: they come from intervals that are (Sidak), and an item's
+    first place counts the intervals above its own (Klein, Wright, Wieczorek 2020, J. R. Statist. Soc. A 183).
+    """
+    n = len(ranked)
     value = np.array([place.value for place in ranked])
-    low, high = (np.array([getattr(place.interval, end) for place in ranked]) for end in ("low", "high"))
-    best = _chance_of_best(value, np.array([place.standard_error for place in ranked]), seed)
-    first = 1 + len(ranked) - np.searchsorted(np.sort(low), high, side="right")
-    last = len(ranked) - np.searchsorted(np.sort(high), low, side="left")
-    mean = value.mean() if len(value) else 0.0
+    error = np.array([place.standard_error for place in ranked])
+    best = _chance_of_best(value, error, seed)
+    reach = norm.isf((1 - level ** (1 / max(n, 1))) / 2)
+    low, high = value - reach * error, value + reach * error
+    first = 1 + n - np.searchsorted(np.sort(low), high, side="right")
+    last = n - np.searchsorted(np.sort(high), low, side="left")
+    mean = value.mean() if n else 0.0
     for i, place in enumerate(ranked):
+        places = (min(int(first[i]), i + 1), max(int(last[i]), i + 1))
+        joint = Interval(float(low[i] - mean), float(high[i] - mean), level)
         yield sheet.row(place.item) | {
             "rank": i + 1,
-            "rank_low": min(int(first[i]), i + 1),
-            "rank_high": max(int(last[i]), i + 1),
+            "rank_low": places[0],
+            "rank_high": places[1],
             "effect": float(place.value - mean),
-            "effect_low": float(low[i] - mean),
-            "effect_high": float(high[i] - mean),
+            "effect_low": float(place.interval.low - mean),
+            "effect_high": float(place.interval.high - mean),
             "value": place.value,
-            "value_low": float(low[i]),
-            "value_high": float(high[i]),
+            "value_low": place.interval.low,
+            "value_high": place.interval.high,
             "p_best": float(best[i]),
-            "verdict": verdict(float(low[i] - mean), float(high[i] - mean), sheet.tier),
+            "verdict": sheet.verdict(joint, places, n, float(best[i])),
             "calibrated": sheet.tier != "C",
         }
 
@@ -138,8 +147,8 @@ def _chance_of_best(value: Floats, error: Floats, seed: int) -> Floats:
         return chance
     contenders = np.flatnonzero(value + 4 * error >= (value - error).max())[:_MOST_CONTENDERS]
     draws = np.random.default_rng(seed).standard_normal((_DRAWS, len(contenders)))
-    winners = (value[contenders] + draws * error[contenders]).argmax(1)
-    chance[contenders] = np.bincount(winners, minlength=len(contenders)) / _DRAWS
+    first = (value[contenders] + draws * error[contenders]).argmax(1)
+    chance[contenders] = np.bincount(first, minlength=len(contenders)) / _DRAWS
     return chance
 
 

@@ -229,7 +229,7 @@ def rank_models(
     for place in fit.ranking():
         if isinstance(place, Ranked):
             half = reach * float(np.hypot(place.standard_error, level_error))
-            rows.append(sheet.ranked(place, fit.level_, half))
+            rows.append(sheet.ranked(place, len(fit.items_), fit.level_, half))
         elif place.item in present:
             rows.append(sheet.unranked(place.item, str(place.reason)))
     return rows + left_out, list(_contrasts(sheet, fit, reach, parameters))

@@ -19,7 +19,16 @@ from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
 from clapometer.jobs.statistics import Scored
 from clapometer.labels import Said
 from clapometer.lake import sql
-from clapometer.ranking import BradleyTerry, Interval, Ranked, Reason, probability_best, rank_ranges
+from clapometer.ranking import (
+    BradleyTerry,
+    Interval,
+    Ranked,
+    Reason,
+    confidence_intervals,
+    probability_best,
+    rank_ranges,
+    simultaneous_intervals,
+)
 
 __all__ = ["EVIDENCE", "VOTES", "rank_said", "read_said"]
 
@@ -78,8 +87,8 @@ def rank_said(
         reason = "votes do not connect it with the others: some never lost to, or never won against, the rest"
         return [sheet.unranked(item, reason) for item in compared.items.tolist()], []
     reach = float(student.ppf(0.5 + parameters.level / 2, n_prompts - 1))
-    places = _places(compared, fit, reach, parameters.level, seed)
-    return [_row(sheet, place) for place in places], list(_contrasts(sheet, compared.items, fit, reach))
+    places = _places(compared, fit, n_prompts - 1, parameters.level, seed)
+    return [_row(sheet, place, len(places)) for place in places], list(_contrasts(sheet, compared.items, fit, reach))
 
 
 def _of_two_versions(said: Said, clips: Clips) -> _Compared:
@@ -90,25 +99,28 @@ def _of_two_versions(said: Said, clips: Clips) -> _Compared:
     return _Compared(items, pair.reshape(-1, 2), said.result[apart], clips.prompt.index[left])
 
 
-def _places(compared: _Compared, fit: BradleyTerry, reach: float, level: float, seed: int) -> list[Ranked]:
+def _places(compared: _Compared, fit: BradleyTerry, degrees: int, level: float, seed: int) -> list[Ranked]:
     effects, covariance = fit.strengths_, fit.covariance_
     ranges, best = rank_ranges(effects, covariance, level, seed), probability_best(effects, covariance, seed)
+    low, high = simultaneous_intervals(effects, covariance, level, degrees, seed=seed)
+    alone = np.transpose(confidence_intervals(effects, covariance, level, degrees))
     error = np.sqrt(np.diag(covariance))
     places = []
     for rank, i in enumerate(np.argsort(-effects, kind="stable").tolist(), 1):
         among = (compared.pair == i).any(1)
-        interval = Interval(float(effects[i] - reach * error[i]), float(effects[i] + reach * error[i]), level)
+        interval = Interval(float(alone[i, 0]), float(alone[i, 1]), level)
+        joint = Interval(float(low[i]), float(high[i]), level)
         ranks, n_prompts = (int(ranges[i, 0]), int(ranges[i, 1])), len(np.unique(compared.prompt[among]))
         place = Ranked(
-            int(compared.items[i]), float(effects[i]), float(error[i]), interval, rank, ranks, float(best[i]),
+            int(compared.items[i]), float(effects[i]), float(error[i]), interval, joint, rank, ranks, float(best[i]),
             int(among.sum()), n_prompts,
         )  # fmt: skip
         places.append(place)
     return places
 
 
-def _row(sheet: Sheet, place: Ranked) -> Row:
-    row = sheet.ranked(place, 0.0, 0.0)
+def _row(sheet: Sheet, place: Ranked, n_ranked: int) -> Row:
+    row = sheet.ranked(place, n_ranked, 0.0, 0.0)
     ends = {"value": place.effect, "value_low": place.interval.low, "value_high": place.interval.high}
     return row | {name: float(expit(each)) for name, each in ends.items()} | {"prompts": place.n_prompts}
 

@@ -11,17 +11,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from clapometer.domain import Verdict, verdict
 from clapometer.jobs.cells import Cells
 from clapometer.jobs.clips import Clips, Codes
 from clapometer.jobs.statistics import Scored
-from clapometer.ranking import ClipTable, Ranked, sum_by
+from clapometer.ranking import ClipTable, Interval, Ranked, sum_by
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Row = dict[str, Any]
-
-NOT_ENOUGH = "not enough evidence"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +40,6 @@ class Slice:
     cells: Cells
     rows: Ints
     table: ClipTable
-
-
-def verdict(low: float, high: float, tier: str) -> str:
-    """Returns whether an interval of an effect leaves out 0; without logged chance nothing is claimed."""
-    if tier == "C" or low <= 0 <= high:
-        return NOT_ENOUGH
-    return "winner" if low > 0 else "loser"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +73,10 @@ class Sheet:
 
     def unranked(self, item: int, reason: str) -> Row:
         """Returns the row of an item that has no place: a reason and no number."""
-        return self.row(item) | {"unranked_reason": reason, "verdict": NOT_ENOUGH, "calibrated": False}
+        return self.row(item) | {"unranked_reason": reason, "verdict": str(Verdict.NOT_ENOUGH), "calibrated": False}
 
-    def ranked(self, place: Ranked, level: float, half: float) -> Row:
-        """Returns the row of a ranked item; its value is `level` + effect, within `half`."""
+    def ranked(self, place: Ranked, n_ranked: int, level: float, half: float) -> Row:
+        """Returns the row of one of `n_ranked` items; its value is `level` + effect, within `half`."""
         value = place.effect + level
         return self.row(place.item) | {
             "rank": place.rank,
@@ -97,9 +89,13 @@ class Sheet:
             "value_low": value - half,
             "value_high": value + half,
             "p_best": place.probability_best,
-            "verdict": verdict(place.interval.low, place.interval.high, self.tier),
+            "verdict": self.verdict(place.joint, place.rank_range, n_ranked, place.probability_best),
             "calibrated": self.tier != "C",
         }
+
+    def verdict(self, joint: Interval, places: tuple[int, int], n_ranked: int, best: float) -> str:
+        """Returns the verdict on an item of `n_ranked` by the interval that holds for all of them at once."""
+        return str(verdict(joint.low, joint.high, places, n_ranked, best=best, calibrated=self.tier != "C"))
 
     def contrast(self, left: int, right: int, difference: float, error: float, reach: float) -> Row:
         """Returns the row of the difference of two items, with its interval of `reach` standard errors."""

@@ -59,7 +59,7 @@ class StudyRow:
         tau: Mean Kendall rank correlation with the truth.
         tau_utility: The same with true satisfaction, which the label only stands for.
         top1: Share of worlds in which the best model version came first.
-        regret: Mean loss by taking the winner, in standard deviations of the truth.
+        regret: Mean loss by taking the first, in standard deviations of the truth.
         bias: Mean over model versions of the absolute mean error, in standard deviations of the truth.
         worst: The largest error of any model version in any world, in standard deviations of the truth.
         coverage: Share of 95 % intervals that hold the truth.
@@ -304,7 +304,7 @@ def kendall_tau(truth: Floats, effects: Floats) -> Floats:
 
 
 def _regret(truth: Floats, effects: Floats) -> float:
-    """True loss by taking the winner; 0 is the right winner."""
+    """True loss by taking the first of the ranking; 0 where it is the best."""
     if np.isnan(effects).all():
         return np.nan
     return float(np.nanmax(truth) - truth[np.nanargmax(effects)])

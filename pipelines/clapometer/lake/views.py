@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from clapometer.domain import Verdict
 from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
 from clapometer.lake.statements import quote, sql
 
@@ -43,6 +44,9 @@ _SQL_TYPES = {
     pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
 }
 
+
+_TODAYS_WORDS = f"WHEN 'winner' THEN '{Verdict.KEEP}' WHEN 'loser' THEN '{Verdict.STOP}'"
+"""Rankings of 0.1 said it in other words."""
 
 OTHER_EVENTS = "other_events"
 """View of the schema ``files``: the rows of ``events`` in files that may have others than what viewers did.
@@ -86,6 +90,8 @@ def _kept(table: str, column: str) -> str:
     """Returns the expression of a column that files have; see `packing` for what they leave out."""
     if (table, column) == ("events", "id"):
         return 'coalesce("id", "impression_id") AS "id"'
+    if (table, column) == ("rankings", "verdict"):
+        return f"""CASE "verdict" {_TODAYS_WORDS} ELSE "verdict" END AS "verdict\""""
     return f'"{column}"'
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from clapometer.domain import Against
 from clapometer.serving.reproduction import Reproduction
 
 Subject = Literal["model_versions", "prompts", "templates"]
@@ -45,6 +46,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
         effect: Difference from the mean item, in label units per impression under uniform exposure.
         value: Expected label per impression under uniform exposure.
         p_best: Probability that no other item is better.
+        verdict: ``keep``, ``stop``, ``explore`` or ``not enough evidence``: against the mean item, right for all items
+            at once, and never against the places or ``p_best``.
         tier: A (votes, choices of creators), B (randomised exposure) or C (no logged exposure).
         completion_rate: Raw, and ``completion_rank`` the place that it would give: beside ours, to be compared.
         cost_per_clip: In ``currency``; so is ``revenue_per_1000`` (impressions).
@@ -144,6 +147,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         comparable: Whether there is a difference to tell; where not, ``reason`` says why.
+        verdict: What the interval for one look says of the left item against the right one, such as the champion.
         difference: Effect of the left item less that of the right, in label units per impression.
         low: Lower end of its 95 % interval; ``high`` the upper. They hold for one look.
         always_low: Lower end of the interval that holds at all looks together; ``always_high`` the upper. Whoever
@@ -158,6 +162,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     segment_value: str
     run_id: str
     comparable: bool
+    verdict: Against
     reason: str | None
     difference: float | None
     low: float | None

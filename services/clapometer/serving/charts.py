@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from clapometer.domain import Verdict
 from clapometer.serving.answers import Hour, Standing
 from clapometer.serving.words import number, percent, places
 
 Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """Names the grammar; nothing is fetched from there."""
+_SIDES: dict[str, str] = {Verdict.KEEP: "above", Verdict.STOP: "below"}
 _ROW = {"step": 30}
 _PLACES = {"reverse": True, "zero": False, "nice": False}
 
@@ -197,14 +199,10 @@ def hours(counts: Sequence[Hour]) -> Spec:
 
 
 def side(row: Standing) -> str:
-    """Returns whether an item's interval lies above the mean item, below it, or covers it or is not known to hold."""
+    """Returns the colour of a verdict: above where it is to keep, below where it is to stop, else unclear."""
     if not row.calibrated:
         return "unclear"
-    if row.effect_low is not None and row.effect_low > 0:
-        return "above"
-    if row.effect_high is not None and row.effect_high < 0:
-        return "below"
-    return "unclear"
+    return _SIDES.get(row.verdict or "", "unclear")
 
 
 def misplaced(row: Standing) -> bool:

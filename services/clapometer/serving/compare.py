@@ -4,7 +4,7 @@ import math
 from statistics import NormalDist
 from typing import Any
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, against
 from clapometer.serving.answers import Comparison, NotRanked, Standing
 from clapometer.serving.errors import UnknownItemError
 from clapometer.serving.queries import Connection, RankingQuery, item_of, read_items, read_run, rows
@@ -50,6 +50,7 @@ def compare(connection: Connection, tenant: str, query: RankingQuery, left: str,
         segment_value=query.segment_value,
         run_id=run.run_id,
         comparable=reason is None,
+        verdict=against(difference.get("low"), difference.get("high"), calibrated=calibrated),
         reason=reason,
         difference=difference.get("difference"),
         low=difference.get("low"),

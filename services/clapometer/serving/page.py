@@ -134,6 +134,7 @@ def template_environment() -> Environment:
         "places": words.places,
         "place_on": place_on,
         "side": charts.side,
+        "meaning": words.meaning,
         "misplaced": charts.misplaced,
         "titles": TITLES,
     }

@@ -62,6 +62,7 @@ def comparison_lines(comparison: Comparison) -> list[Text]:
         return [Text.assemble(left, " and ", right, " cannot be compared: ", printable(comparison.reason or ""))]
     interval = f"{number(comparison.low, sign=True)} to {number(comparison.high, sign=True)}"
     lines = [
+        Text.assemble(left, " against ", right, f": {comparison.verdict}"),
         Text.assemble(left, " less ", right, f": {number(comparison.difference, sign=True)} ({interval})"),
         Text.assemble("P(", left, f" is better): {percent(comparison.p_left)}"),
     ]

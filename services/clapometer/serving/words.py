@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+from clapometer.domain import MEANINGS
+
 _TIERS = {
     "A": "Tier A: people compared these directly, by votes or creators' choices.",
     "B": "Tier B: exposure was randomised and logged, so these intervals answer for what viewers were shown.",
@@ -19,6 +21,11 @@ def tier_notes(tier: str | None, *, calibrated: bool, parameters: object = None)
     if not calibrated and tier != "C":
         notes.append(_NOT_CALIBRATED)
     return notes
+
+
+def meaning(verdict: str) -> str:
+    """Returns what a verdict says; nothing where it is none of ours."""
+    return next((text for known, text in MEANINGS.items() if known == verdict), "")
 
 
 def ago(time: dt.datetime | None, now: dt.datetime) -> str:

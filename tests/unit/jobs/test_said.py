@@ -54,7 +54,7 @@ def test_votes_rank_model_versions_as_tier_a_whatever_viewers_did(tmp_path: Path
     assert {(place["tier"], place["calibrated"]) for place in places} == {("A", True)}
     found = np.array([by_name[f"m{k}@1"]["effect"] for k in range(3)])
     np.testing.assert_allclose(found, strengths(cast) - strengths(cast).mean(), atol=1e-5)
-    assert [by_name[name]["verdict"] for name in ("m0@1", "m2@1")] == ["winner", "loser"]
+    assert [by_name[name]["verdict"] for name in ("m0@1", "m2@1")] == ["keep", "stop"]
     assert all(0 < place["value_low"] < place["value"] < place["value_high"] < 1 for place in places)
     pairs = [("m0@1", "m1@1"), ("m0@1", "m2@1"), ("m1@1", "m2@1")]
     contrasts = rows_of(lake, "contrasts", VOTES)

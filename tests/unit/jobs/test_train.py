@@ -32,7 +32,7 @@ def test_better_liked_model_versions_rank_higher_with_intervals(tmp_path: Path) 
     rows = rankings(lake)
     assert [line["item"] for line in rows] == ["m2@1", "m1@1", "m0@1"]
     assert all(line["effect_low"] < line["effect"] < line["effect_high"] for line in rows)
-    assert (rows[0]["tier"], rows[0]["calibrated"], rows[0]["verdict"]) == ("B", True, "winner")
+    assert (rows[0]["tier"], rows[0]["calibrated"], rows[0]["verdict"]) == ("B", True, "keep")
     assert (rows[0]["impressions"], rows[0]["clips"], rows[0]["prompts"]) == (120, 30, 30)
     assert all(100 <= line["viewers"] <= 140 for line in rows)
 

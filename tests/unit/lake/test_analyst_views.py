@@ -188,6 +188,7 @@ def test_the_creative_board_shrinks_by_the_spread_that_statsmodels_finds(tmp_pat
     assert fit.tau2 > 0
     spread = np.array(list(variance.values()))
     typical = (spread / (fit.tau2 + spread)).sum() / (1 / (fit.tau2 + spread)).sum()
+    estimated: dict[str, tuple[float, float]] = {}
     for template, mean in means.items():
         shrinkage = 3 / 5 * variance[template] / (variance[template] + fit.tau2)
         away = mean - fit.mean_effect_re
@@ -199,7 +200,15 @@ def test_the_creative_board_shrinks_by_the_spread_that_statsmodels_finds(tmp_pat
         assert row["audience_mean"] == pytest.approx(fit.mean_effect_re)
         assert row["estimate"] == pytest.approx(mean - shrinkage * away)
         assert row["estimate_high"] - row["estimate"] == pytest.approx(half, rel=1e-4)
-    assert {row["verdict"] for row in board.values()} == {"winner", "loser", "not enough evidence"}
+        joint = student.ppf(1 - 0.025 / len(means), 9 + len(sums[template])) * error
+        estimated[template] = (row["estimate"] - joint, row["estimate"] + joint)
+    best = max(low for low, _ in estimated.values())
+    for template, (low, high) in estimated.items():
+        row = board[template]
+        certain = "keep" if low > row["audience_mean"] else "stop" if high < row["audience_mean"] else None
+        found = certain or ("explore" if high >= best else "not enough evidence")
+        assert row["verdict"] == ("not enough evidence" if row["clips"] < 5 else found)
+    assert {row["verdict"] for row in board.values()} == {"keep", "explore", "not enough evidence"}
 
 
 def test_the_boards_intervals_cover_what_they_estimate(tmp_path: Path) -> None:
@@ -228,11 +237,11 @@ def test_the_boards_intervals_cover_what_they_estimate(tmp_path: Path) -> None:
     wrong = [
         r
         for r in board
-        if r["verdict"] != "not enough evidence"
-        and (r["verdict"] == "winner") != (truth[r["tenant"], r["template"]] > r["audience_mean"])
+        if r["verdict"] in ("keep", "stop")
+        and (r["verdict"] == "keep") != (truth[r["tenant"], r["template"]] > r["audience_mean"])
     ]
     assert len(wrong) / len(board) < 0.025
-    assert sum(r["verdict"] != "not enough evidence" for r in board) > len(board) / 5
+    assert sum(r["verdict"] in ("keep", "stop") for r in board) > len(board) / 8
 
 
 def test_made_up_purchases_do_not_choose_the_currency(tmp_path: Path) -> None:

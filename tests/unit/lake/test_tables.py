@@ -184,3 +184,14 @@ def test_writers_without_a_common_transaction_all_succeed(tmp_path):
     for thread in threads:
         thread.join()
     assert len(set(reasons(Lake(tmp_path)))) == 15
+
+
+def test_rankings_of_before_are_read_in_todays_words(tmp_path: Path) -> None:
+    words = ("winner", "loser", "not enough evidence", "explore", None)
+    lake = Lake(tmp_path)
+    blank = dict.fromkeys(TABLES["rankings"][0].names)
+    rows = [blank | {"item": str(n), "verdict": word} for n, word in enumerate(words)]
+    lake.append("rankings", pa.Table.from_pylist(rows, schema=TABLES["rankings"][0]))
+    with lake.connect() as con:
+        found = con.execute("SELECT verdict FROM rankings ORDER BY item").fetchall()
+    assert [word for (word,) in found] == ["keep", "stop", "not enough evidence", "explore", None]

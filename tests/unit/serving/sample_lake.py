@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 from tests.event_rows import Row, clip, events_table, row
 
+from clapometer.domain import verdict
 from clapometer.lake import TABLES, Lake, publish
 
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
@@ -78,12 +79,14 @@ def ranking_rows(
         low, high = item.effect - item.half, item.effect + item.half
         better = sum(other.effect - other.half > high for other in ordered)
         worse = sum(other.effect + other.half < low for other in ordered)
-        verdict = "winner" if low > 0 else "loser" if high < 0 else "not enough evidence"
+        places = (better + 1, len(ordered) - worse)
+        best = 1 / (1 + math.exp(4 * (rank - 2)))
+        judged = str(verdict(low, high, places, len(ordered), best=best, calibrated=True))
         estimated = {
-            "rank": rank, "rank_low": better + 1, "rank_high": len(ordered) - worse,
+            "rank": rank, "rank_low": places[0], "rank_high": places[1],
             "effect": item.effect, "effect_low": low, "effect_high": high,
             "value": 0.42 + item.effect, "value_low": 0.42 + low - 0.01, "value_high": 0.42 + high + 0.01,
-            "p_best": 1 / (1 + math.exp(4 * (rank - 2))), "verdict": verdict, "tier": "B", "calibrated": True,
+            "p_best": best, "verdict": judged, "tier": "B", "calibrated": True,
         }  # fmt: skip
         counted = {
             "impressions": 60_000 - 1_000 * rank, "clips": 400 + rank, "prompts": 380, "viewers": None,

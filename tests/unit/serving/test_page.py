@@ -86,7 +86,7 @@ def test_warnings_are_in_plain_words(tmp_path: Path, start: Callable[..., Servin
     assert "Tier C: no logged exposure; these intervals are not calibrated." in words(html)
     assert "Last good ranking. The newest run failed" in words(html)
     assert "comes first, but how sure that is cannot be told" in words(html)
-    assert not re.findall(r'class="(?:n|interval) (?:above|below)"', html), "no winners without logged exposure"
+    assert not re.findall(r'class="(?:n|interval) (?:above|below)"', html), "nothing is claimed without logged exposure"
     assert "<script>document" not in html
 
 
