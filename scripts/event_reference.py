@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec.inspect as types
 
-from clapometer.domain import BROWSER_EVENTS, EVENT_TYPES
+from clapometer.domain import BROWSER_EVENTS, EVENT_TYPES, MEANINGS
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference" / "events.md"
 HEAD = """\
@@ -15,7 +15,11 @@ Generated from `models/clapometer/domain/events.py` by `scripts/event_reference.
 
 The wire form is CloudEvents 1.0 JSON. `(source, id)` is the identity of an event: sent again it is a
 duplicate and changes nothing; sent again with other data it is a conflict, and the first one stays.
-Unknown fields are refused.
+Unknown fields of `data` are refused. Null of a field that is not needed is its absence, whole numbers may be written
+as JSON Schema allows (`3.0`, `1e3`), and a byte order mark before a body is no fault.
+
+Every refused event has a verdict: its index, its id, the field, what is wrong and how to mend it; what is missing is
+named all at once. The kind of fault is one of: {codes}.
 
 | attribute | type | needed | meaning |
 | --- | --- | --- | --- |
@@ -25,8 +29,12 @@ Unknown fields are refused.
 | `type` | see below | yes | which event this is |
 | `time` | RFC 3339 with zone | yes | when it happened, by the sender's clock; within ten years before it was sent |
 | `sentat` | RFC 3339 with zone | no | when it was sent, by the same clock: corrects the skew |
-| `traceparent` | W3C trace context | no | ties it to a trace |
-| `subject`, `dataschema`, `datacontenttype` | | no | as in CloudEvents; kept off the lake |
+| `subject`, `dataschema`, `datacontenttype`, `traceparent` | text | no | as in CloudEvents; kept off the lake |
+| others (`tracestate`, `partitionkey`, `sequence`, …) | any | no | left out; names: lower-case letters and digits |
+
+Over HTTP events come in structured mode (one, an array, or a line each) or, one at a time, in binary mode: `ce-`
+headers with the data as body. `data_base64` is taken where it holds JSON. Pages may send whatever headers their tracing
+adds (`tracestate`, `baggage`, `sentry-trace`, `x-datadog-…`, `b3`, …): preflights allow what the browser asks for.
 
 What one `source` says of one impression or clip stays in the order of its own clock, however wrong that is and however
 long each request takes; an undoing at the instant of its reaction counts as after it
@@ -37,6 +45,8 @@ long each request takes; an undoing at the instant of its reaction counts as aft
 def describe(kind: types.Type) -> str:  # noqa: C901, PLR0911, PLR0912 - one branch a type
     """Returns a type in words."""
     match kind:
+        case types.Metadata(type=inner, extra_json_schema={"minimum": low, "maximum": high}):
+            return f"{describe(inner)}, {low}…{high}"
         case types.Metadata(type=inner):
             return describe(inner)
         case types.UnionType(types=members):
@@ -97,7 +107,7 @@ def rows(struct: types.StructType, prefix: str = "") -> list[str]:
 
 def event_reference() -> str:
     """Returns the page: every event type with the fields of its data."""
-    parts = [HEAD]
+    parts = [HEAD.replace("{codes}", "; ".join(f"`{code}`, {text}" for code, text in MEANINGS.items()))]
     for event in EVENT_TYPES:
         info = types.type_info(event)
         data = next(field for field in info.fields if field.name == "data").type  # type: ignore[attr-defined]

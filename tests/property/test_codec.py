@@ -123,7 +123,7 @@ def test_every_text_survives_the_block(order: list[int], text: str) -> None:
     body = json.dumps([{**EXAMPLES[4], "id": f"{n}", "subject": text + "x"} for n in order]).encode()
     batch = decode_batch(body, NOW)
     for event in batch.events:
-        assert event.subject == text + "x"
+        assert event.subject == (None if "\0" in text else text + "x")
     assert_whole(batch)
 
 

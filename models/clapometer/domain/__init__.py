@@ -20,14 +20,18 @@ from clapometer.domain.codec import (
     encode_events,
     reject,
 )
+from clapometer.domain.context import binary_event, is_json
 from clapometer.domain.errors import ClapometerError, InputError, LogFullError, TerminalError, TransientError
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
+from clapometer.domain.reasons import CODES, MEANINGS, Code, code_of
+from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
 from clapometer.domain.tokens import impression_trust, sign_impression
 from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verdict
 
 __all__ = [
     "BROWSER_EVENTS",
+    "CODES",
     "EVENT_TYPES",
     "MEANINGS",
     "Against",
@@ -35,18 +39,22 @@ __all__ = [
     "Block",
     "BlockHeader",
     "ClapometerError",
+    "Code",
     "CorruptBlockError",
     "Event",
     "InputError",
     "LogFullError",
     "RejectedEvent",
     "TerminalError",
+    "TolerantDecoder",
     "TooManyEventsError",
     "TransientError",
     "Trust",
     "Verdict",
     "against",
+    "binary_event",
     "check_time",
+    "code_of",
     "decode_batch",
     "decode_block",
     "decode_each",
@@ -55,7 +63,9 @@ __all__ = [
     "encode_block",
     "encode_events",
     "impression_trust",
+    "is_json",
     "open_block",
+    "plain_text",
     "reject",
     "sign_impression",
     "split_array",

@@ -51,9 +51,13 @@ class BlockHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class RejectedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An event that was refused, with its bytes as they came (text where they are UTF-8, else base64)."""
+    """An event that was refused, with its bytes as they came (text where they are UTF-8, else base64).
+
+    ``code`` is of `clapometer.domain.reasons.CODES`; blocks of older versions have none.
+    """
 
     reason: str
+    code: str = "other"
     field: str = ""
     index: int | None = None
     id: str | None = None

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from clapometer.domain.blocks import RejectedEvent
+from clapometer.domain.context import known_attributes
 from clapometer.domain.errors import InputError
 from clapometer.domain.events import Event
 from clapometer.domain.explain import MAX_DEPTH, explain, identity, is_utf8, nul_field
-from clapometer.domain.splitting import TooManyEventsError, split_array, split_lines
+from clapometer.domain.spellings import decoded, encoded, respeller
+from clapometer.domain.splitting import TooManyEventsError, deeper_than, split_array, split_lines
 
 MAX_FUTURE = dt.timedelta(hours=24)
 MAX_AGE = dt.timedelta(days=3653)
@@ -23,6 +25,7 @@ _EVENTS: msgspec.json.Decoder[list[Event]] = msgspec.json.Decoder(list[Event])
 _ENCODER = msgspec.json.Encoder()
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _BAD = (msgspec.MsgspecError, RecursionError, UnicodeError)
+_RESPELL = respeller(Event)
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -40,12 +43,32 @@ def decode_event(raw: bytes, max_depth: int = MAX_DEPTH) -> Event:
     """
     try:
         event = _EVENT.decode(raw)
+    except msgspec.ValidationError as error:
+        event = _respelt(raw, error, max_depth)
     except _BAD as error:
         raise explain(error, raw, max_depth) from error
     if b"\\u0000" in raw and _NUL.search(raw):
-        msg = "contains the character U+0000; leave it out"
-        raise InputError(msg, nul_field(raw) or "")
+        event = _respelt(raw, None, max_depth)
+        if _NUL.search(_ENCODER.encode(event)):
+            msg = "contains the character U+0000; leave it out"
+            raise InputError(msg, nul_field(raw) or "", code="zero_character")
     return event
+
+
+def _respelt(raw: bytes, error: msgspec.ValidationError | None, max_depth: int) -> Event:
+    """Returns an event that the strict decoder refused for its spelling, or for attributes that do not matter.
+
+    Raises:
+        InputError: That is not all that is wrong with it.
+    """
+    value = decoded(raw)
+    if not isinstance(value, dict) or deeper_than(raw, max_depth):
+        raise explain(error or RecursionError(), raw, max_depth) from error
+    respelt = encoded(_RESPELL(known_attributes(value)))
+    try:
+        return _EVENT.decode(respelt)
+    except _BAD as left:
+        raise explain(left, respelt, max_depth) from left
 
 
 def decode_batch(body: bytes, now: dt.datetime, *, max_events: int | None = None, max_depth: int = MAX_DEPTH) -> Batch:
@@ -109,10 +132,10 @@ def check_time(event: Event, now: dt.datetime) -> None:
     age = (event.sentat or now) - event.time
     if age <= -MAX_FUTURE:
         msg = f"{event.time.isoformat()} is more than 24 hours in the future of {sent}; check the sender's clock"
-        raise InputError(msg, "time")
+        raise InputError(msg, "time", code="clock")
     if age >= MAX_AGE:
         msg = f"{event.time.isoformat()} is more than ten years before {sent}; check the sender's clock"
-        raise InputError(msg, "time")
+        raise InputError(msg, "time", code="clock")
 
 
 def encode_events(events: Sequence[Event]) -> bytes:
@@ -127,6 +150,7 @@ def reject(raw: bytes, error: InputError, index: int | None = None) -> RejectedE
     encoded = b"\0" in kept or not is_utf8(kept)
     return RejectedEvent(
         reason=error.reason,
+        code=error.code,
         field=error.field,
         index=index,
         id=event_id,

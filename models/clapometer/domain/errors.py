@@ -1,5 +1,7 @@
 """The three kinds of failure; HTTP statuses and exit codes are chosen from them once, in ``services/``."""
 
+from clapometer.domain.reasons import Code
+
 
 class ClapometerError(Exception):
     """Base of every error that Clapometer raises on purpose."""
@@ -11,12 +13,14 @@ class InputError(ClapometerError):
     Attributes:
         field: Path of the field, such as ``data.propensity``; empty where the whole input is meant.
         reason: What is wrong and how to mend it.
+        code: The kind of fault, where an event is refused for it.
     """
 
-    def __init__(self, reason: str, field: str = "") -> None:
+    def __init__(self, reason: str, field: str = "", *, code: Code = "other") -> None:
         super().__init__(f"{field}: {reason}" if field else reason)
         self.field = field
         self.reason = reason
+        self.code = code
 
 
 class TerminalError(ClapometerError):

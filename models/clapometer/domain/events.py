@@ -24,9 +24,12 @@ ClipMillis = Annotated[int, Meta(ge=0, le=MAX_CLIP_MS)]
 TotalMillis = Annotated[int, Meta(ge=0, le=MAX_TOTAL_MS)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Amount = Annotated[float, Meta(ge=-1e12, le=1e12)]
-Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+# `$` ends before a last newline in Python and nowhere else: the length refuses what it lets through.
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]
 Propensity = Annotated[float, Meta(gt=0, le=1)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
+MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1
+Seed = Annotated[int, Meta(extra_json_schema={"minimum": MIN_SEED, "maximum": MAX_SEED})]
 Scalar = str | int | float | bool
 Variables = Annotated[dict[Label, Annotated[str, Meta(max_length=2_000)] | int | float | bool], Meta(max_length=100)]
 
@@ -100,8 +103,8 @@ class Cost(_Data, frozen=True):
 class Flags(_Data, frozen=True):
     """What disqualifies a clip from being compared with others."""
 
-    watermark: bool = False
-    ad: bool = False
+    watermark: bool | None = False
+    ad: bool | None = False
     repost_of: Identifier | None = None
 
 
@@ -127,7 +130,7 @@ class ClipRegisteredData(_Data, frozen=True):
     duration_ms: Annotated[int, Meta(ge=1, le=MAX_CLIP_MS)]
     task: Literal["t2v", "i2v", "r2v", "v2v", "edit", "extend"]
     template: Template | None = None
-    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    seed: Seed | None = None
     params: Variables | None = None
     references: Annotated[list[Reference], Meta(max_length=32)] | None = None
     lineage: Lineage | None = None
@@ -135,7 +138,12 @@ class ClipRegisteredData(_Data, frozen=True):
     content_hash: Identifier | None = None
     flags: Flags | None = None
     provenance: Provenance | None = None
-    training_allowed: bool = False
+    training_allowed: bool | None = False
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and not MIN_SEED <= self.seed <= MAX_SEED:  # more than `Meta` can say
+            msg = f"`seed` must be from {MIN_SEED} to {MAX_SEED}"
+            raise ValueError(msg)
 
 
 class ClipWithdrawnData(_Data, frozen=True):
@@ -143,7 +151,7 @@ class ClipWithdrawnData(_Data, frozen=True):
 
     clip_id: Identifier
     reason: Label
-    scope: Literal["clip", "descendants", "duplicates"] = "clip"
+    scope: Literal["clip", "descendants", "duplicates"] | None = "clip"
 
 
 class ImpressionData(_Data, frozen=True):
@@ -200,7 +208,7 @@ class ReactedData(_Data, frozen=True):
 
     impression_id: Identifier
     reaction: Reaction
-    undone: bool = False
+    undone: bool | None = False
     channel: Label | None = None
     reason: Label | None = None
 
@@ -268,11 +276,11 @@ class _CloudEvent(
     id: Identifier
     source: Identifier
     time: Instant
-    subject: Identifier | None = None
-    datacontenttype: Literal["application/json"] | None = None
-    dataschema: Identifier | None = None
+    subject: str | None = None
+    datacontenttype: str | None = None
+    dataschema: str | None = None
     sentat: Instant | None = None
-    traceparent: Annotated[str, Meta(max_length=64)] | None = None
+    traceparent: str | None = None
 
 
 class ClipRegistered(_CloudEvent, frozen=True, tag="clapometer.clip_registered.v1"):

@@ -7,19 +7,22 @@ find the value that a strict one stumbles over.
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 import msgspec.inspect as types
 
+from clapometer.domain.context import CHECKED, KEPT
 from clapometer.domain.errors import InputError
 from clapometer.domain.events import EVENT_TYPES
+from clapometer.domain.reasons import Code
 from clapometer.domain.splitting import deeper_than
 
 MAX_DEPTH = 16
 """How deep JSON may be nested; the deepest event needs 6 levels."""
 
 _AT = re.compile(r" - at `(?:key` in `)?\$\.?([^`]*)`$")
+_BOUNDED = re.compile(r"`(\w+)` (must be from .*)")
 _KINDS = {
     "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "null": "null",
     "array": "an array", "object": "an object", "datetime": "a time such as 2026-01-31T12:00:00Z",
@@ -33,28 +36,78 @@ _HINTS = {
     "data.watched_ms": "unique milliseconds watched, which no clip's length exceeds; loops go into total_ms",
     "data.duration_ms": "the length of the clip in milliseconds",
     "specversion": "this is CloudEvents 1.0",
+    "data.currency": "an ISO 4217 code such as EUR",
+    "data.cost.currency": "an ISO 4217 code such as EUR",
 }
 _IDENTITY = [re.compile(rb'"%s"\s*:\s*"([^"\\]{1,200})"' % name) for name in (b"id", b"source")]
-_UNKNOWN = "unknown field; remove it or correct its name"
-_MISSING = "required field is missing; add it"
+_HAS, _LACKS = "Object contains unknown field ", "Object missing required field "
 _TYPE_NAMES = ", ".join(sorted(kind.__struct_config__.tag for kind in EVENT_TYPES))  # type: ignore[misc]
 
 
 def explain(error: Exception, raw: bytes, max_depth: int = MAX_DEPTH) -> InputError:
     """Returns the field, the problem and the fix behind a decoder's ``error`` over ``raw``, one event's bytes."""
     if isinstance(error, RecursionError) or deeper_than(raw, max_depth):
-        return InputError(f"nested deeper than {max_depth} levels; no event needs that")
+        return InputError(f"nested deeper than {max_depth} levels; no event needs that", code="too_deep")
     if not isinstance(error, msgspec.ValidationError):
         return _malformed(error, raw)
     text = str(error)
     found = _AT.search(text)
     field = found.group(1) if found else ""
     reason = text[: found.start()] if found else text
-    for prefix, advice in (("Object contains unknown field ", _UNKNOWN), ("Object missing required field ", _MISSING)):
-        if reason.startswith(prefix):
-            name = reason.removeprefix(prefix).strip("`")
-            return InputError(advice, f"{field}.{name}" if field else name)
-    return InputError(_reason(reason, field, raw), field)
+    missing = missing_fields(_lenient(raw))
+    if reason.startswith(_LACKS):
+        name = reason.removeprefix(_LACKS).strip("`")
+        missing = missing or [f"{field}.{name}" if field else name]
+        return InputError(_lacking(missing), missing[0], code="missing_field")
+    if reason.startswith(_HAS):
+        name = reason.removeprefix(_HAS).strip("`")
+        told = InputError(*_unknown(name, field), code="unknown_field")
+    elif bounded := _BOUNDED.fullmatch(reason):
+        told = InputError(f"{bounded[2]}; correct it", f"{field}.{bounded[1]}", code="out_of_range")
+    else:
+        told = InputError(_reason(reason, field, raw), field, code=_code(reason, field))
+    if not missing:
+        return told
+    return InputError(f"{told.reason} (also missing: {', '.join(missing)})", told.field, code=told.code)
+
+
+def _lacking(missing: Sequence[str]) -> str:
+    if len(missing) == 1:
+        return "required field is missing; add it"
+    return f"required fields are missing: {', '.join(missing)}; add them"
+
+
+def _unknown(name: str, field: str) -> tuple[str, str]:
+    """Returns why a name is not taken, and its path."""
+    if field:
+        return "unknown field; remove it or correct its name", f"{field}.{name}"
+    near = re.sub("[^a-z0-9]", "", name.lower())
+    meant = f"; did you mean {near}?" if near in CHECKED | KEPT else ""
+    reason = f"no attribute of a CloudEvent: their names are lower-case letters and digits; correct or remove it{meant}"
+    return reason, name
+
+
+def missing_fields(value: object) -> list[str]:
+    """Returns the needed fields that an event lacks, all of them: its attributes, then those of each object in it."""
+    tag = value.get("type") if isinstance(value, dict) else None
+    kinds = [kind for kind in EVENT_TYPES if kind.__struct_config__.tag == tag]
+    found = list(_missing(types.type_info(kinds[0]), value, "")) if kinds else []
+    return sorted(found, key=lambda path: path.startswith("data."))
+
+
+def _missing(kind: types.Type, value: object, path: str) -> Iterator[str]:
+    node = _bare(kind)
+    if isinstance(node, types.ListType) and isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _missing(node.item_type, item, f"{path}[{place}]")
+    if not isinstance(node, types.StructType) or not isinstance(value, dict):
+        return
+    for field in node.fields:
+        inner = f"{path}.{field.encode_name}" if path else field.encode_name
+        if field.encode_name in value:
+            yield from _missing(field.type, value[field.encode_name], inner)
+        elif field.required:
+            yield inner
 
 
 def identity(raw: bytes) -> tuple[str | None, str | None]:
@@ -89,11 +142,26 @@ def _reason(reason: str, field: str, raw: bytes) -> str:
     return reason + (f" ({_HINTS[field]})" if field in _HINTS else "")
 
 
+def _code(reason: str, field: str) -> Code:
+    """Returns what kind of fault a decoder's words tell of."""
+    if reason.startswith("Invalid value") and field == "type":
+        return "unknown_type"
+    if reason.startswith("Invalid enum value"):
+        return "unknown_value"
+    if "timezone component" in reason or reason.startswith("Invalid RFC3339") or "matching regex" in reason:
+        return "wrong_form"
+    if reason.startswith("Expected "):
+        return "wrong_type" if ", got " in reason else "out_of_range"
+    return "out_of_range" if reason == "Number out of range" else "inconsistent"
+
+
 def _expected(rest: str) -> str:
     """Rewrites what follows "Expected" in messages such as "Expected `int` >= 0" and "Expected `str`, got `int`"."""
     wanted, comma, got = rest.partition(", got ")
     kinds, _, bound = wanted.partition("` ")
     named = " or ".join(_KINDS.get(kind, kind) for kind in kinds.strip("`").split(" | "))
+    if comma and (kinds.strip("`").partition(" ")[0], got) == ("int", "`float`"):
+        return "must be a whole number that fits 64 bits; leave its fraction out"
     if comma:
         return f"must be {named}, is {_KINDS.get(got.strip('`'), got)}; send {named}"
     if bound.startswith("matching regex "):
@@ -120,6 +188,11 @@ def _child(node: types.Type | None, name: str) -> types.Type | None:
         node = matching[0] if matching else None
     elif isinstance(node, types.DictType):
         node = node.value_type
+    return None if node is None else _bare(node)
+
+
+def _bare(node: types.Type) -> types.Type:
+    """Returns a type without null and constraints."""
     while isinstance(node, types.Metadata | types.UnionType):
         node = node.type if isinstance(node, types.Metadata) else _not_null(node)
     return node
@@ -134,16 +207,18 @@ def _malformed(error: Exception, raw: bytes) -> InputError:
     value = _lenient(raw)
     field = _find(value, lambda item: isinstance(item, float) and not math.isfinite(item))
     if field is not None:
-        return InputError("NaN and Infinity are not JSON; leave the field out or send a number", field)
+        return InputError(
+            "NaN and Infinity are not JSON; leave the field out or send a number", field, code="malformed"
+        )
     field = _find(value, lambda item: isinstance(item, str) and not _is_text(item))
     if isinstance(error, UnicodeError) or not is_utf8(raw):
-        return InputError("not valid UTF-8; encode the text as UTF-8", field or "")
+        return InputError("not valid UTF-8; encode the text as UTF-8", field or "", code="malformed")
     if field is not None:
-        return InputError("half of a surrogate pair; send the whole character or leave it out", field)
+        return InputError("half of a surrogate pair; send the whole character or leave it out", field, code="malformed")
     if not raw:
-        return InputError("malformed JSON: nothing between two commas; remove one of them")
+        return InputError("malformed JSON: nothing between two commas; remove one of them", code="malformed")
     detail = str(error).removeprefix("JSON is malformed: ")
-    return InputError(f"malformed JSON: {detail}; write it with a JSON library")
+    return InputError(f"malformed JSON: {detail}; write it with a JSON library", code="malformed")
 
 
 def _lenient(raw: bytes) -> object:

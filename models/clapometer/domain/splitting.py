@@ -11,11 +11,11 @@ from itertools import islice
 import msgspec
 
 from clapometer.domain.errors import InputError
+from clapometer.domain.spellings import BYTE_ORDER_MARK, SPACE, plain_text
 
 _RAWS = msgspec.json.Decoder(list[msgspec.Raw])
 # A string that never ends runs to the end of the input: trying again at each quote would be quadratic.
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z|\\\Z)|[\[{]+|[\]}]+|,', re.DOTALL)
-_SPACE = b" \t\r\n"
 _MAX_TOKENS = 100_000
 """How much of a malformed body is looked through: 20 ms, and several times what 500 real events hold."""
 
@@ -32,13 +32,13 @@ def split_array(body: bytes, max_events: int | None = None) -> list[bytes]:
 
     Raises:
         TooManyEventsError: More than ``max_events`` elements.
-        InputError: Neither an array nor an object, or the array is cut short.
+        InputError: Neither an array nor an object, or the array is cut short; or not UTF-8 but UTF-16.
     """
-    text = body.strip(_SPACE)
+    text = plain_text(body)
     if text[:1] == b"{":
         return [text]
     if text[:1] != b"[":
-        raise InputError(_not_an_array(text))
+        raise InputError(_not_an_array(text), code="malformed")
     try:
         raws = [bytes(raw) for raw in _RAWS.decode(text)]
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
@@ -53,8 +53,11 @@ def split_lines(body: bytes, max_events: int | None = None) -> list[bytes]:
 
     Raises:
         TooManyEventsError: More than ``max_events`` of them.
+        InputError: The body is not UTF-8 but UTF-16.
     """
-    lines = [line for line in (line.strip(_SPACE) for line in body.split(b"\n")) if line]
+    # files that were put together have a mark at the start of each
+    stripped = (line.strip(SPACE).removeprefix(BYTE_ORDER_MARK) for line in plain_text(body).split(b"\n"))
+    lines = [line for line in stripped if line]
     if max_events is not None and len(lines) > max_events:
         raise TooManyEventsError(max_events)
     return lines
@@ -85,11 +88,11 @@ def _cut(array: bytes, max_events: int | None) -> list[bytes]:
     for end in _ends(array):
         if max_events is not None and len(elements) >= max_events:
             raise TooManyEventsError(max_events)
-        elements.append(array[start:end].strip(_SPACE))
+        elements.append(array[start:end].strip(SPACE))
         start = end + 1
     if start != len(array):  # the last end is the closing bracket, and nothing may follow it
         msg = "malformed JSON: the array is cut short or does not close; send the whole array again"
-        raise InputError(msg)
+        raise InputError(msg, code="malformed")
     return elements
 
 
@@ -108,6 +111,4 @@ def _ends(array: bytes) -> Iterator[int]:
 def _not_an_array(text: bytes) -> str:
     if not text:
         return "the body is empty; send a CloudEvent object or an array of them"
-    if text[:3] == b"\xef\xbb\xbf":
-        return "the body starts with a byte order mark; send UTF-8 without one"
     return "the body is neither a CloudEvent object nor an array of them; send JSON such as [{…}, {…}]"

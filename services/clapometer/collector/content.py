@@ -1,12 +1,15 @@
 """From the bytes of a body to the bytes of JSON: media types and compression, both within limits."""
 
 import enum
+import urllib.parse
 import zlib
+from collections.abc import Mapping
 
 import zstandard
 
 from clapometer.collector.answers import RefusedError
 from clapometer.collector.config import CollectorConfig
+from clapometer.domain import is_json
 
 
 class Media(enum.Enum):
@@ -15,6 +18,8 @@ class Media(enum.Enum):
     JSON = "json"
     LINES = "lines"
     BEACON = "beacon"
+    BINARY = "binary"
+    """CloudEvents' binary mode: the body is the data of one event, its attributes are headers."""
 
 
 MEDIA_TYPES: dict[bytes, Media] = {
@@ -27,6 +32,37 @@ MEDIA_TYPES: dict[bytes, Media] = {
 }
 _ACCEPTED = ", ".join(name.decode() for name in MEDIA_TYPES)
 _ENCODINGS = b"gzip, zstd, identity"
+
+
+def layout_of(headers: Mapping[bytes, bytes]) -> Media:
+    """Returns how events are laid out in a body, by the headers that come with it.
+
+    Raises:
+        RefusedError: 415, where ``Content-Type`` does not name a layout of ours, or one that is not UTF-8.
+    """
+    content_type = headers.get(b"content-type")
+    if b"ce-specversion" in headers or b"ce-id" in headers:
+        name = (content_type or b"application/json").partition(b";")[0].strip().lower()
+        if not name.startswith(b"application/cloudevents") and is_json(name):
+            return Media.BINARY
+    return media_of(content_type)
+
+
+def attributes_of(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Returns the attributes of an event in binary mode, percent-encoding undone (CloudEvents, HTTP binding 3.1.3.2).
+
+    Raises:
+        RefusedError: 422, one of them is not UTF-8.
+    """
+    try:
+        return {
+            name[3:].decode("ascii"): urllib.parse.unquote_to_bytes(value).decode()
+            for name, value in headers.items()
+            if name.startswith(b"ce-")
+        }
+    except UnicodeError as error:
+        msg = "a ce- header is not UTF-8; percent-encode what is not ASCII"
+        raise RefusedError(422, msg) from error
 
 
 def media_of(content_type: bytes | None) -> Media:

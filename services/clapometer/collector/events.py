@@ -1,13 +1,14 @@
 """``POST /v1/events``: the hot path, an ASGI application of its own in front of FastAPI's routing."""
 
 import datetime as dt
+import re
 import time
 from collections.abc import Callable
 
 import msgspec
 
 from clapometer.collector.answers import RESPOND, SAFE_HEADERS, Answer, Headers, RefusedError, problem_body
-from clapometer.collector.content import Media, media_of
+from clapometer.collector.content import Media, layout_of
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head, scope_head
 from clapometer.collector.intake import GoneError, Intake
 from clapometer.gate import ApiKey
@@ -22,9 +23,12 @@ _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
 _PREFLIGHT: Headers = [
     (b"access-control-allow-methods", b"POST"),
-    (b"access-control-allow-headers", b"authorization, x-api-key, content-type, content-encoding, traceparent"),
     (b"access-control-max-age", b"86400"),
+    (b"vary", b"access-control-request-headers"),
 ]
+_ALLOWED_HEADERS = (b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"traceparent", b"tracestate")
+_HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
+_MOST_REQUESTED = 50
 _EXPOSED = (b"access-control-expose-headers", b"traceparent, retry-after")
 
 
@@ -43,7 +47,7 @@ class EventsEndpoint:
         head = scope_head(scope)
         headers = self._headers(head)
         if scope["method"] == "OPTIONS":
-            await _send(scope, send, 204, [*headers, *_PREFLIGHT, (b"allow", b"POST, OPTIONS")], b"")
+            await _send(scope, send, 204, [*headers, *_preflight(head), (b"allow", b"POST, OPTIONS")], b"")
             return
         traceparent = head.traceparent()
         headers.append((b"traceparent", traceparent))
@@ -97,7 +101,7 @@ class EventsEndpoint:
             events = intake.unpack(head, body, limit)
             intake.hold(len(events))
             held = len(events)
-            weighed = intake.weigh(intake.decode(events, media, now), key, now, head.trace_id)
+            weighed = intake.weigh(intake.decode(events, media, now, head), key, now, head.trace_id)
         except RefusedError as refused:
             answer(refused)
         else:
@@ -118,7 +122,7 @@ class EventsEndpoint:
         intake.hold(size)
         try:
             # Not held in a variable: hundreds of requests wait for the disk at a time; their events need not.
-            return await intake.accept(intake.weigh(intake.decode(body, media, now), key, now, head.trace_id))
+            return await intake.accept(intake.weigh(intake.decode(body, media, now, head), key, now, head.trace_id))
         finally:
             intake.release(size)
 
@@ -129,7 +133,7 @@ class EventsEndpoint:
             RefusedError: The key or the content type does not do.
         """
         key = self._intake.authenticate(head, now)
-        media = media_of(head.headers.get(b"content-type"))
+        media = layout_of(head.headers)
         config = self._intake.config
         return key, media, config.max_beacon_bytes if media is Media.BEACON else config.max_body_bytes
 
@@ -159,6 +163,17 @@ class EventsEndpoint:
         if name in allowed or name in self._intake.gate.keys.origins:
             return [(b"access-control-allow-origin", origin), _EXPOSED, varies]
         return [varies]
+
+
+def _preflight(head: Head) -> Headers:
+    """Returns what lets a page of an allowed origin send with the headers that its browser asks for.
+
+    Tracers and monitors add some to every request of a page (``baggage``, ``sentry-trace``, ``x-datadog-…``, ``b3``).
+    We read none of them and set no cookies: allowing them gives nobody anything, refusing them loses the page's events.
+    """
+    asked = head.headers.get(b"access-control-request-headers", b"").lower().split(b",")[:_MOST_REQUESTED]
+    more = {name for each in asked if _HEADER_NAME.fullmatch(name := each.strip())} - {*_ALLOWED_HEADERS}
+    return [*_PREFLIGHT, (b"access-control-allow-headers", b", ".join([*_ALLOWED_HEADERS, *sorted(more)]))]
 
 
 async def _send(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from clapometer.collector.answers import Answer, Headers, RefusedError, retry_later
 from clapometer.collector.config import CollectorConfig
-from clapometer.collector.content import Decompressor, Media
+from clapometer.collector.content import Decompressor, Media, attributes_of
 from clapometer.collector.head import Head, Message, Receive, api_key, signed_digest, signed_request
 from clapometer.collector.judge import block_of, judge, verdict_of
 from clapometer.collector.metrics import CollectorMetrics
@@ -21,8 +21,11 @@ from clapometer.domain import (
     TooManyEventsError,
     TransientError,
     Trust,
+    binary_event,
     decode_batch,
+    decode_each,
     decode_lines,
+    reject,
 )
 from clapometer.eventlog import GroupCommitter, Position
 from clapometer.gate import ApiKey, Credentials, DeniedError, Gate, SignatureError, check_digest
@@ -137,13 +140,15 @@ class Intake:
         """Counts ``size`` bytes as no longer held."""
         self.metrics.held_bytes -= size
 
-    def decode(self, body: bytes, media: Media, now: dt.datetime) -> Batch:
+    def decode(self, body: bytes, media: Media, now: dt.datetime, head: Head) -> Batch:
         """Returns the verdict on every event of a body.
 
         Raises:
             RefusedError: 413 for too many events, 422 where no event can be told from another.
         """
         config = self.config
+        if media is Media.BINARY:
+            return self._decode_binary(body, now, head)
         decode = decode_lines if media is Media.LINES else decode_batch
         try:
             return decode(body, now, max_events=config.max_events, max_depth=config.max_depth)
@@ -151,6 +156,15 @@ class Intake:
             raise RefusedError(413, error.reason) from error
         except InputError as error:
             raise RefusedError(422, str(error)) from error
+
+    def _decode_binary(self, body: bytes, now: dt.datetime, head: Head) -> Batch:
+        if signed_request(head) is not None:
+            msg = "a signature does not cover ce- headers; send the whole event as application/cloudevents+json"
+            raise RefusedError(415, msg)
+        try:
+            return decode_each([binary_event(attributes_of(head.headers), body)], now, self.config.max_depth)
+        except InputError as error:
+            return Batch([], [reject(body, error, 0)])
 
     def weigh(self, batch: Batch, key: ApiKey, now: dt.datetime, trace_id: str) -> Weighed:
         """Returns what a batch leaves in the event log and what its sender is told once it is there."""

@@ -139,4 +139,4 @@ def _places(batch: Batch) -> range | list[int]:
 
 def _forbid(event: Event, place: int) -> RejectedEvent:
     name = type(event).__struct_config__.tag
-    return reject(encode_events([event]).rstrip(), InputError(_FORBIDDEN.format(name), "type"), place)
+    return reject(encode_events([event]).rstrip(), InputError(_FORBIDDEN.format(name), "type", code="forbidden"), place)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 
@@ -13,11 +14,12 @@ from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedE
 from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, scope_head
 from clapometer.collector.intake import GoneError, Intake
-from clapometer.domain import Batch, InputError, check_time, decode_event, reject
+from clapometer.domain import Batch, InputError, check_time, decode_event, plain_text, reject
 from clapometer.gate import ApiKey
 
 _Fields = dict[str, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(_Fields)
+_DATA = re.compile(r"\bdata\.(?=[a-z])")
 _OTHERS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -126,9 +128,9 @@ class Resources:
             raise RefusedError(415, msg)
         body = await self._intake.body(head, request.receive, self._intake.config.max_body_bytes)
         try:
-            fields = {name: msgspec.Raw(bytes(value)) for name, value in _FIELDS.decode(body).items()}
+            fields = {name: msgspec.Raw(bytes(value)) for name, value in _FIELDS.decode(plain_text(body)).items()}
             given = msgspec.json.decode(fields["clip_id"]) if "clip_id" in fields else clip_id
-        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        except (msgspec.MsgspecError, RecursionError, UnicodeError, InputError) as error:
             msg = f"the body is not a JSON object: {error}; send the data of the event"
             raise RefusedError(422, msg) from error
         if given != clip_id:
@@ -146,7 +148,8 @@ class Resources:
             decoded = decode_event(raw, self._intake.config.max_depth)
             check_time(decoded, now)
         except InputError as error:
-            inner = InputError(error.reason, error.field.removeprefix("data."))
+            # the body is the data: paths into it start there
+            inner = InputError(_DATA.sub("", error.reason), _DATA.sub("", error.field), code=error.code)
             batch = Batch([], [reject(raw, inner, 0)])
         else:
             batch = Batch([decoded], [])

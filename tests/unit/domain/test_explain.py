@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from clapometer.domain import InputError, TooManyEventsError, decode_batch, decode_event, split_array
+from clapometer.domain import CODES, InputError, TooManyEventsError, decode_batch, decode_event, split_array
 from clapometer.domain.codec import MAX_REJECTED_BYTES
 from clapometer.domain.splitting import deeper_than
 
@@ -41,7 +41,12 @@ def test_the_place_in_a_list_is_named() -> None:
 
 def test_a_pattern_and_a_length_are_named() -> None:
     data = {"impression_id": "a", "kind": "purchase", "currency": "euro"}
-    assert "'^[A-Z]{3}$'" in refusal(type="clapometer.converted.v1", data=data).reason
+    wrong = refusal(type="clapometer.converted.v1", data=data)
+    assert (wrong.code, wrong.reason) == (
+        "out_of_range",
+        "must be a string of length at most 3; correct it (an ISO 4217 code such as EUR)",
+    )
+    assert "'^[A-Z]{3}$'" in refusal(type="clapometer.converted.v1", data={**data, "currency": "eur"}).reason
     assert "of length at most 200" in refusal(id="x" * 201).reason
 
 
@@ -63,7 +68,7 @@ def test_sentat_cannot_move_an_event_out_of_bounds() -> None:
 
 
 def test_of_a_long_dead_letter_the_beginning_is_kept() -> None:
-    body = json.dumps([{**EVENT, "colour": "é" * 100_000}], ensure_ascii=False).encode()
+    body = json.dumps([{**EVENT, "Colour": "é" * 100_000}], ensure_ascii=False).encode()
     (letter,) = decode_batch(body, NOW).rejected
     assert len(letter.raw) <= MAX_REJECTED_BYTES * 4 / 3 + 4
     assert letter.id == "1"
@@ -81,3 +86,45 @@ def test_cutting_stops_at_the_limit() -> None:
 def test_depth_counts_brackets_outside_strings() -> None:
     assert not deeper_than(b'["[[[[[[", [[]]]', 3)
     assert deeper_than(b"[[[[", 3)
+
+
+def test_every_missing_field_is_named_at_once() -> None:
+    data = {"prompt": {"text": "a"}, "model": {"name": "m"}, "references": [{"role": "x", "media": "y"}, {"role": "x"}]}
+    wrong = {"type": "clapometer.clip_registered.v1", "id": "1", "data": data}
+    with pytest.raises(InputError) as caught:
+        decode_event(json.dumps(wrong).encode())
+    assert (caught.value.code, caught.value.field) == ("missing_field", "specversion")
+    assert caught.value.reason == (
+        "required fields are missing: specversion, source, time, data.clip_id, data.model.version, data.duration_ms, "
+        "data.task, data.references[1].media; add them"
+    )
+
+
+def test_another_fault_does_not_hide_what_is_missing() -> None:
+    for data in ({"reaction": "lik"}, {"reaction": "like", "emoji": 1}, {"reaction": 5}):
+        error = refusal(type="clapometer.reacted.v1", data=data)
+        assert error.reason.endswith(" (also missing: data.impression_id)")
+    assert refusal(type="clapometer.reacted.v1", data={"reaction": "like"}).reason == (
+        "required field is missing; add it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"type": "clapometer.liked.v1"}, "unknown_type"),
+        ({"id": 5}, "wrong_type"),
+        ({"id": ""}, "out_of_range"),
+        ({"specversion": "0.3"}, "unknown_value"),
+        ({"time": "yesterday"}, "wrong_form"),
+        ({"time": "2026-01-01T00:00:00"}, "wrong_form"),
+        ({"data": {}}, "missing_field"),
+        ({"data": {**EVENT["data"], "a": 1}}, "unknown_field"),  # type: ignore[dict-item]
+        ({"data": "\0"}, "wrong_type"),
+        ({"id": "\0"}, "zero_character"),
+        ({"type": "clapometer.watched.v1", "data": {"impression_id": "i"}}, "inconsistent"),
+    ],
+)
+def test_a_refusal_has_a_code_of_the_closed_list(changes: dict[str, object], code: str) -> None:
+    assert refusal(**changes).code == code
+    assert code in CODES

@@ -84,12 +84,6 @@ def only_rejected(records) -> RejectedEvent:
         (b'"text"', [], "", ""),
         (b'{"type":"clapometer.like.v9"}', [], "", ""),
         (b"\x00\x01avro", [("content-type", b"application/avro")], "application/avro is not read here", "content-type"),
-        (
-            event(1),
-            [("content-type", EVENT_TYPE), ("ce_id", b"1")],
-            "both ce_ headers and a structured",
-            "content-type",
-        ),
         (b"{}", [("ce_id", b"\xff")], "a ce_ header is not UTF-8", ""),
         (event(1), [(CONTEXT, b"{}")], "record header cannot be read", CONTEXT),
         (event(1), [("content-type", None), (CONTEXT, b'{"tenant":1}')], "record header cannot be read", CONTEXT),

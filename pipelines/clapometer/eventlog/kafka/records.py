@@ -22,10 +22,12 @@ from clapometer.domain import (
     RejectedEvent,
     TerminalError,
     Trust,
+    binary_event,
     decode_batch,
     decode_block,
     encode_block,
     encode_events,
+    is_json,
     reject,
 )
 from clapometer.eventlog.contract import Record
@@ -231,7 +233,7 @@ class _Run:
 
 def poison(partition: int, offset: int, reason: str, tenant: str, received_at: dt.datetime) -> Record:
     """Returns a block whose only line is a dead letter about what lies at ``offset``."""
-    dead = RejectedEvent(reason=reason)
+    dead = RejectedEvent(reason=reason, code="corrupt_block")
     block = encode_block(b"", 0, tenant=tenant, received_at=received_at, rejected=[dead])
     return Record(partition, offset, block)
 
@@ -255,34 +257,41 @@ def _context(headers: Headers) -> Context | None:
         return _CONTEXT.decode(raw)
     except msgspec.MsgspecError as error:
         msg = f"record header cannot be read: {error}"
-        raise InputError(msg, CONTEXT) from error
+        raise InputError(msg, CONTEXT, code="not_cloudevents") from error
 
 
 def _event_json(value: bytes, headers: Headers) -> bytes:
-    """Returns the JSON of the event or events in a record, whichever mode it was written in."""
+    """Returns the JSON of the event or events in a record, whichever mode it was written in.
+
+    Raises:
+        InputError: It is neither.
+    """
     if not value:
         msg = "the record has no value"
-        raise InputError(msg)
+        raise InputError(msg, code="not_cloudevents")
     media = (_header(headers, "content-type") or b"application/json").split(b";")[0].strip().lower()
-    attributes = {name[3:]: raw for name, raw in headers if name.startswith("ce_") and raw is not None}
-    if media not in _JSON_TYPES:
-        msg = f"{media.decode(errors='replace')} is not read here; send CloudEvents as JSON"
-        raise InputError(msg, "content-type")
+    if media.startswith(b"application/cloudevents"):  # the mode is told by this alone
+        if media not in _STRUCTURED:
+            raise _not_read(media)
+        return value
+    attributes = {name[3:].lower(): raw for name, raw in headers if name.lower().startswith("ce_") and raw is not None}
+    if not is_json(media):
+        raise _not_read(media)
     if not attributes:
         return value
-    if media != b"application/json":
-        msg = "both ce_ headers and a structured event; send one of them"
-        raise InputError(msg, "content-type")
     try:
-        return msgspec.json.encode(
-            {name: raw.decode() for name, raw in attributes.items()} | {"data": msgspec.Raw(value)}
-        )
+        return binary_event({name: raw.decode() for name, raw in attributes.items()}, value)
     except UnicodeError as error:
         msg = "a ce_ header is not UTF-8"
-        raise InputError(msg) from error
+        raise InputError(msg, code="not_cloudevents") from error
 
 
-_JSON_TYPES = {b"application/json", b"application/cloudevents+json", b"application/cloudevents-batch+json"}
+def _not_read(media: bytes) -> InputError:
+    msg = f"{media.decode(errors='replace')} is not read here; send CloudEvents as JSON"
+    return InputError(msg, "content-type", code="not_cloudevents")
+
+
+_STRUCTURED = {b"application/cloudevents+json", b"application/cloudevents-batch+json"}
 
 
 def _header(headers: Headers, name: str) -> bytes | None:
