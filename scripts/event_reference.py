@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec.inspect as types
 
-from clapometer.domain import BROWSER_EVENTS, EVENT_TYPES, MEANINGS
+from clapometer.domain import BROWSER_EVENTS, EVENT_TYPES, REASONS
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference" / "events.md"
 HEAD = """\
@@ -107,7 +107,7 @@ def rows(struct: types.StructType, prefix: str = "") -> list[str]:
 
 def event_reference() -> str:
     """Returns the page: every event type with the fields of its data."""
-    parts = [HEAD.replace("{codes}", "; ".join(f"`{code}`, {text}" for code, text in MEANINGS.items()))]
+    parts = [HEAD.replace("{codes}", "; ".join(f"`{code}`, {text}" for code, text in REASONS.items()))]
     for event in EVENT_TYPES:
         info = types.type_info(event)
         data = next(field for field in info.fields if field.name == "data").type  # type: ignore[attr-defined]

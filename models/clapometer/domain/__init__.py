@@ -23,7 +23,7 @@ from clapometer.domain.codec import (
 from clapometer.domain.context import binary_event, is_json
 from clapometer.domain.errors import ClapometerError, InputError, LogFullError, TerminalError, TransientError
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
-from clapometer.domain.reasons import CODES, MEANINGS, Code, code_of
+from clapometer.domain.reasons import CODES, REASONS, Code, code_of
 from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
 from clapometer.domain.tokens import impression_trust, sign_impression
@@ -34,6 +34,7 @@ __all__ = [
     "CODES",
     "EVENT_TYPES",
     "MEANINGS",
+    "REASONS",
     "Against",
     "Batch",
     "Block",

@@ -11,7 +11,7 @@ Code = Literal[
     "corrupt_block", "lost_block", "other",
 ]  # fmt: skip
 CODES: tuple[Code, ...] = get_args(Code)
-MEANINGS: dict[Code, str] = {
+REASONS: dict[Code, str] = {
     "malformed": "not JSON, or not UTF-8",
     "too_deep": "nested deeper than any event is",
     "zero_character": "holds the character U+0000",
