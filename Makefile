@@ -79,6 +79,7 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 	PYTHONPATH=. $(BIN)/python bench/loader.py
 	PYTHONPATH=. $(BIN)/python bench/memory.py
 	PYTHONPATH=. $(BIN)/python bench/freshness.py
+	PYTHONPATH=. $(BIN)/python bench/idle.py
 	PYTHONPATH=. $(BIN)/python bench/analyst.py --outcomes 10_000_000 --peers --load
 
 lock: ## Resolve the dependencies again

@@ -100,6 +100,17 @@ class EventLogContract:
         assert log.trim(partition, first + 3) == 0
         assert len(self.read_all(log, partition)) == 2
 
+    def test_whoever_waits_is_told_of_what_is_there_and_of_what_comes(self, log):
+        ends = {partition: log.next_offset(partition) for partition in log.partitions()}
+        assert not log.wait(ends, 0.0)
+        assert not log.wait({}, 0.0)
+        waiting = threading.Timer(0.05, log.append_many, ([b"a"],))
+        waiting.start()
+        assert log.wait(ends, 60.0)
+        waiting.join()
+        assert log.wait(ends, 0.0)
+        assert not log.wait({partition: log.next_offset(partition) for partition in log.partitions()}, 0.0)
+
     def test_appending_from_several_threads_gives_every_block_its_own_position(self, log):
         positions: list[tuple[Position, bytes]] = []
 

@@ -1,6 +1,6 @@
 """What every event log promises; ``tests/contract/eventlog_contract.py`` holds each implementation to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -40,6 +40,16 @@ class EventLog(Protocol):
         """Returns records from ``offset`` on, about ``max_bytes`` of them and at least one; empty at the end.
 
         An offset before the oldest record left reads from that record on.
+        """
+        ...
+
+    def wait(self, offsets: Mapping[int, int], seconds: float) -> bool:
+        """Returns whether some partition goes on beyond its offset; where none does, waits up to ``seconds`` for that.
+
+        Waiting costs next to nothing.
+
+        Raises:
+            TransientError: The log is away.
         """
         ...
 

@@ -11,7 +11,7 @@ import os
 import struct
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import lmdb
 
 from clapometer.domain import LogFullError, TerminalError, TransientError
 from clapometer.eventlog.contract import Position, Record
+from clapometer.eventlog.looking import look_until
 
 FORMAT = 1
 RECORD_BYTES = 1 << 18
@@ -32,6 +33,9 @@ SCRUB_ROUNDS = 4
 """Transactions of a scrub at the least: what one frees, the next but one may use."""
 FILLER_BYTES = 2022
 """Size of a value of which, with an 8-byte key, two fill a page of 4096 bytes to the last one."""
+
+LOOK_SECONDS = 0.1
+"""How often who waits for a block looks at the counter: some microseconds each time, in memory that is mapped."""
 
 _PAGE = 4096
 _KEY = struct.Struct(">Q")
@@ -154,6 +158,14 @@ class EmbeddedLog:
                     self._touched += len(block)
                 found = cursor.next()
         return records
+
+    def wait(self, offsets: Mapping[int, int], seconds: float) -> bool:
+        """Returns whether the log goes on beyond its offset; looks into shared memory, where writers leave it."""
+        return look_until(
+            lambda: any(self.next_offset(partition) > offset for partition, offset in offsets.items()),
+            seconds,
+            LOOK_SECONDS,
+        )
 
     def partitions(self) -> list[int]:
         """Returns the one partition."""

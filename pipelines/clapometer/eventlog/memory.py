@@ -3,7 +3,7 @@
 import threading
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from clapometer.domain import LogFullError
@@ -19,7 +19,7 @@ class MemoryLog:
         self._max_bytes = max_bytes
         self._bytes = 0
         self._turn = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self.identity = uuid.uuid4().hex
 
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
@@ -38,6 +38,7 @@ class MemoryLog:
             start = self._first[partition] + len(self._blocks[partition])
             self._blocks[partition].extend(blocks)
             self._bytes += size
+            self._lock.notify_all()
             return [Position(partition, start + index) for index in range(len(blocks))]
 
     def read(self, partition: int, offset: int, max_bytes: int) -> list[Record]:
@@ -53,6 +54,11 @@ class MemoryLog:
                 size += len(block)
             return records
 
+    def wait(self, offsets: Mapping[int, int], seconds: float) -> bool:
+        """Returns whether some partition goes on beyond its offset; is told of what is appended meanwhile."""
+        with self._lock:
+            return self._lock.wait_for(lambda: any(self._end(each) > at for each, at in offsets.items()), seconds)
+
     def partitions(self) -> list[int]:
         """Returns the numbers from 0 on."""
         return list(range(len(self._blocks)))
@@ -60,7 +66,7 @@ class MemoryLog:
     def next_offset(self, partition: int) -> int:
         """Returns the offset that the next block gets."""
         with self._lock:
-            return self._first[partition] + len(self._blocks[partition])
+            return self._end(partition)
 
     def first_offset(self, partition: int) -> int:
         """Returns the offset of the oldest block left, or of the next one."""
@@ -90,3 +96,6 @@ class MemoryLog:
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""
+
+    def _end(self, partition: int) -> int:
+        return self._first[partition] + len(self._blocks[partition])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clapometer.eventlog import EventLog, Record
 from clapometer.jobs.batch import CORRUPT_TENANT, Batch, Refusal, read_batch
-from clapometer.jobs.parser import MalformedLineError, Parsed, Parser
+from clapometer.jobs.parser import NOTHING, MalformedLineError, Parsed, Parser
 
 GONE = "left the log before it was loaded"
 """Reason of the dead letter that stands for such blocks."""
@@ -70,6 +70,8 @@ class ReadAhead:
 
     def _fetch(self, offsets: Mapping[int, int], *, check_lines: bool) -> Fetched:
         records, more = self._read(offsets)
+        if not records:
+            return Fetched(dict(offsets), read_batch((), self._clock()), NOTHING, more=False, gone=False)
         now = self._clock()
         batch = read_batch(records, now, check_lines=check_lines)
         gone = list(self._gone(records, offsets, now))

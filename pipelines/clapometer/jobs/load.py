@@ -47,7 +47,7 @@ class LoadSettings:
     Attributes:
         max_batch_bytes: Blocks read for one commit, in bytes.
         linger_s: At light load, least time between two commits.
-        poll_s: Time between two looks at an empty log.
+        poll_s: How long a loader without work sleeps at most, unless the log wakes it.
         publish_interval_s: At a backlog, least time between two publications.
         window_days: Days for which a repeated event is recognised.
         retention_s: How long blocks stay in the log after they were loaded.
@@ -59,7 +59,7 @@ class LoadSettings:
 
     max_batch_bytes: int = 24 << 20
     linger_s: float = 0.75
-    poll_s: float = 0.1
+    poll_s: float = 0.25
     publish_interval_s: float = 1.0
     window_days: int = 7
     retention_s: float = 3600.0
@@ -87,6 +87,7 @@ class LoadReport:
         reasons: How many events were rejected for each reason.
         published: Whether readers see it already.
         waiting: Whether the loader waits to be told which partitions are its own.
+        parsed: Batches that this loader has parsed so far, those read ahead included.
     """
 
     received: int = 0
@@ -107,6 +108,7 @@ class LoadReport:
     reasons: Mapping[str, int] = field(default_factory=dict)
     published: bool = False
     waiting: bool = False
+    parsed: int = 0
 
 
 def utc_now() -> dt.datetime:
@@ -190,10 +192,11 @@ class Loader:
         lag = {partition: self._log.next_offset(partition) - offset for partition, offset in loaded.items()}
         return replace(
             report,
-            more=fetched.more,
+            more=fetched.more or (fetched.batch.blocks > report.blocks),  # overtaken: it may not be all of it
             lag=lag,
             published=not self._unpublished,
             waiting=partitions is None,
+            parsed=self._parser.parsed,
             seconds=time.perf_counter() - started,
         )
 
@@ -206,21 +209,24 @@ class Loader:
     ) -> None:
         """Loads until ``stop`` is set, then what the log holds at that time; errors are told, and tried again.
 
-        Every look at the log is reported, also one that finds nothing.
+        Every look at the log is reported, also one that finds nothing. While nothing comes nothing is done but to look.
         """
         upkeep = self._start_upkeep(stop, on_error)
         failures = 0
         while not stop.is_set():
             try:
+                ends = self._ends()  # before the load: what comes during it is news
                 report = self.load_once()
+                failures = 0
+                on_report(report)
+                if report.blocks or report.waiting:
+                    stop.wait(0.0 if report.more else self._settings.linger_s)
+                elif not report.more:
+                    self._rest(ends, stop, partial(on_report, report))
             except Exception as error:  # noqa: BLE001 - the loop outlives whatever a load fails of
                 on_error(error)
                 failures += 1
                 stop.wait(min(30.0, 0.25 * 2 ** min(failures, 10)))
-                continue
-            failures = 0
-            on_report(report)
-            stop.wait(self._pause(report))
         self._drain(on_report, on_error)
         if upkeep is not None:
             upkeep.join()
@@ -247,18 +253,24 @@ class Loader:
         thread.start()
         return thread
 
-    def _pause(self, report: LoadReport) -> float:
-        if report.more:
-            return 0.0
-        return self._settings.linger_s if report.blocks else self._settings.poll_s
+    def _rest(self, ends: Mapping[int, int], stop: threading.Event, look: Callable[[], None]) -> None:
+        """Returns once the log goes on beyond ``ends``, or something else is to be done."""
+        while not stop.is_set() and not self._log.wait(ends, self._settings.poll_s):
+            if list(self._partitions() or ()) != list(ends):
+                return
+            self._trimmer.trim()
+            look()
+
+    def _ends(self) -> dict[int, int]:
+        return {partition: self._log.next_offset(partition) for partition in self._partitions() or ()}
 
     def _drain(self, on_report: Callable[[LoadReport], None], on_error: Callable[[Exception], None]) -> None:
         """Loads what waits now; what others go on sending waits for the next start."""
         deadline = time.monotonic() + self._settings.drain_wait_s
         try:
-            while (partitions := self._partitions()) is None and time.monotonic() < deadline:
+            while self._partitions() is None and time.monotonic() < deadline:
                 continue  # the answer takes its time
-            ends = {partition: self._log.next_offset(partition) for partition in partitions or ()}
+            ends = self._ends()
             report = self.load_once()
             while report.blocks:
                 on_report(report)

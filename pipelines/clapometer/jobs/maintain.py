@@ -130,11 +130,13 @@ def keep_up(
     """Compacts and vacuums at intervals until ``stop`` is set, and does ``also`` what else is to be done.
 
     None of the three waits for another that fails. A merging that has begun when it is stopped is finished, no other is
-    begun. ``lake`` should be an object of this thread's own.
+    begun. Where no table has changed since, only the vacuum is due again. ``lake`` should be an object of this
+    thread's own.
     """
     vacuumed_at = time.monotonic()
+    due = [_OnChange(lake, also), _OnChange(lake, partial(compact, lake, settings, until=stop.is_set))]
     while not stop.wait(settings.interval_s):
-        duties: list[Callable[[], object]] = [also, partial(compact, lake, settings, until=stop.is_set)]
+        duties: list[Callable[[], object]] = [*due]
         if time.monotonic() - vacuumed_at >= settings.vacuum_interval_s:
             vacuumed_at = time.monotonic()
             duties.append(partial(vacuum, lake, settings))
@@ -146,6 +148,23 @@ def keep_up(
             else:
                 if isinstance(done, UpkeepReport) and done != UpkeepReport():
                     on_report(done)
+
+
+class _OnChange:
+    """Does a duty unless the tables are as they were before it was last done well."""
+
+    def __init__(self, lake: Lake, duty: Callable[[], object]) -> None:
+        self._lake = lake
+        self._duty = duty
+        self._versions: dict[str, int] = {}
+
+    def __call__(self) -> object:
+        versions = self._lake.versions()
+        if versions == self._versions:
+            return None
+        done = self._duty()
+        self._versions = versions
+        return done
 
 
 def _due(files: Sequence[DataFile], window_days: int) -> dict[str, DataFile]:

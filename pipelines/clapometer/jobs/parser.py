@@ -74,8 +74,16 @@ class Parsed:
                 yield day, suffix, in_day.drop_columns(list(JUDGED))
 
 
+NOTHING = Parsed(_NOBODY, _NOBODY)
+"""What stands for the events of a batch without blocks, which is not parsed: its columns are missing."""
+
+
 class Parser:
-    """Parses batches in a DuckDB of its own; threads may share it."""
+    """Parses batches in a DuckDB of its own; threads may share it.
+
+    Attributes:
+        parsed: How many batches were parsed.
+    """
 
     def __init__(self, events: Table, *, spill: Path, threads: int, memory_limit: str) -> None:
         self._events = events
@@ -88,6 +96,7 @@ class Parser:
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
         self._lookups = self._connection.cursor()
         self._lock = threading.Lock()
+        self.parsed = 0
         self._parse, self._parse_watching = parse(watching=False), parse(watching=True)
 
     def close(self) -> None:
@@ -103,6 +112,7 @@ class Parser:
         """
         batch = lines.append_column("line_number", pa.array(np.arange(len(lines))))
         with self._lock:
+            self.parsed += 1
             try:
                 rows = _in_order(self._query(self._parse_watching, batch))
             except duckdb.InvalidInputException as error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:  # this module is imported with the command line
@@ -52,6 +52,7 @@ class LoaderMetrics(Collector):
         self._newest: dt.datetime | None = None
         self._oldest: dt.datetime | None = None
         self._waiting = 0
+        self._parsed = 0
         self._lock = threading.Lock()
         for verdict in ("stored", "duplicate", "conflict", "suppressed"):
             self._events.labels(verdict)
@@ -75,6 +76,7 @@ class LoaderMetrics(Collector):
                 self._oldest = None
             self._newest = report.newest or self._newest
             self._waiting = sum(report.lag.values())
+            self._parsed = report.parsed
             self._lag.clear()
             for partition, records in report.lag.items():
                 self._lag.labels(partition).set(records)
@@ -91,6 +93,10 @@ class LoaderMetrics(Collector):
             behind = max(0.0, (self._clock() - self._newest).total_seconds())
         yield GaugeMetricFamily(
             "clapometer_loader_lag_seconds", "Since receipt of the last event loaded, while records wait", value=behind
+        )
+
+        yield CounterMetricFamily(
+            "clapometer_loader_parsed_batches", "Batches parsed: none while nothing comes", value=self._parsed
         )
 
     def _named(self, reason: str) -> str:

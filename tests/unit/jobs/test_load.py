@@ -438,7 +438,8 @@ def test_a_loader_that_lost_a_race_leaves_in_the_log_what_the_other_one_did_not_
         return write(parser, events, kept)
 
     monkeypatch.setattr(module.Parser, "write", overtaken)
-    assert slow.load_once().lag == {0: 1}
+    report = slow.load_once()
+    assert (report.blocks, report.lag, report.more) == (0, {0: 1}, True)
     slow.load_once()
     assert ids(lake) == ["a", "b"]
 
@@ -532,6 +533,25 @@ def test_a_running_loader_publishes_soon_and_drains_the_log_when_it_stops(tmp_pa
     assert sum(stored) == visible() == 2
     one.close()
     log.close()
+
+
+def test_a_loader_without_work_parses_nothing_and_loads_the_first_event_that_comes(log, lake):
+    one, stop, reports = loader(log, lake, linger_s=0.0, poll_s=0.01), threading.Event(), []
+    thread = threading.Thread(target=one.run, args=(stop,), kwargs={"on_report": reports.append}, daemon=True)
+    thread.start()
+    try:
+        for number in (1, 2):
+            seen = len(reports)
+            until(lambda seen=seen: len(reports) >= seen + 5, 20)  # looks that find nothing
+            assert reports[-1].parsed == number - 1
+            log.append_many([block([watched(str(number))])])
+            until(lambda number=number: sum(report.stored for report in reports) == number, 20)
+            assert reports[-1].parsed == number
+    finally:
+        stop.set()
+        thread.join(30)
+        one.close()
+    assert not thread.is_alive()
 
 
 def test_a_loader_stops_in_time_although_events_keep_coming(log, lake):

@@ -312,6 +312,30 @@ def test_upkeep_that_fails_is_told_and_tried_again(tmp_path, monkeypatch):
     assert reports[0].made == 1
 
 
+def test_a_lake_that_nobody_changed_is_not_looked_through_again(tmp_path):
+    lake, stop, looked = Lake(tmp_path), threading.Event(), []
+    appended(lake, 1)
+    settings = replace(QUICK, vacuum_interval_s=0.0)
+    thread = threading.Thread(
+        target=keep_up, args=(lake, settings, stop), kwargs={"also": lambda: looked.append(1)}, daemon=True
+    )
+    thread.start()
+
+    def rounds(count: int) -> None:  # each ends with a vacuum, which publishes
+        for _ in range(count):
+            before = lake.storage.published.stat().st_mtime_ns
+            until(lambda before=before: lake.storage.published.stat().st_mtime_ns != before, 20)
+
+    until(lake.storage.published.exists, 20)
+    rounds(3)
+    assert len(looked) == 1
+    appended(Lake(tmp_path), 1, start=1)
+    rounds(3)
+    assert len(looked) == 2
+    stop.set()
+    thread.join(30)
+
+
 def test_what_fails_for_good_keeps_nothing_else_from_being_done(tmp_path, monkeypatch):
     lake, stop, told, reports = Lake(tmp_path), threading.Event(), [], []
     appended(lake, 8)

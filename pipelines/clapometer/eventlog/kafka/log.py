@@ -1,6 +1,6 @@
 """The event log of production: blocks in a Kafka topic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from clapometer.domain import InputError
 from clapometer.eventlog.contract import Position, Record
@@ -77,6 +77,14 @@ class KafkaLog:
             TransientError: The broker is away.
         """
         return self._reader.read(partition, offset, max_bytes)
+
+    def wait(self, offsets: Mapping[int, int], seconds: float) -> bool:
+        """Returns whether some partition goes on beyond its offset; asks the brokers for all of them at once.
+
+        Raises:
+            TransientError: The broker is away.
+        """
+        return self._reader.wait(offsets, seconds)
 
     def partitions(self) -> list[int]:
         """Returns the partitions of the topic.

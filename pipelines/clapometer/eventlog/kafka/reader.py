@@ -4,7 +4,7 @@ import datetime as dt
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +15,14 @@ from clapometer.eventlog.contract import Record
 from clapometer.eventlog.kafka.client import connect, translated
 from clapometer.eventlog.kafka.records import poison, to_blocks
 from clapometer.eventlog.kafka.settings import KafkaSettings
+from clapometer.eventlog.looking import look_until
 
 UNREADABLE = (errors.CorruptRecordError, errors.UnsupportedCodecError)
 FETCH_WAIT_MS = 50
 """How long the broker holds a request at the end of a partition; the next partition waits for it."""
+LOOK_SECONDS = 0.25
+"""How often who waits asks for the ends of partitions. A fetch that the brokers hold would be dearer: kafka-python 3.0
+reads one partition at a time, and what it then fetches of the others is thrown away."""
 POLLED_RECORDS = 256
 """Records unpacked at a time, at most; fewer where they are large."""
 FIRST_GUESS_BYTES = 65_536
@@ -75,6 +79,14 @@ class KafkaReader:
                 del self._cursors[partition]
                 raise
         return to_blocks(partition, taken, self._settings.foreign_tenant, self._settings.foreign_trust)
+
+    def wait(self, offsets: Mapping[int, int], seconds: float) -> bool:
+        """Returns whether some partition goes on beyond its offset; where none does, waits up to ``seconds`` for that.
+
+        Raises:
+            TransientError: The broker is away.
+        """
+        return look_until(lambda: self._beyond(offsets), seconds, LOOK_SECONDS)
 
     def identity(self) -> str:
         """Returns the id that the cluster gave the topic: one that was deleted and made again has another.
@@ -165,6 +177,13 @@ class KafkaReader:
 
     def _at(self, partition: int) -> TopicPartition:
         return TopicPartition(self._settings.topic, partition)
+
+    def _beyond(self, offsets: Mapping[int, int]) -> bool:
+        if not offsets:
+            return False
+        with self._session() as consumer:
+            ends = consumer.end_offsets([self._at(each) for each in offsets], self._settings.timeout_ms)
+            return any(ends[self._at(each)] > offset for each, offset in offsets.items())
 
     def _bounds(self, consumer: Any, partition: int) -> tuple[int, int]:
         at = self._at(partition)
