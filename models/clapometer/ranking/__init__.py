@@ -23,6 +23,7 @@ from clapometer.ranking.baselines import (
 from clapometer.ranking.bradley_terry import BradleyTerry
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
+from clapometer.ranking.comparable import comparable_items
 from clapometer.ranking.empirical_bayes import HierarchicalBayes
 from clapometer.ranking.estimates import Estimate
 from clapometer.ranking.examination import TimeOffsets, fit_time_offsets, position_curve
@@ -64,6 +65,7 @@ __all__ = [
     "change_of_counts",
     "change_of_shares",
     "clip_rates",
+    "comparable_items",
     "confidence_intervals",
     "days_until_visible",
     "effective_sample_size",

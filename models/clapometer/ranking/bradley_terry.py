@@ -49,7 +49,8 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
 
     References:
         Bradley, Terry (1952), Biometrika 39. Ford (1957), Amer. Math. Monthly 64 (when strengths exist).
-        Davidson (1970), JASA 65 (ties). Cameron, Miller (2015), J. Human Resources 50 (clusters).
+        Davidson (1970), JASA 65 (ties). Cameron, Miller (2015), J. Human Resources 50 (clusters). Cameron,
+        Gelbach, Miller (2011), J. Business & Economic Statistics 29 (two-way clusters).
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             y: 1 where left won, 0 where right won, 0.5 for a tie, ``(n_rows,)``.
             sample_weight: Comparisons in each row; None is 1 each.
             covariates: Advantage of left, such as the difference of the two positions, ``(n_rows, q)``.
-            cluster: Rows of one viewer (or prompt) share a number; None trusts the model's own variance.
+            cluster: Rows of one viewer (or prompt) share a number, ``(n_rows,)``; two-way where rows depend by
+                viewer and by prompt, ``(n_rows, 2)``; None trusts the model's own variance.
             n_items: Number of items when the last ones may be missing.
 
         Raises:
@@ -98,7 +100,7 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         design = _design(pairs, extra, n)
         scores, information = self._newton(design, result, weight, n)
         inverse = np.linalg.inv(information + _pin(n, information)).astype(np.float64)
-        covariance = inverse if cluster is None else _sandwich(inverse, scores, np.asarray(cluster))
+        covariance = inverse if cluster is None else _clustered(inverse, scores, np.asarray(cluster))
         centre = np.eye(n) - 1 / n
         self.covariance_: Floats = centre @ covariance[:n, :n] @ centre
         q = design.shape[1]
@@ -226,11 +228,24 @@ def _davidson(
     return scores.tocsr(), information
 
 
+def _clustered(inverse: Floats, scores: sparse.csr_matrix, cluster: NDArray[Any]) -> Floats:
+    """Covariance that is robust to clusters of one or two kinds."""
+    n = scores.shape[0]
+    if cluster.shape not in ((n,), (n, 2)):
+        msg = f"must have shape ({n},) or ({n}, 2)"
+        raise InputError(msg, "cluster")
+    if cluster.ndim == 1:
+        return _sandwich(inverse, scores, cluster)
+    both = np.unique(cluster, axis=0, return_inverse=True)[1].reshape(-1)
+    one, other = (_sandwich(inverse, scores, column) for column in cluster.T)
+    # The difference need not be a covariance in a small sample: what is negative is set to 0, as the paper does.
+    values, vectors = np.linalg.eigh(one + other - _sandwich(inverse, scores, both))
+    covariance: Floats = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return covariance
+
+
 def _sandwich(inverse: Floats, scores: sparse.csr_matrix, cluster: NDArray[Any]) -> Floats:
     """Cluster-robust covariance with the factor G / (G - 1)."""
-    if cluster.shape != (scores.shape[0],):
-        msg = f"must have shape ({scores.shape[0]},)"
-        raise InputError(msg, "cluster")
     names, group = np.unique(cluster, return_inverse=True)
     if len(names) < 2:
         msg = "one cluster says nothing about the variance between clusters"

@@ -17,6 +17,12 @@ class Reason(StrEnum):
     DISCONNECTED = "no chain of shared prompts connects it with the ranked items"
     TOO_FEW_PROMPTS = "it shares too few prompts with other items for an interval that holds"
     NO_DIFFERENCE = "all clips have the same score: nothing tells the items apart"
+    NEVER_LOST = "it never lost to the others, directly or through one: votes do not say how much better it is"
+    NEVER_WON = "it never won against the others, directly or through one: votes do not say how much worse it is"
+    NO_CHAIN_OF_VOTES = "no chain of wins and losses leads from it to the others and back"
+    TOO_FEW_VOTES = "it was voted on with too few prompts, or by too few people, for an interval that holds"
+    ONLY_TIES = "all votes are ties: nothing tells the items apart"
+    ONLY_BAD = "all votes on it say that both clips are bad: nothing says which is better"
     TOO_LITTLE_EVIDENCE = "its own impressions say hardly more than what it resembles does"
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import t as student
 
-from clapometer.domain import InputError
 from clapometer.jobs.clips import Clips, numbers
 from clapometer.jobs.rankings import Parameters
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
@@ -24,6 +23,7 @@ from clapometer.ranking import (
     Interval,
     Ranked,
     Reason,
+    comparable_items,
     confidence_intervals,
     probability_best,
     rank_ranges,
@@ -57,6 +57,13 @@ class _Compared:
     result: NDArray[np.float64]
     prompt: Ints
 
+    def among(self, chosen: Ints) -> _Compared:
+        """Returns the comparisons of two of the chosen items, which are those of the result."""
+        place = np.full(len(self.items), -1)
+        place[chosen] = np.arange(len(chosen))
+        kept = (place[self.pair] >= 0).all(1)
+        return _Compared(self.items[chosen], place[self.pair[kept]], self.result[kept], self.prompt[kept])
+
 
 def rank_said(
     said: Said, part: Slice, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int
@@ -64,7 +71,8 @@ def rank_said(
     """Returns the ranking of the model versions that people compared, and the contrasts of every pair of them.
 
     Effects are log-odds to win against an average one of them, values the chance of that. Ties count half; prompts
-    are the clusters. Nothing where nobody compared two model versions; unranked where it is too little to go by.
+    are the clusters. Nothing where nobody compared two model versions. Those that the votes cannot place have a reason,
+    and the others are ranked as if they had never been voted on (`comparable_items`).
 
     Args:
         said: Explicit comparisons; rows of `clips`.
@@ -78,17 +86,20 @@ def rank_said(
     compared = _of_two_versions(said, clips)
     own = replace(part, segment=EVIDENCE, value=VOTES)
     sheet = Sheet("model_versions", own, names.names, names.names, item_facts(own, clips, names, scored), "A")
-    n_prompts = len(np.unique(compared.prompt))
-    if n_prompts < parameters.min_prompts:
-        return [sheet.unranked(item, str(Reason.TOO_FEW_PROMPTS)) for item in compared.items.tolist()], []
-    try:
-        fit = BradleyTerry().fit(compared.pair, compared.result, cluster=compared.prompt, n_items=len(compared.items))
-    except InputError:
-        reason = "votes do not connect it with the others: some never lost to, or never won against, the rest"
-        return [sheet.unranked(item, reason) for item in compared.items.tolist()], []
-    reach = float(student.ppf(0.5 + parameters.level / 2, n_prompts - 1))
-    places = _places(compared, fit, n_prompts - 1, parameters.level, seed)
-    return [_row(sheet, place, len(places)) for place in places], list(_contrasts(sheet, compared.items, fit, reach))
+    chosen, left_out = comparable_items(
+        compared.pair, compared.result, len(compared.items),
+        cluster=compared.prompt[:, None], fewest=(parameters.min_prompts,),
+    )  # fmt: skip
+    unranked = [sheet.unranked(int(compared.items[each.item]), str(each.reason)) for each in left_out]
+    among = compared.among(chosen)
+    if (among.result == 0.5).all():
+        return [sheet.unranked(item, str(Reason.ONLY_TIES)) for item in among.items.tolist()] + unranked, []
+    fit = BradleyTerry().fit(among.pair, among.result, cluster=among.prompt, n_items=len(among.items))
+    degrees = len(np.unique(among.prompt)) - 1
+    places = _places(among, fit, degrees, parameters.level, seed)
+    reach = float(student.ppf(0.5 + parameters.level / 2, degrees))
+    rows = [_row(sheet, place, len(places)) for place in places]
+    return rows + unranked, list(_contrasts(sheet, among.items, fit, reach))
 
 
 def _of_two_versions(said: Said, clips: Clips) -> _Compared:

@@ -1,4 +1,4 @@
-"""Query parameters to queries; what is unknown is refused by name."""
+"""Query parameters to queries; what is unknown is refused by name, but for the page."""
 
 from collections.abc import Iterable
 
@@ -44,12 +44,12 @@ def compare_query(request: Request) -> tuple[RankingQuery, str, str]:
 
 
 def page_query(request: Request, config: ServingConfig) -> RankingQuery:
-    """Returns the ranking that a request for the page asks for.
+    """Returns the ranking that a request for the page asks for; what links get on their way (``utm_…``) is ignored.
 
     Raises:
-        InputError: A parameter is unknown, there twice or out of range.
+        InputError: A parameter of ours is there twice or out of range.
     """
-    given = known_parameters(request, (*_COMMON, "subject", "offset"))
+    given = known_parameters(request, (*_COMMON, "subject", "offset"), ignore_others=True)
     return _query(
         given,
         given.get("subject", "model_versions"),
@@ -58,15 +58,17 @@ def page_query(request: Request, config: ServingConfig) -> RankingQuery:
     )
 
 
-def known_parameters(request: Request, known: Iterable[str]) -> dict[str, str]:
-    """Returns the query parameters of a request.
+def known_parameters(request: Request, known: Iterable[str], *, ignore_others: bool = False) -> dict[str, str]:
+    """Returns the query parameters of a request that are ``known``.
 
     Raises:
-        InputError: One is none of ``known``, or is there twice.
+        InputError: One is not known, and others are not ignored, or is there twice.
     """
     allowed = list(known)
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
+        if name not in allowed and ignore_others:
+            continue
         if name not in allowed:
             msg = f"unknown parameter; one of {', '.join(allowed)}"
             raise InputError(msg, name)

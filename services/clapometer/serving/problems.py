@@ -1,4 +1,4 @@
-"""Refusals, as ``application/problem+json`` (RFC 9457); HTTP statuses are chosen here and nowhere else."""
+"""Refusals, as ``application/problem+json`` (RFC 9457) or as a page; HTTP statuses are chosen here and nowhere else."""
 
 import http
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from clapometer.domain import InputError, TransientError
+from clapometer.serving.error_page import error_page, wants_page
 from clapometer.serving.errors import NoRunError, UnknownItemError
 from clapometer.serving.guard import HEADERS
 
@@ -57,33 +58,46 @@ def problem(
     return Response(msgspec.json.encode(body), status, headers=dict(headers or {}), media_type=PROBLEM)
 
 
+def _refusal(
+    request: Request, status: int, detail: str, *, field: str = "", available: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:  # fmt: skip
+    """Returns a refusal as whoever asked reads it: a page for a person with a browser, a problem for a program."""
+    if wants_page(request):
+        sent = {"Cache-Control": "no-store", "Vary": "Accept", **(headers or {})}
+        return Response(error_page(request, status, detail, field), status, headers=sent, media_type="text/html")
+    return problem(status, detail, field=field, available=available, headers=headers)
+
+
 def add_handlers(app: FastAPI) -> None:
-    """Makes the application answer every error of ours, and its own, as a problem."""
+    """Makes the application answer every error of ours, and its own, as a problem or as a page."""
 
     @app.exception_handler(InputError)
-    async def _input(_request: Request, error: InputError) -> Response:
+    async def _input(request: Request, error: InputError) -> Response:
         available = getattr(error, "available", None)
-        return problem(422, error.reason, field=error.field, available=available)
+        return _refusal(request, 422, error.reason, field=error.field, available=available)
 
     @app.exception_handler(NoRunError)
     @app.exception_handler(UnknownItemError)
-    async def _missing(_request: Request, error: NoRunError | UnknownItemError) -> Response:
-        return problem(404, str(error))
+    async def _missing(request: Request, error: NoRunError | UnknownItemError) -> Response:
+        return _refusal(request, 404, str(error))
 
     @app.exception_handler(TransientError)
-    async def _away(_request: Request, error: TransientError) -> Response:
-        return problem(503, str(error), headers={"Retry-After": "2"})
+    async def _away(request: Request, error: TransientError) -> Response:
+        return _refusal(request, 503, str(error), headers={"Retry-After": "2"})
 
     @app.exception_handler(RefusedError)
-    async def _refused(_request: Request, error: RefusedError) -> Response:
-        return problem(error.status, error.detail, headers=error.headers)
+    async def _refused(request: Request, error: RefusedError) -> Response:
+        return _refusal(request, error.status, error.detail, headers=error.headers)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
         detail = f"{request.method} {request.url.path}: {error.detail}; /docs lists what is here"
-        return problem(error.status_code, detail, headers=error.headers)
+        return _refusal(request, error.status_code, detail, headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def _broken(_request: Request, _error: Exception) -> Response:
+    async def _broken(request: Request, _error: Exception) -> Response:
         # The server answers this outside of all middleware.
-        return problem(500, "this should not have happened; the log of the server says more", headers=HEADERS)
+        return _refusal(
+            request, 500, "this should not have happened; the log of the server says more", headers=HEADERS
+        )

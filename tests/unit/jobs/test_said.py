@@ -64,22 +64,69 @@ def test_votes_rank_model_versions_as_tier_a_whatever_viewers_did(tmp_path: Path
     assert (viewed["item"], viewed["tier"]) == ("m2@1", "B")
 
 
+STRICT = [vote for vote in votes(400, truth=np.array([40.0, 0.0, -40.0])) if vote["result"] != "tie"]
+
+
+@pytest.mark.parametrize(
+    ("cast", "reasons"),
+    [
+        (votes(40, prompts=10), ["too few prompts"] * 3),
+        (STRICT, ["never lost to", "leads from it to the others and back", "never won against"]),
+        ([vote | {"result": "tie"} for vote in votes(400)], ["all votes are ties"] * 3),
+    ],
+    ids=["few prompts", "a strict order", "only ties"],
+)
+def test_votes_that_tell_too_little_give_a_reason_and_no_number(
+    tmp_path: Path, cast: list[Row], reasons: list[str]
+) -> None:
+    lake = lake_of(tmp_path, [*traffic(), *cast])
+    train_once(lake, clock=clock, parameters=WHOLE)
+    places = {place["item"]: place for place in rows_of(lake, "rankings_current", VOTES)}
+    assert set(places) == {"m0@1", "m1@1", "m2@1"}
+    for k, reason in enumerate(reasons):
+        assert reason in places[f"m{k}@1"]["unranked_reason"]
+        assert places[f"m{k}@1"]["effect"] is None
+    assert rows_of(lake, "contrasts", VOTES) == []
+
+
+def against(newcomer: int, n: int, result: str) -> list[Row]:
+    """Votes that compare a newcomer, on the left, with the others."""
+    return [
+        row(
+            "voted", f"new{newcomer}-{k}", at(), result=result,
+            left_impression_id=f"i-c{k % 30}-{newcomer}-0", right_impression_id=f"i-c{k % 30}-{k % 3}-0",
+        )
+        for k in range(n)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("cast", "reason"),
     [
-        (votes(40, prompts=10), "too few prompts"),
-        (votes(400, truth=np.array([40.0, 0.0, -40.0])), "never lost to"),
+        (against(3, 3, "right"), "never won against"),
+        (against(3, 60, "right"), "never won against"),
+        (against(3, 60, "left"), "never lost to"),
+        (against(3, 1, "left") + against(3, 3, "right")[1:], "too few prompts"),
+        (against(3, 5, "tie"), "too few prompts"),
     ],
-    ids=["few prompts", "one that always wins"],
+    ids=["three lost votes", "always loses", "always wins", "one won, two lost", "five ties"],
 )
-def test_votes_that_tell_too_little_give_a_reason_and_no_number(tmp_path: Path, cast: list[Row], reason: str) -> None:
-    without_ties = [vote for vote in cast if vote["result"] != "tie"]
-    lake = lake_of(tmp_path, [*traffic(), *without_ties])
-    train_once(lake, clock=clock, parameters=WHOLE)
-    places = rows_of(lake, "rankings_current", VOTES)
-    assert {place["item"] for place in places} == {"m0@1", "m1@1", "m2@1"}
-    assert all(reason in place["unranked_reason"] and place["effect"] is None for place in places)
-    assert rows_of(lake, "contrasts", VOTES) == []
+def test_a_newcomer_that_votes_cannot_place_costs_the_others_nothing(
+    tmp_path: Path, cast: list[Row], reason: str
+) -> None:
+    standing, clips = votes(540), traffic(models=4)
+    columns = "item, rank, rank_low, rank_high, effect, effect_low, effect_high, value, p_best, verdict"
+    found = []
+    for folder, rows in (("before", standing), ("after", standing + cast)):
+        lake = lake_of(tmp_path / folder, [*clips, *rows])
+        train_once(lake, clock=clock, parameters=WHOLE)
+        with lake.connect() as con:
+            query = f"SELECT {columns} FROM rankings_current WHERE {VOTES} AND rank IS NOT NULL ORDER BY rank"
+            found.append(con.sql(query).fetchall())
+    assert found[0] == found[1]
+    (new,) = rows_of(lake, "rankings_current", f"{VOTES} AND item = 'm3@1'")
+    assert reason in new["unranked_reason"]
+    assert new["rank"] is None
 
 
 def test_without_a_vote_there_is_no_ranking_by_votes(tmp_path: Path) -> None:
