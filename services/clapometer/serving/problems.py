@@ -98,6 +98,4 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _broken(request: Request, _error: Exception) -> Response:
         # The server answers this outside of all middleware.
-        return _refusal(
-            request, 500, "this should not have happened; the log of the server says more", headers=HEADERS
-        )
+        return _refusal(request, 500, "this should not have happened; the log of the server says more", headers=HEADERS)

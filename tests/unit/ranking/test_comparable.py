@@ -78,7 +78,9 @@ def test_no_votes_rank_nobody() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.0, 0.5, 1.0])).filter(lambda v: v[0] != v[1]),
+        st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.0, 0.5, 1.0])).filter(
+            lambda v: v[0] != v[1]
+        ),
         max_size=60,
     )
 )

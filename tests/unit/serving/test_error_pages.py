@@ -32,7 +32,7 @@ def test_a_wrong_address_is_a_page_in_a_browser_and_a_problem_for_a_program(
     assert page.status_code == status
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
-    assert f"<p class=\"muted\">{status}</p>" in page.text
+    assert f'<p class="muted">{status}</p>' in page.text
     links = re.findall(r'(?:href|src)="([^"]+)"', page.text)
     depth = path.partition("?")[0].count("/") - 1
     assert all(link.startswith("../" * depth or "./") for link in links)
@@ -53,7 +53,9 @@ def test_an_unknown_run_is_a_page_that_leads_back(serving: Serving) -> None:
     assert "Back to the newest ranking" in answer.text
 
 
-@pytest.mark.parametrize("path", ["/v1/nope", "/v1/rankings/cats", "/v1/rankings/prompts?utm_source=slack", "/v1/compare"])
+@pytest.mark.parametrize(
+    "path", ["/v1/nope", "/v1/rankings/cats", "/v1/rankings/prompts?utm_source=slack", "/v1/compare"]
+)
 def test_routes_of_the_api_answer_in_json_whoever_asks(path: str, serving: Serving) -> None:
     answer = serving.get(path, accept=BROWSER)
     assert answer.status_code in {404, 422}
