@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+RUNS   := $(VENV)/.runs# what running needs is installed
+TESTS  := $(VENV)/.tests# what testing needs, too
+LOCK   := $(BIN)/uv pip compile -q pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check unit browser kafka readers deploytools study audit faults fuzz bench lock clean
@@ -10,20 +12,23 @@ STAMP  := $(VENV)/.installed
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## Make the environment in .venv, from the lock
+setup: $(TESTS) ## Make the environment for developing in .venv, from the lock
 
-$(STAMP): requirements.lock pyproject.toml
-	@scripts/make-venv "$(PYTHON)" "$(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+$(RUNS): requirements-run.lock pyproject.toml
+	@scripts/tell "making $(VENV)" scripts/make-venv "$(PYTHON)" "$(VENV)"
+	@scripts/tell "installing what running needs into $(VENV)" scripts/install "$(VENV)" requirements-run.lock
 	@touch $@
 
-demo: $(STAMP) ## Real events through the whole loop: a ranking beside the truth
+$(TESTS): requirements.lock $(RUNS)
+	@scripts/tell "installing what testing needs into $(VENV)" scripts/install "$(VENV)" requirements.lock
+	@touch $@
+
+demo: $(RUNS) ## Real events through the whole loop: a ranking beside the truth
 	@$(BIN)/clapometer demo $(DEMO)
 
 test: check browser unit ## All checks and tests
 
-check: $(STAMP) ## Format, lint, types and layers
+check: $(TESTS) ## Format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy services pipelines models
@@ -35,24 +40,24 @@ browser: ## Chromium for the page tests
 kafka: ## Java and Apache Kafka (in .tools) for the tests with a real broker
 	@scripts/need java openjdk-17-jre-headless
 	@scripts/need mvn maven
-	@scripts/kafka-jars
+	@scripts/tell "fetching Apache Kafka (.tools/kafka)" scripts/kafka-jars
 
-readers: $(STAMP) ## DuckDB 1.4 and 1.5, CLI and JDBC (in .tools) for the tests of the published file
+readers: $(TESTS) ## DuckDB 1.4 and 1.5, CLI and JDBC (in .tools) for the tests of the published file
 	@scripts/need javac openjdk-17-jdk-headless
 	@scripts/need mvn maven
-	@scripts/duckdb-readers $(BIN)/python
+	@scripts/tell "fetching older DuckDBs (.tools/duckdb)" scripts/duckdb-readers $(BIN)/python
 
-deploytools: $(STAMP) ## helm, kubeconform, compose, hadolint (in .tools), Prometheus and systemd for the tests of deploy/
+deploytools: $(TESTS) ## helm, kubeconform, compose, hadolint (in .tools), Prometheus and systemd for the tests of deploy/
 	@scripts/need promtool prometheus
 	@scripts/need systemd-analyze systemd
-	@scripts/deploy-tools $(BIN)/python
+	@scripts/tell "fetching what checks deploy/ (.tools/deploy)" scripts/deploy-tools $(BIN)/python
 
-unit: $(STAMP) browser kafka readers deploytools ## The tests alone
+unit: $(TESTS) browser kafka readers deploytools ## The tests alone
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	$(BIN)/pytest -n 2 --dist loadfile
 
-study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
+study: $(TESTS) ## Every estimator in simulated worlds, against the truth (hours; goes on where it stopped)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --out docs/explanation/evidence.json $(STUDY)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part looks --out docs/explanation/evidence-looks.json $(STUDY)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part prompts --worlds 30 --out docs/explanation/evidence-prompts.json
@@ -62,17 +67,17 @@ study: $(STAMP) ## Every estimator in simulated worlds, against the truth (hours
 	$(BIN)/clapometer study --report --out docs/explanation/evidence.json
 	$(BIN)/python scripts/label_agreement.py
 
-faults: $(STAMP) kafka ## kill -9, stalls, cut networks, full disks and more: nothing acknowledged is lost (half an hour; root)
+faults: $(TESTS) kafka ## kill -9, stalls, cut networks, full disks and more: nothing acknowledged is lost (half an hour; root)
 	@scripts/need gcc gcc libc6-dev
 	@scripts/need ip iproute2
 	@scripts/need faketime faketime
 	@scripts/need mkfs.ext4 e2fsprogs
 	PYTHONPATH=. $(BIN)/python -m tests.faults $(if $(KILLS),--kills $(KILLS)) $(FAULTS)
 
-fuzz: $(STAMP) ## Bad input at scale: 100,000 requests and more against the real services (ten minutes)
+fuzz: $(TESTS) ## Bad input at scale: 100,000 requests and more against the real services (ten minutes)
 	PYTHONPATH=. $(BIN)/python -m tests.fuzz $(FUZZ)
 
-bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints what docs/benchmarks.md quotes)
+bench: $(TESTS) ## Speed and memory, as ratios (needs an idle machine; prints what docs/benchmarks.md quotes)
 	@scripts/need wrk wrk
 	PYTHONPATH=. $(BIN)/python bench/collector.py
 	PYTHONPATH=. $(BIN)/python bench/kafka_collector.py
@@ -82,9 +87,10 @@ bench: $(STAMP) ## Speed and memory, as ratios (needs an idle machine; prints wh
 	PYTHONPATH=. $(BIN)/python bench/idle.py
 	PYTHONPATH=. $(BIN)/python bench/analyst.py --outcomes 10_000_000 --peers --load
 
-lock: ## Resolve the dependencies again
-	uv pip compile -q pyproject.toml --group dev --all-extras --universal --generate-hashes --no-emit-index-url --no-header -o requirements.lock
-	uv pip compile -q pyproject.toml --extra otel --extra s3 --extra confluent --extra redis --universal --generate-hashes --no-emit-index-url --no-header -c requirements.lock -o deploy/docker/requirements.lock
+lock: $(TESTS) ## Resolve the dependencies again: of tests, of running, of the image
+	$(LOCK) --group dev --all-extras -o requirements.lock
+	$(LOCK) -c requirements.lock -o requirements-run.lock
+	$(LOCK) -c requirements.lock --extra otel --extra s3 --extra confluent --extra redis -o deploy/docker/requirements.lock
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo

@@ -50,13 +50,18 @@ def test_what_the_image_copies_is_there_and_sent_to_the_builder() -> None:
             assert any(source == each or source.startswith(f"{each}/") for each in sent), source
 
 
-def test_the_lock_of_the_image_pins_what_the_lock_of_the_project_pins() -> None:
-    pins = {path: dict(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE))
-            for path in (ROOT / "requirements.lock", DEPLOY / "docker" / "requirements.lock")}  # fmt: skip
-    project, image = pins.values()
-    assert {"fastapi", "deltalake", "obstore", "confluent-kafka", "opentelemetry-sdk"} <= set(image)
-    assert image.items() <= project.items(), "make lock"
-    assert not {"pytest", "mypy", "moto"} & set(image)
+def pins(path: Path) -> set[tuple[str, str]]:
+    """Returns the packages of a lock with their versions."""
+    return set(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text(), re.MULTILINE))
+
+
+def test_all_locks_pin_the_same_versions_and_each_just_what_it_is_for() -> None:
+    tests, running = pins(ROOT / "requirements.lock"), pins(ROOT / "requirements-run.lock")
+    image = pins(DEPLOY / "docker/requirements.lock")
+    assert running < image < tests, "make lock"
+    assert {"fastapi", "deltalake"} <= dict(running).keys()
+    assert {"obstore", "confluent-kafka", "opentelemetry-sdk"} <= dict(image).keys() - dict(running).keys()
+    assert not {"pytest", "mypy", "moto"} & dict(image).keys()
 
 
 def test_image_and_compose_name_settings_that_there_are() -> None:

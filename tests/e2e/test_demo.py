@@ -19,6 +19,7 @@ from tests.unit.client.test_kuairand import HEADER
 from tests.waiting import until
 
 SMALL = ["--prompts", "400", "--sessions", "2800"]
+SAMPLE = ["--kuairand", "data/kuairand"]
 
 
 def views(n: int) -> str:
@@ -37,7 +38,7 @@ def views(n: int) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder to run the demo in, with a sample where the demo looks for it."""
+    """A folder to run the demo in, with a small sample in ``data/kuairand``."""
     sample = tmp_path / "data" / "kuairand"
     sample.mkdir(parents=True)
     (sample / "reactions.tsv").write_text(views(600))
@@ -85,7 +86,7 @@ def nothing_left(folder: Path) -> Iterator[None]:
 
 @pytest.mark.usefixtures("nothing_left")
 def test_the_whole_loop_adds_up_and_beats_the_completion_rate(folder: Path) -> None:
-    code, output, errors = run(folder, *SMALL, "--summary", "summary.json")
+    code, output, errors = run(folder, *SMALL, *SAMPLE, "--summary", "summary.json")
     assert code == 0, errors
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     assert summary["ledger_difference"] == 0
@@ -109,7 +110,7 @@ def test_the_whole_loop_adds_up_and_beats_the_completion_rate(folder: Path) -> N
 
 
 def test_kept_it_stays_up_and_says_how_to_stop_it(folder: Path) -> None:
-    code, output, errors = run(folder, *SMALL, "--keep", "--summary", "summary.json", "--lake", "kept")
+    code, output, errors = run(folder, *SMALL, *SAMPLE, "--keep", "--summary", "summary.json", "--lake", "kept")
     assert code == 0, errors
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["lake"] == str(folder / "kept")
@@ -132,11 +133,18 @@ def test_a_signal_ends_it_with_all_its_processes(folder: Path, number: signal.Si
         assert process.returncode != 0
 
 
-def test_without_the_sample_it_says_where_to_get_it(tmp_path: Path) -> None:
-    code, _, errors = run(tmp_path)
+def test_a_folder_without_a_sample_is_named(tmp_path: Path) -> None:
+    code, _, errors = run(tmp_path, "--kuairand", "nothing-here")
     assert code == 2
-    assert "data/kuairand" in errors
+    assert "nothing-here holds no reactions.tsv.gz" in errors
     assert not (tmp_path / ".demo").exists()
+
+
+def test_who_reads_it_through_a_pipe_is_told_line_by_line_what_it_is_at(folder: Path) -> None:
+    code, _, errors = run(folder, *SMALL, *SAMPLE)
+    assert code == 0
+    told = [line for line in errors.splitlines() if line.endswith(" s")]
+    assert {line.split(":")[0] for line in told} >= {"set-up", "simulated world", "training"}
 
 
 def test_a_lake_with_something_in_it_is_left_alone(folder: Path) -> None:

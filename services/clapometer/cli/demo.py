@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from clapometer.cli import sending
+from clapometer.cli.progress_lines import told_each_second
 from clapometer.domain import InputError, TerminalError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
@@ -43,7 +44,7 @@ class DemoOptions:
     Attributes:
         folder: Folder for its files; must not be there yet.
         lake: Folder of the lake; in ``folder`` where ``None``.
-        kuairand: Folder of the KuaiRand sample.
+        kuairand: Folder of the KuaiRand sample; the one that comes with Clapometer where ``None``.
         port: Port of the collector, serving gets the next one; any free ones where ``None``.
         keep: Leave the service up.
         seed: Of the simulated world.
@@ -53,7 +54,7 @@ class DemoOptions:
 
     folder: Path
     lake: Path | None
-    kuairand: Path
+    kuairand: Path | None
     port: int | None
     keep: bool
     seed: int
@@ -85,13 +86,14 @@ class DemoSummary(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The summary and what the tables are printed from."""
+    """The summary and what else is printed; ``keys`` holds a secret key for each tenant."""
 
     summary: DemoSummary
     models: "Check"
     prompts: "Check"
     recorded: "list[RankedRow]"
     seconds_per_clip: dict[str, float]
+    keys: dict[str, str]
 
 
 def demo(
@@ -102,7 +104,9 @@ def demo(
     port: Annotated[
         int | None, typer.Option(min=1, max=65534, help="Port of the collector; the page gets the next one.")
     ] = None,
-    kuairand: Annotated[Path, typer.Option(help="Folder of the KuaiRand sample.")] = Path("data/kuairand"),
+    kuairand: Annotated[
+        Path | None, typer.Option(help="Folder of another KuaiRand sample than the one that comes with Clapometer.")
+    ] = None,
     folder: Annotated[Path, typer.Option(help="Where each demo makes a folder of its own.")] = Path(".demo"),
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another world.")] = 1,
     prompts: Annotated[int, typer.Option(min=200, help="Prompts of the simulated world.")] = 2_000,
@@ -120,7 +124,7 @@ def demo(
         prompts=prompts,
         sessions=sessions,
     )
-    with sending.progress_bar(quiet=False) as bar, ended_by_sigterm():
+    with sending.progress_bar(quiet=False) as bar, told_each_second(bar), ended_by_sigterm():
         result = run_demo(options, bar)
     if summary is not None:
         summary.write_bytes(msgspec.json.format(msgspec.json.encode(result.summary)) + b"\n")
@@ -188,6 +192,7 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
             excluded=excluded,
             seconds=time.monotonic() - started,
             keep=options.keep,
+            keys=keys,
         )
         done = True
     return result
@@ -195,14 +200,12 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
 
 def _recorded(options: DemoOptions) -> "KuaiRand":
     from clapometer.client import KuaiRand
-    from clapometer.client.kuairand import REACTIONS_FILE
+    from clapometer.client.kuairand import REACTIONS_FILE, SAMPLE
 
-    file = options.kuairand / REACTIONS_FILE
+    folder = SAMPLE if options.kuairand is None else options.kuairand
+    file = folder / REACTIONS_FILE
     if not file.is_file():
-        msg = (
-            f"{options.kuairand} holds no {REACTIONS_FILE}; the sample comes with Clapometer's source as "
-            "data/kuairand: run the demo where that is, or give the folder"
-        )
+        msg = f"{folder} holds no {REACTIONS_FILE}; leave --kuairand out for the sample that comes with Clapometer"
         raise InputError(msg, "kuairand")
     return KuaiRand(file)
 
@@ -313,6 +316,7 @@ def _result(
     excluded: dict[str, int],
     seconds: float,
     keep: bool,
+    keys: dict[str, str],
 ) -> DemoResult:
     from clapometer.cli.demo_lake import ledger_totals, mean_durations, ranking
     from clapometer.client.truth_check import check, true_models, true_prompts
@@ -341,12 +345,12 @@ def _result(
         pid=service.process.pid if keep else None,
     )
     recorded = ranking(lake, RECORDED, "model_versions")
-    return DemoResult(summary, models, prompts, recorded, mean_durations(lake, SIMULATED))
+    return DemoResult(summary, models, prompts, recorded, mean_durations(lake, SIMULATED), keys)
 
 
 def print_result(console: Console, options: DemoOptions, result: DemoResult) -> None:
     """Prints the rankings beside the truth, what became of the events, and where to look next."""
-    from clapometer.cli.demo_words import print_agreement, print_models, print_prompts
+    from clapometer.cli.demo_words import print_agreement, print_models, print_next_steps, print_prompts
 
     summary = result.summary
     console.print()
@@ -363,13 +367,7 @@ def print_result(console: Console, options: DemoOptions, result: DemoResult) -> 
     )
     for reason, impressions in summary.excluded.items():
         console.print(f"Left out of the ranking, but not of the lake: {impressions:,} impressions: {reason}.")
-    console.print(f"The lake: [bold]duckdb {summary.lake}/clapometer.duckdb[/]")
-    if summary.pid is None:
-        console.print("`clapometer demo --keep` leaves the service up, with its page to look at.")
-        return
-    console.print(f"The page: [bold]{summary.addresses['serving']}/[/]  its API: {summary.addresses['serving']}/docs")
-    console.print(f"The collector: {summary.addresses['collector']}/docs")
-    console.print(f"Stop the service: [bold]kill {summary.pid}[/]; its log: {options.folder}/service.log")
+    print_next_steps(console, options.folder, summary, result.keys)
 
 
 @contextmanager

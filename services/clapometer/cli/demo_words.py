@@ -1,12 +1,19 @@
 """What the demo prints."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from clapometer.client.truth_check import Check, CheckedRow, RankedRow
+
+if TYPE_CHECKING:
+    from clapometer.cli.demo import DemoSummary
 
 _BAR = 24
 _PROMPT_NUMBERS = 42
@@ -70,6 +77,35 @@ def print_agreement(console: Console, models: Check, prompts: Check, seconds: Ma
     if prompts.rows:
         console.print(f"Of prompts: {prompts.tau:.2f}, and {prompts.tau_completion_rate:.2f} for the completion rate.")
     console.print(sentence(models, seconds))
+
+
+def print_next_steps(console: Console, folder: Path, summary: "DemoSummary", keys: Mapping[str, str]) -> None:
+    """Prints how to ask the demo's lake, open its page and send to it, with which key, and how to stop it."""
+    serving, collector = summary.addresses["serving"], summary.addresses["collector"]
+    simulated, recorded = keys
+    lines = [("ask its lake", f"duckdb {summary.lake}/clapometer.duckdb")]
+    if summary.pid is None:
+        lines += [("start it again", f"CLAPOMETER_CONFIG={folder}/clapometer.toml {_program()} up")]
+    lines += [
+        ("open its page", f"{serving}/ shows tenant {simulated}, the simulated world: no key needed"),
+        (
+            "the recorded clips",
+            f"curl -H 'Authorization: Bearer {keys[recorded]}' {serving}/v1/rankings/model_versions",
+        ),
+        ("send it events", f"{collector}/docs, with the secret key {keys[simulated]}"),
+    ]
+    if summary.pid is None:
+        lines += [("or, left up at once", f"{_program()} demo --keep")]
+    else:
+        lines += [("stop it", f"kill {summary.pid}"), ("its log", f"{folder}/service.log")]
+    for title, text in lines:
+        console.print(f"[bold]{title:<19}[/] {escape(text)}", soft_wrap=True)
+
+
+def _program() -> str:
+    """Returns how this installation's program is called from here."""
+    program = Path(sys.executable).with_name("clapometer")
+    return os.path.relpath(program) if program.is_relative_to(Path.cwd()) else str(program)
 
 
 def sentence(models: Check, seconds: Mapping[str, float]) -> str:

@@ -23,6 +23,8 @@ from clapometer.domain import Event, InputError, events
 
 SOURCE = "/replay/kuairand"
 MODEL = events.Model(name="kuairand", version="real")
+SAMPLE = Path(__file__).parent / "kuairand_sample"
+"""The sample that comes with Clapometer (CC BY-SA 4.0; docs in ``data/kuairand``)."""
 REACTIONS_FILE = "reactions.tsv.gz"
 FEATURES_FILE = "video_features_basic_pure.csv.gz"
 _FETCH_ROWS = 5_000

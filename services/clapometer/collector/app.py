@@ -19,6 +19,7 @@ from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
 from clapometer.collector.head import Receive, Scope, Send, scope_head
 from clapometer.collector.intake import Intake
 from clapometer.collector.metrics import CollectorMetrics
+from clapometer.collector.player import player_router
 from clapometer.collector.resources import Resources
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import EventLog, GroupCommitter
@@ -80,6 +81,7 @@ def create_app(
         redirect_slashes=False,
     )  # fmt: skip
     api.include_router(Resources(intake, clock).router())
+    api.include_router(player_router())
     _add_operations(api, log, intake, registry, tokens)
     _add_documentation(api, clock)
     api.add_exception_handler(HTTPException, _problem)
