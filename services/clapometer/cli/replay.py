@@ -14,8 +14,9 @@ if TYPE_CHECKING:  # imported when the command runs, so that help is quick
 
 _SHOWN_ROWS = 20
 TIER_C = (
-    "no propensities were logged, so whatever is made of these impressions is tier C: its intervals are not "
-    "calibrated; and its clips share no prompt with others, so `kuairand@real` stays unranked"
+    "no propensities were logged (nor published for the slots that KuaiRand filled at random), so whatever is made of "
+    "these impressions is tier C: its intervals are not calibrated; and its clips share no prompt with others, so "
+    "`kuairand@real` stays unranked"
 )
 
 
@@ -74,6 +75,7 @@ def _kuairand(source: "KuaiRand", options: "SendOptions", ends_at: dt.datetime |
         "repeated_rows_sent": counts.repeated,
         "repeated_rows_dropped": counts.repeated_images,
         "clips": counts.clips,
+        "explored": counts.explored,
         "note": TIER_C,
     }
     sending.print_report(report, json=json, more=more)

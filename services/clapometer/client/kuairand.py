@@ -1,6 +1,8 @@
-"""Real engagement to replay: the rows of KuaiRand on which viewers said like or hate.
+"""Real engagement to replay: KuaiRand, as its sample with likes and hates or as its logs are published.
 
-The clips are not generated, and nobody logged how likely each was to be shown. They are registered as made by
+The clips are not generated, and nobody logged how likely each was to be shown. The published logs say which slots were
+filled at random (`is_rand`): those are sent as explored, but how often that happened is not published, so no impression
+has a propensity. They are registered as made by
 ``kuairand`` version ``real``, each from a prompt of its own: a ranking must say that such clips share no prompt
 with others, and that nothing about them is calibrated (tier C).
 
@@ -10,7 +12,10 @@ References:
 """
 
 import datetime as dt
+import gzip
 import hashlib
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -27,6 +32,11 @@ SAMPLE = Path(__file__).parent / "kuairand_sample"
 """The sample that comes with Clapometer (CC BY-SA 4.0; docs in ``data/kuairand``)."""
 REACTIONS_FILE = "reactions.tsv.gz"
 FEATURES_FILE = "video_features_basic_pure.csv.gz"
+_FEATURES = re.compile(r"video_features_basic_(pure|1k|27k)\.csv(\.gz)?")
+_NEEDED = (
+    "user_id", "video_id", "time_ms", "play_time_ms", "duration_ms", "is_follow", "is_comment", "is_forward",
+)  # fmt: skip
+_SAID = ("label", "is_like")
 _FETCH_ROWS = 5_000
 _MEMORY = "512MB"
 
@@ -41,6 +51,7 @@ class KuaiRandCounts:
         repeated: Those sent that repeat viewer, video and time of an earlier one: duplicates on arrival.
         repeated_images: The same among the image posts.
         clips: Different videos sent.
+        explored: Impressions sent whose slot was filled at random.
         events: Events that are sent.
         last_at: When the last impression was.
     """
@@ -50,6 +61,7 @@ class KuaiRandCounts:
     repeated: int
     repeated_images: int
     clips: int
+    explored: int
     events: int
     last_at: dt.datetime
 
@@ -69,29 +81,31 @@ class _View(NamedTuple):
     play_ms: int
     duration_ms: int
     liked: bool
+    hated: bool
     followed: bool
     commented: bool
     forwarded: bool
+    explored: bool | None
+    tab: str | None
 
 
 class KuaiRand:
     """The rows of a KuaiRand file as events, in the order of their time."""
 
     def __init__(self, reactions: Path, features: Path | None = None) -> None:
-        """Reads the files; ``features`` defaults to the file of that name beside ``reactions``, if it is there.
+        """Reads the files; ``features`` defaults to those of the same release beside ``reactions``, if they are there.
 
         Raises:
             InputError: A file is missing, empty or not of KuaiRand's form.
         """
-        beside = reactions.parent / FEATURES_FILE
-        features = features or (beside if beside.is_file() else None)
+        features = features or _beside(reactions)
         self._database = duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1})
-        self._read("kuairand_plays", reactions)
+        self._read("kuairand_plays", reactions, delimiter=_delimiter(reactions))
         if features is None:
             self._database.execute(_sql("kuairand_no_videos"))
         else:
             self._read("kuairand_videos", features)
-        total, images, repeated, repeated_images, clips, extra, last_ms = next(self._fetch("kuairand_counts"))
+        total, images, repeated, repeated_images, clips, said, explored, last_ms = next(self._fetch("kuairand_counts"))
         if not total:
             msg = "holds no row"
             raise InputError(msg, str(reactions))
@@ -101,16 +115,15 @@ class KuaiRand:
             repeated=repeated,
             repeated_images=repeated_images,
             clips=clips,
-            events=clips + 3 * (total - images) + extra,
+            explored=explored,
+            events=clips + 2 * (total - images) + said,
             last_at=_instant(last_ms),
         )
 
-    def _read(self, statement: str, path: Path) -> None:
-        if not path.is_file():
-            msg = f"no such file; the sample is {REACTIONS_FILE}, with {FEATURES_FILE} beside it"
-            raise InputError(msg, str(path))
+    def _read(self, statement: str, path: Path, **more: str) -> None:
+        _find(path)
         try:
-            self._database.execute(_sql(statement), {"file": str(path)})
+            self._database.execute(_sql(statement), {"file": str(path), **more})
         except duckdb.Error as error:
             msg = f"not of KuaiRand's form: {str(error).splitlines()[0]}"
             raise InputError(msg, str(path)) from error
@@ -132,6 +145,44 @@ class KuaiRand:
         cursor.execute(_sql(statement))
         while rows := cursor.fetchmany(_FETCH_ROWS):
             yield from rows
+
+
+def _find(path: Path) -> None:
+    if not path.is_file():
+        msg = f"no such file; the sample is {REACTIONS_FILE}, with {FEATURES_FILE} beside it"
+        raise InputError(msg, str(path))
+
+
+def _beside(reactions: Path) -> Path | None:
+    """Returns the features of the videos of a log: of its release, or of the only release that is there."""
+    found = sorted(path for path in reactions.parent.glob("*") if _FEATURES.fullmatch(path.name.lower()))
+    release = re.search(r"_(pure|1k|27k)[_.]", reactions.name.lower())
+    alike = [path for path in found if release and f"_{release[1]}." in path.name.lower()]
+    return next(iter(alike), found[0] if len(found) == 1 else None)
+
+
+def _delimiter(path: Path) -> str:
+    """Returns what separates the columns of a log: a tab in the sample, commas as published.
+
+    Raises:
+        InputError: The file is missing, or has not the columns of a log.
+    """
+    _find(path)
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as text:
+            header = text.readline().lstrip("\ufeff").strip()
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        msg = f"not of KuaiRand's form: {error}"
+        raise InputError(msg, str(path)) from error
+    delimiter = max("\t,", key=header.count)
+    names = header.split(delimiter)
+    missing = [name for name in _NEEDED if name not in names]
+    if not set(_SAID) & set(names):
+        missing.append(" or ".join(_SAID))
+    if missing:
+        msg = f"not of KuaiRand's form: the header has no {', '.join(missing)}"
+        raise InputError(msg, str(path))
+    return delimiter
 
 
 def _sql(statement: str) -> str:
@@ -178,7 +229,8 @@ def _viewed(view: _View, time: dt.datetime) -> Iterator[Event]:
             impression_id=impression_id,
             clip_id=_clip_id(view.video_id),
             viewer_id=f"kuairand-{view.user_id}",
-            surface="kuairand",
+            surface="kuairand" if view.tab is None else f"kuairand-tab-{view.tab}",
+            explored=view.explored,
         ),
     )
     stopped_at = time + dt.timedelta(milliseconds=view.play_ms)
@@ -204,7 +256,10 @@ def _viewed(view: _View, time: dt.datetime) -> Iterator[Event]:
 
 
 def _reactions(view: _View) -> Iterator[events.Reaction]:
-    yield "like" if view.liked else "dislike"
+    if view.liked:
+        yield "like"
+    if view.hated:
+        yield "dislike"
     if view.followed:
         yield "follow"
     if view.commented:

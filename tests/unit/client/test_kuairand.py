@@ -87,9 +87,55 @@ def test_a_clip_of_impossible_length_is_refused_by_the_server_alone(tmp_path: Pa
     assert {letter.field for letter in verdict.rejected} == {"data.duration_ms", "data.watched_ms"}
 
 
+PUBLISHED = (
+    "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,"
+    "play_time_ms,duration_ms,profile_stay_time,comment_stay_time,is_profile_enter,is_rand,tab\n"
+    "7,50,20220422,900,1650589200000,1,1,0,0,0,0,1,5000,9000,0,0,0,0,1\n"
+    "7,51,20220422,900,1650589201000,0,0,0,0,0,1,0,100,9000,0,0,0,1,4\n"
+    "8,51,20220422,900,1650589202000,0,0,0,0,1,0,0,300,9000,0,0,0,1,4\n"
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "log_standard_4_22_to_5_08_pure.csv",
+        "log_random_4_22_to_5_08_1k.csv.gz",
+        "log_standard_4_08_to_4_21_27k_part1.csv",
+    ],
+)
+def test_a_log_as_published_is_taken_with_its_features_beside_it(tmp_path: Path, name: str) -> None:
+    content = PUBLISHED.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    for release, author in (("pure", 1), ("1k", 2), ("27k", 3)):
+        (tmp_path / f"video_features_basic_{release}.csv").write_text(
+            f"video_id,author_id,video_type\n50,{author},AD\n"
+        )
+    source = KuaiRand(tmp_path / name)
+    clips = [event for event in sent(source) if isinstance(event, events.ClipRegistered)]
+    author = "1" if "pure" in name else "2" if "1k" in name else "3"
+    assert [clip.data.lineage and clip.data.lineage.creator_id for clip in clips] == [f"kuairand-author-{author}", None]
+    assert source.counts.events == len(sent(source))
+    assert source.counts.explored == 2
+
+
+def test_a_slot_filled_at_random_is_explored_and_has_no_made_up_propensity(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(PUBLISHED)
+    found = sent(KuaiRand(tmp_path / "log.csv"))
+    shown = [event.data for event in found if isinstance(event, events.Impression)]
+    assert [view.explored for view in shown] == [False, True, True]
+    assert {(view.propensity, view.candidates) for view in shown} == {(None, None)}
+    assert [view.surface for view in shown] == ["kuairand-tab-1", "kuairand-tab-4", "kuairand-tab-4"]
+    said = [event.data.reaction for event in found if isinstance(event, events.Reacted)]
+    assert said == ["like", "dislike", "share"]
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        (PUBLISHED.replace("is_like", "liked"), "no label or is_like"),
+        (PUBLISHED.replace("time_ms", "time"), "no time_ms, play_time_ms"),
+        ("\x1f\x8b", "KuaiRand's form"),
         ("", "KuaiRand's form"),
         (HEADER, "holds no row"),
         (HEADER.replace("label", "lable") + ROWS, "label"),
