@@ -8,13 +8,22 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from clapometer.domain import InputError
-from clapometer.jobs.when import parse_when
+from clapometer.setting_values import (
+    AllowedOrigin,
+    Endpoint,
+    Host,
+    LakeAddress,
+    LogAddress,
+    MemorySize,
+    Rate,
+    Schedule,
+)
 
 PREFIX = "CLAPOMETER_"
 CONFIG_VARIABLE = "CLAPOMETER_CONFIG"
@@ -23,34 +32,12 @@ DEFAULT_FILE = Path("clapometer.toml")
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _lake_address(given: object) -> object:
-    """Keeps addresses of object stores as they are: as a path, ``s3://`` would lose a slash."""
-    if isinstance(given, str) and "://" in given:
-        if not given.startswith("s3://"):
-            msg = "must be a folder or s3://bucket/prefix; other stores than S3 are not supported"
-            raise ValueError(msg)
-        return given
-    return Path(given) if isinstance(given, str) else given
-
-
-def _schedule(given: str) -> str:
-    """Refuses what is no schedule when it is written, and not when the scheduler starts."""
-    try:
-        parse_when(given)
-    except InputError as error:
-        raise ValueError(error.reason) from error
-    return given
-
-
-LakeAddress = Annotated[Path | str, BeforeValidator(_lake_address)]
-
-
 class Settings(BaseSettings):
     """All settings with their defaults; the description of each is what ``clapometer config`` prints."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    log: str = Field("embedded", description="event log: `embedded`, or `kafka://host:port/topic?…`")
+    log: LogAddress = Field("embedded", description="event log: `embedded`, or `kafka://host:port/topic?…`")
     kafka_password: SecretStr | None = Field(None, description="password of SASL; the rest is in the address")
     log_folder: Path = Field(Path("log"), description="folder of the embedded event log")
     log_max_bytes: int = Field(16 * 2**30, ge=2**24, description="size at which the embedded log answers 503, in bytes")
@@ -61,13 +48,13 @@ class Settings(BaseSettings):
         Path("lake"), description="lake: a folder, or s3://bucket/prefix; holds clapometer.duckdb"
     )
     lake_copies: Path = Field(Path("lake-copies"), description="folder for the local copy of a lake on an object store")
-    lake_endpoint: str | None = Field(
+    lake_endpoint: Endpoint | None = Field(
         None, description="address of an object store other than Amazon's, such as http://minio:9000"
     )
     lake_region: str | None = Field(None, description="region of the bucket; AWS_REGION if unset")
     keys_file: Path = Field(Path("clapometer-keys.json"), description="API keys, hashed")
     tokens_file: Path = Field(Path("clapometer-tokens.json"), description="secrets of impression tokens; keep private")
-    host: str = Field("127.0.0.1", description="address that collector and serving listen on")
+    host: Host = Field("127.0.0.1", description="address that collector and serving listen on")
     collector_port: Port = Field(8480, description="port of the collector; 0 lets the system choose")
     serving_port: Port = Field(8481, description="port of serving; 0 lets the system choose")
     loader_port: Port | None = Field(
@@ -84,13 +71,13 @@ class Settings(BaseSettings):
     max_pending_bytes: int = Field(
         64 * 2**20, ge=2**20, description="bytes waiting for the log before the collector answers 503"
     )
-    allowed_origins: tuple[str, ...] = Field(("*",), description="browser origins that may send events")
+    allowed_origins: tuple[AllowedOrigin, ...] = Field(("*",), description="browser origins that may send events")
     dedupe_days: int = Field(7, ge=7, le=400, description="window in which an event sent again is a duplicate, in days")
     commit_seconds: float = Field(0.75, gt=0, le=60, description="least time between two commits at light load")
-    load_memory: str = Field("256MB", description="memory of DuckDB in the loader")
-    memory_limit: str = Field("2GB", description="memory of DuckDB in training; the rest spills to disk")
+    load_memory: MemorySize = Field("256MB", description="memory of DuckDB in the loader")
+    memory_limit: MemorySize = Field("2GB", description="memory of DuckDB in training; the rest spills to disk")
     threads: int = Field(2, ge=1, le=256, description="threads of DuckDB")
-    schedule: Annotated[str, AfterValidator(_schedule)] = Field(
+    schedule: Schedule = Field(
         "15m", description="retraining: an interval such as 15m or 1h, or a cron expression in UTC such as `0 9 * * 1`"
     )
     keep_runs: int = Field(100, ge=1, description="runs whose results stay in the lake")
@@ -108,13 +95,13 @@ class Settings(BaseSettings):
         0, ge=0, description="viewers that each cell of an answer of /v1/sql must have; below 2, rows may be read"
     )
     sql_per_key: int = Field(2, ge=1, description="statements of one key under way at once")
-    rate_publishable: str | None = Field(
+    rate_publishable: Rate | None = Field(
         None, description="events that each publishable key may send, such as `1000/second`; no limit if unset"
     )
-    rate_secret: str | None = Field(
+    rate_secret: Rate | None = Field(
         None, description="events, or requests of serving, of each secret key: `100 per 10 seconds; 100000/day`"
     )
-    rate_address: str | None = Field(None, description="requests that each IP address may send; no limit if unset")
+    rate_address: Rate | None = Field(None, description="requests that each IP address may send; no limit if unset")
     rate_storage: SecretStr = Field(
         SecretStr("memory"),
         description="where rates are counted: `memory` of each process, or redis://host:6379 for all (extra `redis`)",
@@ -133,6 +120,16 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
     log_format: Literal["text", "json"] = Field("text", description="form of log lines")
+
+    @model_validator(mode="after")
+    def _no_port_twice(self) -> Self:
+        named = {name: getattr(self, name) for name in type(self).model_fields if name.endswith("_port")}
+        first: dict[int, str] = {}
+        for name, port in named.items():
+            if port and first.setdefault(port, name) != name:
+                msg = f"{name} and {first[port]} are both {port}; give each part a port of its own"
+                raise ValueError(msg)
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -180,9 +177,10 @@ def load_settings() -> Settings:
         return Settings()  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        where = origin(name) if name in Settings.model_fields else str(config_file(os.environ) or DEFAULT_FILE)
-        reason = f"unknown setting{_suggest(name)}" if first["type"] == "extra_forbidden" else first["msg"]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        where = origin(name) if name in Settings.model_fields else str(config_file(os.environ) or "the environment")
+        said = first["msg"].removeprefix("Value error, ")
+        reason = f"unknown setting{_suggest(name)}" if first["type"] == "extra_forbidden" else said
         msg = f"{reason} (from {where})"
         raise InputError(msg, name) from error
     except tomllib.TOMLDecodeError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, NotFoundError, nearest
 from clapometer.following import Followed, refuse_newer
 
 FORMAT = 1
@@ -68,12 +68,15 @@ def retire_token_secret(path: Path, key_id: str) -> TokenSecrets:
     """Takes a secret out, so that its tokens are void from now on, and returns the others.
 
     Raises:
-        InputError: There is no such secret, or it is the one that signs.
+        NotFoundError: There is no such secret.
+        InputError: It is the one that signs.
     """
     old = load_token_secrets(path)
-    if key_id not in old.keys or key_id == old.current:
-        why = "signs now: rotate first" if key_id == old.current else "is none"
-        msg = f"{key_id!r} {why}; there are {', '.join(old.keys)}, and {old.current} signs"
+    if key_id not in old.keys:
+        msg = f"no secret of tokens has the id {key_id!r}{nearest(key_id, old.keys)}"
+        raise NotFoundError(msg)
+    if key_id == old.current:
+        msg = f"{key_id!r} signs now; `clapometer keys rotate-tokens` first"
         raise InputError(msg, "key_id")
     new = TokenSecrets(current=old.current, keys={name: old.keys[name] for name in old.keys if name != key_id})
     _write(path, new)

@@ -21,8 +21,17 @@ from clapometer.domain.codec import (
     reject,
 )
 from clapometer.domain.context import binary_event, is_json
-from clapometer.domain.errors import ClapometerError, InputError, LogFullError, TerminalError, TransientError
+from clapometer.domain.errors import (
+    ClapometerError,
+    InputError,
+    LogFullError,
+    NotFoundError,
+    TerminalError,
+    TransientError,
+)
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
+from clapometer.domain.nearest import NEAREST, in_words, nearest
+from clapometer.domain.origins import check_origin
 from clapometer.domain.reasons import CODES, REASONS, Code, code_of
 from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
@@ -34,6 +43,7 @@ __all__ = [
     "CODES",
     "EVENT_TYPES",
     "MEANINGS",
+    "NEAREST",
     "REASONS",
     "Against",
     "Batch",
@@ -45,6 +55,7 @@ __all__ = [
     "Event",
     "InputError",
     "LogFullError",
+    "NotFoundError",
     "RejectedEvent",
     "TerminalError",
     "TolerantDecoder",
@@ -54,6 +65,7 @@ __all__ = [
     "Verdict",
     "against",
     "binary_event",
+    "check_origin",
     "check_time",
     "code_of",
     "decode_batch",
@@ -64,7 +76,9 @@ __all__ = [
     "encode_block",
     "encode_events",
     "impression_trust",
+    "in_words",
     "is_json",
+    "nearest",
     "open_block",
     "plain_text",
     "reject",

@@ -23,6 +23,10 @@ class InputError(ClapometerError):
         self.code = code
 
 
+class NotFoundError(ClapometerError):
+    """What the caller names is not there; the message says what is nearest to it."""
+
+
 class TerminalError(ClapometerError):
     """Retrying is useless: a person has to change something."""
 

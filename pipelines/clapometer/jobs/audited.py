@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from clapometer.domain import InputError, TerminalError
+from clapometer.domain import InputError, NotFoundError, TerminalError
 from clapometer.jobs.clips import Clips, load_clips
 from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.rankings import Scores, fit_models, score_clips, slices
@@ -76,13 +76,17 @@ def choose_run(lake: Lake, tenant: str, run_id: str | None) -> Run:
     """Returns the run to audit: the one that is named, or the tenant's newest good one.
 
     Raises:
-        InputError: There is none, it failed, or it is another tenant's.
+        NotFoundError: There is none.
+        InputError: It failed, or is another tenant's.
     """
     if run_id is None:
         good = [run for run in read_runs(lake, tenant) if run.status == "succeeded"]
         if not good:
-            msg = f"{tenant!r} has no ranking to audit yet; `clapometer train` makes one"
-            raise InputError(msg, "tenant")
+            trained = {run.tenant for run in read_runs(lake) if run.status == "succeeded"}
+            msg = f"tenant {tenant!r} has no ranking to audit yet; " + (
+                f"there is one of {', '.join(sorted(trained))}" if trained else "`clapometer train` makes one"
+            )
+            raise NotFoundError(msg)
         return good[-1]
     run = read_run(lake, run_id)
     if run.tenant != tenant:

@@ -64,6 +64,7 @@ class ErasureReport:
         rows: Rows removed or blanked, by table.
         files: Files deleted.
         blocks: Blocks of the event log that were dropped.
+        orders: Rows of ``events`` that are the orders themselves: where there are no others, nothing was stored.
     """
 
     erasure_id: str = ""
@@ -71,6 +72,7 @@ class ErasureReport:
     rows: Mapping[str, int] = field(default_factory=dict)
     files: int = 0
     blocks: int = 0
+    orders: int = 0
 
 
 def erase_viewers(lake: Lake, *, clock: Clock, log: EventLog | None = None) -> ErasureReport:
@@ -107,7 +109,8 @@ def erase_viewers(lake: Lake, *, clock: Clock, log: EventLog | None = None) -> E
         txns = {ORDERS_GONE: (lake.txn("events", ORDERS_GONE) or 0) + 1}
         rewrite(lake, "events", Edit({"orders": orders}, _ORDER), _ledger, txns=txns)
         files = len(doomed) + _delete_orders(lake)
-    return ErasureReport(erasure_id, viewers.num_rows, {name: n for name, n in rows.items() if n}, files, blocks)
+    removed = {name: n for name, n in rows.items() if n}
+    return ErasureReport(erasure_id, viewers.num_rows, removed, files, blocks, orders.num_rows)
 
 
 def pending(lake: Lake) -> pa.Table:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 import pyarrow as pa
 
-from clapometer.domain import InputError
+from clapometer.domain import NotFoundError, nearest
 from clapometer.jobs.rankings import Parameters
 from clapometer.labels import LabelRule, decode_rule, encode_rule
 from clapometer.lake import RUN_ID, TABLES, Lake
@@ -136,13 +136,13 @@ def read_run(lake: Lake, run_id: str) -> Run:
     """Returns the record of a run.
 
     Raises:
-        InputError: There is no such run.
+        NotFoundError: There is no such run.
     """
     with lake.connect() as con:
         rows = con.sql("SELECT * FROM runs WHERE run_id = $id", params={"id": run_id}).to_arrow_table().to_pylist()
     if not rows:
-        msg = f"{run_id} is not in the lake's table runs; `clapometer sql 'FROM runs'` lists them"
-        raise InputError(msg, "run")
+        msg = f"there is no run {run_id!r}{nearest(run_id, reversed([run.run_id for run in read_runs(lake)]))}"
+        raise NotFoundError(msg)
     return _run(rows[0])
 
 

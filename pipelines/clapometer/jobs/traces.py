@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from clapometer.domain import NEAREST, in_words
 from clapometer.lake import Lake, sql
 
 Scope = Literal["clip", "descendants", "duplicates"]
@@ -21,6 +22,20 @@ class Traces(msgspec.Struct, frozen=True):
     clips: list[str]
     runs: list[str]
     pairs: dict[str, int]
+
+
+def is_known(lake: Lake, tenant: str, clip_id: str) -> bool:
+    """Returns whether a clip of a tenant was ever registered, shown or named in a choice."""
+    with lake.connect() as con:
+        (found,) = con.execute(sql("clip_known"), {"tenant": tenant, "clip": clip_id}).fetchall()[0]
+    return bool(found)
+
+
+def nearest_clips(lake: Lake, tenant: str, clip_id: str) -> str:
+    """Returns the end of a sentence that offers the registered clips of a tenant whose ids are nearest."""
+    with lake.connect() as con:
+        given = {"tenant": tenant, "clip": clip_id, "n": NEAREST}
+        return in_words(clip for (clip,) in con.execute(sql("nearest_clips"), given).fetchall())
 
 
 def runs_with_clip(lake: Lake, tenant: str, clip_id: str, scope: Scope = "clip") -> Traces:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 import msgspec
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, nearest
 from clapometer.lake.schema import TABLES
 from clapometer.lake.statements import quote, sql
 from clapometer.lake.tables import Lake
@@ -94,7 +94,8 @@ def versions_of_run(lake: Lake, run_id: str) -> dict[str, int]:
         if commit.metadata.get(RUN_ID) == run_id:
             recorded = dt.datetime.fromtimestamp(int(commit.metadata["timestamp"]) / 1000, dt.UTC)
             return versions_at(lake, recorded) | _snapshot(lake, run_id) | {"runs": commit.version}
-    msg = f"the lake does not know when run {run_id} was recorded; `clapometer sql 'FROM runs'` lists the runs"
+    known = [commit.metadata[RUN_ID] for commit in lake.commits("runs", -1) if RUN_ID in commit.metadata]
+    msg = f"{run_id!r} is neither a time (RFC 3339) nor a run that the lake knows{nearest(run_id, reversed(known))}"
     raise InputError(msg, "as_of")
 
 

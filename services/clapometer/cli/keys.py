@@ -1,4 +1,4 @@
-"""``clapometer keys``: make, list and revoke API keys; rotate the secret of impression tokens."""
+"""``clapometer keys``: make, list, edit and revoke API keys; rotate the secret of impression tokens."""
 
 import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,7 +15,9 @@ from clapometer.token_secrets import retire_token_secret, rotate_token_secrets
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.gate import ApiKey
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+_MOST_DAYS = 36_500
+
+app = typer.Typer(no_args_is_help=True, help="Make, list, edit and revoke API keys.")
 
 
 @app.command()
@@ -26,8 +28,13 @@ def new(
     ],
     tenant: Annotated[str, typer.Option(help="Owner of all that is sent with the key.")] = "default",
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
-    origin: Annotated[list[str] | None, typer.Option(help="Only pages of this origin may use it; repeatable.")] = None,
-    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never if left out.")] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Only pages of this origin may use it, such as https://shop.example; repeatable."),
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=_MOST_DAYS, help="Days until it expires; never if left out.")
+    ] = None,
     signs: Annotated[
         bool, typer.Option("--signs", help="It signs requests (RFC 9421) and is never sent; secret keys only.")
     ] = False,
@@ -48,7 +55,8 @@ def new(
 def rotate(
     key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")],
     overlap_days: Annotated[
-        int, typer.Option(min=0, help="Days that the old key holds beside the new one; 0 ends it at once.")
+        int,
+        typer.Option(min=0, max=_MOST_DAYS, help="Days that the old key holds beside the new one; 0 ends it at once."),
     ] = 7,
 ) -> None:
     """Make the successor of a key and print it; the old one holds until the overlap is over. Nothing restarts."""
@@ -59,6 +67,44 @@ def rotate(
     key, keys = rotated(_stored(settings), key_id, now=now, until=now + dt.timedelta(days=overlap_days))
     save_keys(settings.keys_file, keys)
     typer.echo(key)
+
+
+@app.command()
+def edit(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")],
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Only pages of this origin may use it from now on; repeatable; replaces what was set."),
+    ] = None,
+    any_origin: Annotated[bool, typer.Option("--any-origin", help="Pages of every origin may use it.")] = False,
+    name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, max=_MOST_DAYS, help="Days from now until it expires.")] = None,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="It does not expire.")] = False,
+) -> None:
+    """Change origins, name or end of a key; the key itself stays, and running services follow within a second."""
+    import msgspec
+
+    from clapometer.gate import edited, save_keys
+
+    if origin and any_origin:
+        msg = "give --origin or --any-origin, not both"
+        raise InputError(msg, "origin")
+    if days is not None and never_expires:
+        msg = "give --days or --never-expires, not both"
+        raise InputError(msg, "days")
+    if not (origin or any_origin or name is not None or days is not None or never_expires):
+        msg = "say what to change: --origin, --any-origin, --name, --days or --never-expires"
+        raise InputError(msg)
+    settings = load_settings()
+    end = msgspec.UNSET if days is None else wiring.utc_now() + dt.timedelta(days=days)
+    keys = edited(
+        _stored(settings), key_id, origins=() if any_origin else origin, name=name,
+        expires=None if never_expires else end,
+    )  # fmt: skip
+    save_keys(settings.keys_file, keys)
+    (changed,) = (key for key in keys if key.id == key_id)
+    until = "never expires" if changed.expires is None else f"expires {changed.expires:%Y-%m-%d}"
+    typer.echo(f"{key_id}: origins {' '.join(changed.origins) or 'any'}; {until}")
 
 
 @app.command("list")
@@ -85,14 +131,13 @@ def list_keys() -> None:
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")]) -> None:
     """Revoke a key; running services refuse it within a second."""
-    from clapometer.gate import save_keys
+    from clapometer.gate import save_keys, unknown_key
 
     settings = load_settings()
     keys = _stored(settings)
     left = tuple(key for key in keys if key.id != key_id)
     if len(left) == len(keys):
-        msg = f"no key has the id {key_id!r}; `clapometer keys list` shows them"
-        raise InputError(msg, "key_id")
+        raise unknown_key(keys, key_id)
     save_keys(settings.keys_file, left)
     typer.echo(f"revoked {key_id}")
 

@@ -24,7 +24,7 @@ def show(
     """Print a label rule as TOML, and what can be expected of it."""
     from clapometer.labels import rule_toml
 
-    found = wiring.label_rule(rule or load_settings().label_rule)
+    found = wiring.label_rule(load_settings().label_rule) if rule is None else wiring.label_rule(rule, "rule")
     typer.echo(rule_toml(found), nl=False)
     typer.echo(f"\n# {expectation(found)}")
 
@@ -57,7 +57,7 @@ def fit(
     from clapometer.labels import rule_toml
 
     settings = load_settings()
-    before = wiring.label_rule(start or settings.label_rule)
+    before = wiring.label_rule(settings.label_rule) if start is None else wiring.label_rule(start, "from")
     if not out.parent.is_dir():
         msg = f"{out.parent} is no folder; make it first"
         raise InputError(msg, "out")

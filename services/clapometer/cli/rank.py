@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from clapometer.cli import wiring
-from clapometer.domain import InputError
+from clapometer.domain import InputError, nearest
 from clapometer.settings import load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
@@ -105,11 +105,14 @@ def _published() -> "Iterator[duckdb.DuckDBPyConnection]":
 
 
 def _query(subject: Subject, segment: str | None, run: str | None, as_of: str | None, limit: int) -> "RankingQuery":
-    from clapometer.serving import RankingQuery, parse_as_of
+    from clapometer.serving import SEGMENTS, RankingQuery, parse_as_of
 
     name, equals, value = ("all", "=", "") if segment is None else segment.partition("=")
     if not equals:
         msg = f"{segment!r} names no value; write it as `task=t2v`"
+        raise InputError(msg, "segment")
+    if segment is not None and name not in SEGMENTS:
+        msg = f"{name!r} is no part of the traffic{nearest(name, SEGMENTS)}"
         raise InputError(msg, "segment")
     moment = None if as_of is None else parse_as_of(as_of)
     chosen = as_of if as_of is not None and moment is None else run

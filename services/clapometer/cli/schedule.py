@@ -36,6 +36,7 @@ def schedule(
     if every is not None:
         parse_when(every, "every")  # before anything starts
     settings, stop = wiring.begin("scheduler", supervised)
+    wiring.label_rule(settings.label_rule)  # its absence is told now, and not by each training
     logger = structlog.get_logger()
     child = Child()
     registry = process_registry()

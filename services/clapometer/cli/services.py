@@ -121,6 +121,7 @@ def up() -> None:
     from clapometer.cli.up import Part, Supervisor, bind, own_process_group
 
     settings, stop = wiring.begin("up", supervised=False)
+    wiring.check_references(settings)
     own_process_group()
     try:
         collector = bind(settings.host, settings.collector_port)

@@ -9,11 +9,12 @@ import msgspec
 import typer
 
 from clapometer.cli import wiring
-from clapometer.domain import decode_event, encode_block, encode_events
+from clapometer.domain import NotFoundError, decode_event, encode_block, encode_events
 from clapometer.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.eventlog import EventLog
+    from clapometer.jobs.erase import ErasureReport
     from clapometer.lake import Lake
 
 Tenant = Annotated[str, typer.Option(help="Whose.")]
@@ -28,15 +29,24 @@ def withdraw(
         typer.Option(help="Also what was made from it, or what has the same content."),
     ] = "clip",
     tenant: Tenant = "default",
+    ahead: Annotated[
+        bool, typer.Option("--ahead", help="Also where nobody knows the clip yet: it is withdrawn whenever it comes.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Take a clip down: out of slates at once, out of labels at the next run; list the runs that contained it."""
+    """Take a clip down: out of slates at once, out of labels at the next run; list the runs that contained it.
+
+    Exit codes: 0 it is withdrawn, 1 there is no such clip, 2 the input or a setting is wrong.
+    """
     from clapometer.jobs.traces import runs_with_clip
 
     settings = load_settings()
     data = {"clip_id": clip_id, "reason": reason, "scope": scope}
     with _opened(settings) as (log, lake):
-        _load(settings, log, lake, tenant, "clip_withdrawn", data)
+        if not ahead:
+            _require_clip(settings, log, lake, tenant, clip_id)
+        _send(log, tenant, "clip_withdrawn", data)
+        _catch_up(settings, log, lake)
         traces = runs_with_clip(lake, tenant, clip_id, scope)
     if json:
         typer.echo(msgspec.json.encode(traces))
@@ -46,24 +56,62 @@ def withdraw(
     typer.echo("the next `clapometer train` leaves it out of labels and rankings")
 
 
+def _require_clip(settings: Settings, log: "EventLog", lake: "Lake", tenant: str, clip_id: str) -> None:
+    """Raises ``NotFoundError`` unless an event names the clip, be it one that the log holds and the lake does not."""
+    from clapometer.jobs.traces import is_known, nearest_clips
+
+    if is_known(lake, tenant, clip_id):
+        return
+    _catch_up(settings, log, lake)
+    if not is_known(lake, tenant, clip_id):
+        msg = (
+            f"no clip of tenant {tenant!r} has the id {clip_id!r}{nearest_clips(lake, tenant, clip_id)} Nothing was "
+            "withdrawn; --ahead withdraws it before it comes"
+        )
+        raise NotFoundError(msg)
+
+
 def erase(
     viewer: Annotated[str, typer.Option(help="Id of the viewer, as impressions name it.")],
     tenant: Tenant = "default",
     json: Json = False,
 ) -> None:
-    """Erase a viewer from log, lake and published file; a register keeps proof without the id."""
-    from clapometer.jobs.erase import erase_viewers
+    """Erase a viewer from log, lake and published file; a register keeps proof without the id.
+
+    Exit codes: 0 it is erased, 1 nothing of this viewer was stored, 2 the input or a setting is wrong.
+    """
+    from clapometer.jobs.erase import erase_viewers, pending
 
     settings = load_settings()
     with _opened(settings) as (log, lake):
-        _load(settings, log, lake, tenant, "viewer_erased", {"viewer_id": viewer})
+        _catch_up(settings, log, lake)  # what was acknowledged before the order goes with it
+        if pending(lake).num_rows:
+            erase_viewers(lake, clock=wiring.utc_now, log=log)  # others' orders, so that the report is of this one
+        _send(log, tenant, "viewer_erased", {"viewer_id": viewer})
+        _catch_up(settings, log, lake)
         report = erase_viewers(lake, clock=wiring.utc_now, log=log)
     if json:
         typer.echo(msgspec.json.encode(report))
+    _tell(report, viewer, tenant, json)
+
+
+def _tell(report: "ErasureReport", viewer: str, tenant: str, json: bool) -> None:
+    if not report.erasure_id:
+        typer.echo("erased by the loader that runs beside; see clapometer sql 'FROM erasures'", err=json)
         return
-    removed = ", ".join(f"{count:,} of {name}" for name, count in report.rows.items())
-    typer.echo(f"erased: {removed}; {report.files} files deleted, {report.blocks} blocks of the log dropped")
-    typer.echo(f"proof: clapometer sql \"FROM erasures WHERE erasure_id = '{report.erasure_id}'\"")
+    proof = f"clapometer sql \"FROM erasures WHERE erasure_id = '{report.erasure_id}'\""
+    removed = {**report.rows, "events": report.rows.get("events", 0) - report.orders}
+    if not any(removed.values()):
+        msg = (
+            f"nothing of this viewer is stored: {viewer!r} of tenant {tenant!r}; --tenant names another. The register "
+            f"says that it was looked for: {proof}. What arrives later is new: erase again"
+        )
+        raise NotFoundError(msg)
+    if json:
+        return
+    rows = ", ".join(f"{count:,} of {name}" for name, count in removed.items() if count)
+    typer.echo(f"erased: {rows}; {report.files} files deleted, {report.blocks} blocks of the log dropped")
+    typer.echo(f"proof: {proof}")
     typer.echo("the next `clapometer train` ranks without it")
 
 
@@ -77,24 +125,26 @@ def _opened(settings: Settings) -> "Iterator[tuple[EventLog, Lake]]":
         log.close()
 
 
-def _load(
-    settings: Settings, log: "EventLog", lake: "Lake", tenant: str, name: str, data: Mapping[str, object]
-) -> None:
-    """Sends an event through the log, as the collector does, and loads until it is in the lake."""
-    from clapometer.jobs.erase import loaded_before
-    from clapometer.jobs.load import Loader, LoadSettings
-
+def _send(log: "EventLog", tenant: str, name: str, data: Mapping[str, object]) -> None:
+    """Puts an event into the log, as the collector does."""
     now = wiring.utc_now()
     event = {
         "specversion": "1.0", "id": str(uuid.uuid4()), "source": "/command-line",
         "type": f"clapometer.{name}.v1", "time": now, "data": data,
     }  # fmt: skip
     lines = encode_events([decode_event(msgspec.json.encode(event))])
-    block = encode_block(lines, 1, tenant=tenant, received_at=now, trust="key")
-    (position,) = log.append_many([block])
+    log.append_many([encode_block(lines, 1, tenant=tenant, received_at=now, trust="key")])
+
+
+def _catch_up(settings: Settings, log: "EventLog", lake: "Lake") -> None:
+    """Loads what the log holds now; a loader that runs beside may be faster."""
+    from clapometer.jobs.lag import blocks_behind, log_ends
+    from clapometer.jobs.load import Loader, LoadSettings
+
+    ends = log_ends(log)
     loader = Loader(log, lake, LoadSettings(window_days=settings.dedupe_days), clock=wiring.utc_now)
     try:
-        while loaded_before(lake, log, position.partition) <= position.offset:
+        while blocks_behind(lake, log, ends):
             loader.load_once()
     finally:
         loader.close()

@@ -7,13 +7,14 @@ import typer
 from rich.console import Console
 
 from clapometer.cli import catching_up, label, sending, wiring
-from clapometer.domain import TerminalError
+from clapometer.domain import NotFoundError, TerminalError, nearest
 from clapometer.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from collections.abc import Callable
 
     from clapometer.jobs.train import TrainReport
+    from clapometer.labels import LabelRule
 
 
 def train(
@@ -74,9 +75,13 @@ def _trace(settings: Settings, reports: "list[TrainReport]") -> None:
 
 def _warn(settings: Settings, rule: Path | None) -> None:
     """Says what a rule without an anchor costs."""
-    used = wiring.label_rule(rule or settings.label_rule)
+    used = _rule(settings, rule)
     if not used.anchor:
         Console(highlight=False).print(label.expectation(used), markup=False)
+
+
+def _rule(settings: Settings, given: Path | None) -> "LabelRule":
+    return wiring.label_rule(settings.label_rule) if given is None else wiring.label_rule(given, "label-rule")
 
 
 def _again(settings: Settings, run: str, told: "Callable[[str, int, int], None]") -> str:
@@ -102,10 +107,11 @@ def _train(
     from clapometer.jobs.train import Resources, train_once
 
     lake = wiring.open_lake(settings)
+    chosen = _rule(settings, rule)
     return [
         train_once(
             lake,
-            wiring.label_rule(rule or settings.label_rule),
+            chosen,
             clock=wiring.utc_now,
             tenant=owner,
             seed=settings.seed if seed is None else seed,
@@ -114,8 +120,20 @@ def _train(
             keep_runs=settings.keep_runs,
             progress=told,
         )
-        for owner in ([tenant] if tenant is not None else tenants(lake) or ["default"])
+        for owner in _owners(tenants(lake), tenant)
     ]
+
+
+def _owners(known: list[str], asked: str | None) -> list[str]:
+    """Returns whose rankings are made.
+
+    Raises:
+        NotFoundError: The one that was asked for has nothing to rank.
+    """
+    if asked is not None and known and asked not in known:
+        msg = f"tenant {asked!r} has registered no clip{nearest(asked, known)}"
+        raise NotFoundError(msg)
+    return [asked] if asked is not None else known or ["default"]
 
 
 def _print(report: "TrainReport", json: bool) -> None:

@@ -250,8 +250,23 @@ def existing_published_file(settings: Settings) -> Path:
     return path
 
 
-def label_rule(path: Path | None) -> "LabelRule":
-    """Returns the label rule of a TOML file; the built-in one where there is none.
+def check_references(settings: Settings) -> None:
+    """Looks at what the settings refer to, so that whoever starts the parts is told, and not their logs.
+
+    Raises:
+        InputError: A file is missing or wrong, an address has a key that is unknown, or an extra is not installed.
+    """
+    label_rule(settings.label_rule)
+    lake_storage(settings)
+    if settings.log.startswith("kafka://"):
+        kafka_settings(settings)
+    spans = open_spans(settings, "up")
+    if spans is not None:
+        spans.close()
+
+
+def label_rule(path: Path | None, field: str = "label_rule") -> "LabelRule":
+    """Returns the label rule of a TOML file; the built-in one where there is none. ``field`` is what errors name.
 
     Raises:
         InputError: The file cannot be read or is no label rule.
@@ -263,7 +278,11 @@ def label_rule(path: Path | None) -> "LabelRule":
     try:
         return decode_rule(path.read_text())
     except OSError as error:
-        raise InputError(str(error), "label_rule") from error
+        msg = f"{path} cannot be read: {error.strerror or error}"
+        raise InputError(msg, field) from error
+    except (InputError, UnicodeDecodeError) as error:
+        msg = f"{path} is no label rule: {error}"
+        raise InputError(msg, field) from error
 
 
 def state_folder() -> Path:

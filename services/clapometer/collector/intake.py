@@ -95,7 +95,7 @@ class Intake:
             raise _refusal(denied) from denied
         origin = head.headers.get(b"origin")
         if origin is not None and key.origins and origin.decode("latin-1") not in key.origins:
-            msg = "this key is not for pages of this origin; add the origin to the key, or use another key"
+            msg = "this key is not for pages of this origin; `clapometer keys edit` changes its origins"
             raise RefusedError(403, msg)
         return key
 

@@ -7,10 +7,12 @@ from clapometer.gate.keys import (
     ApiKey,
     KeyKind,
     KeyRing,
+    edited,
     load_keys,
     new_key,
     rotated,
     save_keys,
+    unknown_key,
 )
 from clapometer.gate.rates import Limited, Rates, SharedStorage, SteadyStorage, open_storage, parse_rate
 from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest
@@ -33,10 +35,12 @@ __all__ = [
     "SignedRequest",
     "SteadyStorage",
     "check_digest",
+    "edited",
     "load_keys",
     "new_key",
     "open_storage",
     "parse_rate",
     "rotated",
     "save_keys",
+    "unknown_key",
 ]

@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, NotFoundError, check_origin, nearest
 from clapometer.following import Followed, refuse_newer
 
 KeyKind = Literal["publishable", "secret"]
@@ -84,7 +84,7 @@ def new_key(
     """Returns a new key, which is to be shown once and then forgotten, and the record of it to store.
 
     Raises:
-        InputError: A publishable key is to sign: its secret would be no secret.
+        InputError: A publishable key is to sign: its secret would be no secret; or no browser sends an origin.
     """
     if signs and kind != "secret":
         msg = "only secret keys sign requests: a browser cannot keep what it signs with"
@@ -98,7 +98,7 @@ def new_key(
         created=now,
         tenant=tenant,
         expires=expires,
-        origins=tuple(origins),
+        origins=tuple(check_origin(origin) for origin in origins),
         name=name,
         signing=key.encode().hex() if signs else None,
     )
@@ -109,13 +109,15 @@ def rotated(keys: Iterable[ApiKey], key_id: str, *, now: dt.datetime, until: dt.
     """Returns a successor of a key and the keys to store; both hold until the old one expires, at ``until``.
 
     Raises:
-        InputError: There is no such key, or it has expired.
+        NotFoundError: There is no such key.
+        InputError: It has expired.
     """
     kept = list(keys)
     old = next((key for key in kept if key.id == key_id), None)
-    if old is None or old.expired(now):
-        state = "there is no key" if old is None else "expired is the key"
-        msg = f"{state} {key_id!r}; `clapometer keys list` shows them, `keys new` makes one"
+    if old is None:
+        raise unknown_key(kept, key_id)
+    if old.expired(now):
+        msg = f"{key_id!r} has expired; `clapometer keys new` makes another one"
         raise InputError(msg, "key_id")
     key, record = new_key(
         old.kind, now=now, tenant=old.tenant, expires=old.expires, origins=old.origins, name=old.name,
@@ -123,6 +125,38 @@ def rotated(keys: Iterable[ApiKey], key_id: str, *, now: dt.datetime, until: dt.
     )  # fmt: skip
     end = until if old.expires is None else min(until, old.expires)
     return key, [*(msgspec.structs.replace(one, expires=end) if one.id == key_id else one for one in kept), record]
+
+
+def edited(
+    keys: Iterable[ApiKey],
+    key_id: str,
+    *,
+    origins: Iterable[str] | None = None,
+    name: str | None = None,
+    expires: dt.datetime | msgspec.UnsetType | None = msgspec.UNSET,
+) -> list[ApiKey]:
+    """Returns the keys to store once what is given of one of them has changed; the key itself stays.
+
+    Raises:
+        NotFoundError: There is no such key.
+        InputError: No browser sends an origin.
+    """
+    kept = list(keys)
+    if key_id not in {key.id for key in kept}:
+        raise unknown_key(kept, key_id)
+    changes: dict[str, object] = {} if name is None else {"name": name}
+    if origins is not None:
+        changes["origins"] = tuple(check_origin(origin) for origin in origins)
+    if expires is not msgspec.UNSET:
+        changes["expires"] = expires
+    return [msgspec.structs.replace(key, **changes) if key.id == key_id else key for key in kept]
+
+
+def unknown_key(keys: Iterable[ApiKey], key_id: str) -> NotFoundError:
+    """Returns the error for an id that no key has; a whole key is not repeated, for it may be secret."""
+    if "_" in key_id:
+        return NotFoundError("that is a key, or none; give its id, which `clapometer keys list` shows")
+    return NotFoundError(f"no key has the id {key_id!r}{nearest(key_id, (key.id for key in keys))}")
 
 
 def load_keys(path: Path) -> tuple[ApiKey, ...]:
@@ -142,13 +176,22 @@ def load_keys(path: Path) -> tuple[ApiKey, ...]:
 
 
 def save_keys(path: Path, keys: Iterable[ApiKey]) -> None:
-    """Replaces a JSON key file at once, readable by its owner alone."""
+    """Replaces a JSON key file at once, readable by its owner alone.
+
+    Raises:
+        InputError: A key is such that the file could not be read again.
+    """
     kept = tuple(keys)
     format_ = FORMAT if any(key.signing is not None for key in kept) else 1  # older versions read what they can
+    content = msgspec.json.encode(_KeyFile(kept, format_))
+    try:
+        msgspec.json.decode(content, type=_KeyFile)  # constructors check nothing
+    except msgspec.ValidationError as error:
+        raise InputError(str(error), "key") from error
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_KeyFile(kept, format_)), indent=2) + b"\n")
+            file.write(msgspec.json.format(content, indent=2) + b"\n")
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)

@@ -1,13 +1,14 @@
 """Two items of one ranking: which is better, by how much, and how sure that is."""
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import Any
 
 from clapometer.domain import InputError, against
 from clapometer.serving.answers import Comparison, NotRanked, Standing
 from clapometer.serving.errors import UnknownItemError
-from clapometer.serving.queries import Connection, RankingQuery, item_of, read_items, read_run, rows
+from clapometer.serving.queries import Connection, RankingQuery, item_of, nearest_items, read_items, read_run, rows
 from clapometer.serving.words import tier_notes
 
 _Z = NormalDist().inv_cdf(0.975)
@@ -31,7 +32,10 @@ def compare(connection: Connection, tenant: str, query: RankingQuery, left: str,
         raise InputError(msg, "right")
     run = read_run(connection, tenant, query)
     found = {row["item"]: item_of(row) for row in read_items(connection, tenant, run.run_id, query, [left, right])}
-    first, second = _item(found, left, query), _item(found, right, query)
+    first, second = (
+        _item(found, name, query, nearest=lambda name: nearest_items(connection, tenant, run.run_id, query, name))
+        for name in (left, right)
+    )
     reason = _refusal(first, second)
     difference = _joint(connection, tenant, run.run_id, query, left=left, right=right) if reason is None else {}
     if reason is None and not difference:
@@ -121,10 +125,12 @@ def _joint(
     return {**row, "method": "joint"}
 
 
-def _item(found: dict[str, Standing | NotRanked], item: str, query: RankingQuery) -> Standing | NotRanked:
+def _item(
+    found: dict[str, Standing | NotRanked], item: str, query: RankingQuery, nearest: Callable[[str], str]
+) -> Standing | NotRanked:
     if item not in found:
         where = "" if query.segment_value == "" else f" with {query.segment} {query.segment_value!r}"
-        msg = f"the ranking of {query.subject}{where} has no item {item!r}; /v1/rankings/{query.subject} lists them"
+        msg = f"the ranking of {query.subject}{where} has no item {item!r}{nearest(item)}"
         raise UnknownItemError(msg)
     return found[item]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from clapometer.domain import ClapometerError, InputError
+from clapometer.domain import InputError, NotFoundError
 
 
-class NoRunError(ClapometerError):
+class NoRunError(NotFoundError):
     """There is no ranking to show; the message says what to do."""
 
 
@@ -18,7 +18,7 @@ class NotPublishedError(NoRunError):
         )
 
 
-class UnknownItemError(ClapometerError):
+class UnknownItemError(NotFoundError):
     """The ranking does not know an item."""
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 import duckdb
 import msgspec
 
-from clapometer.domain import InputError
+from clapometer.domain import NEAREST, InputError, in_words, nearest
 from clapometer.lake import sql
 from clapometer.serving.answers import (
     SEGMENTS,
@@ -28,6 +28,7 @@ from clapometer.serving.reproduction import reproduction
 from clapometer.serving.words import tier_notes
 
 T = TypeVar("T")
+_KNOWN_RUNS = 1_000
 _JSON_COLUMNS = ("rule", "parameters", "snapshot", "excluded")
 NO_RUN = (
     "no ranking has been computed yet: send events, then run `clapometer train --once`, "
@@ -104,7 +105,8 @@ def read_run(connection: Connection, tenant: str, query: RankingQuery) -> Run:
     if found:
         return _run(found[0])
     if query.run is not None:
-        msg = f"there is no successful run {query.run!r}; `clapometer sql 'from runs'` lists them"
+        known = [run.run_id for run in read_runs(connection, tenant, _KNOWN_RUNS) if run.status == "succeeded"]
+        msg = f"there is no successful run {query.run!r}{nearest(query.run, known)}"
         raise NoRunError(msg)
     if query.as_of is not None:
         msg = f"no successful run was finished by {query.as_of.isoformat()}"
@@ -195,6 +197,17 @@ def read_items(
         only=only,
         n=query.limit,
         skip=query.offset,
+    )
+
+
+def nearest_items(connection: Connection, tenant: str, run_id: str, query: RankingQuery, name: str) -> str:
+    """Returns the end of a sentence that offers the items of a ranking whose ids or labels are nearest to a name."""
+    found = rows(
+        connection, "serve_nearest", tenant=tenant, run=run_id, subject=query.subject, segment=query.segment,
+        segment_value=query.segment_value, like=name, n=NEAREST,
+    )  # fmt: skip
+    return in_words(
+        row["item"] if row["label"] in {None, row["item"]} else f"{row['item']} ({row['label']})" for row in found
     )
 
 

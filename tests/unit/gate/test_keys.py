@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, NotFoundError
 from clapometer.gate import Credentials, DeniedError, Gate, KeyRing, load_keys, new_key, rotated, save_keys
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -95,11 +95,11 @@ def test_a_key_that_was_to_end_earlier_does_not_live_on_by_its_rotation() -> Non
     assert [key.expires for key in keys] == [record.expires, record.expires]
 
 
-@pytest.mark.parametrize(("key_id", "days"), [("nobody", 0), (None, 9)])
-def test_what_is_not_there_or_over_cannot_be_rotated(key_id: str | None, days: int) -> None:
+@pytest.mark.parametrize(("key_id", "days", "said"), [("nobody", 0, "did you mean"), (None, 9, "has expired")])
+def test_what_is_not_there_or_over_cannot_be_rotated(key_id: str | None, days: int, said: str) -> None:
     _, record = new_key("secret", now=NOW, expires=NOW + dt.timedelta(days=1))
     now = NOW + dt.timedelta(days=days)
-    with pytest.raises(InputError, match="keys list"):
+    with pytest.raises((InputError, NotFoundError), match=said):
         rotated([record], key_id or record.id, now=now, until=now)
 
 

@@ -12,7 +12,7 @@ from tests.event_rows import answer, at, events_table, impression, row
 from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.worlds import world_events
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, NotFoundError
 from clapometer.jobs.audit import AuditOptions, audit
 from clapometer.jobs.findings import AuditReport, Finding, finding_of_test, judge
 from clapometer.jobs.rankings import Parameters
@@ -248,9 +248,9 @@ def test_an_older_run_is_audited_as_it_was(tmp_path: Path) -> None:
 
 def test_what_cannot_be_audited_is_refused_with_a_reason(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, traffic())
-    with pytest.raises(InputError, match="no ranking to audit yet"):
+    with pytest.raises(NotFoundError, match="no ranking to audit yet"):
         audit(lake, QUICK)
-    with pytest.raises(InputError, match="is not in the lake's table runs"):
+    with pytest.raises(NotFoundError, match="there is no run"):
         audit(lake, QUICK, run_id="nothing")
     run = train_once(lake, clock=clock, parameters=ONLY_ALL).run
     with pytest.raises(InputError, match="is not of tenant 'other'"):
