@@ -19,7 +19,7 @@ QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WIDTHS = {"wide": 1280, "narrow": 390}
+WIDTHS = {"wide": 1280, "narrow": 360}
 
 
 @dataclass
@@ -105,6 +105,31 @@ def test_the_page_fits_its_window_without_errors_or_requests_elsewhere(
             .filter((part) => part.getBoundingClientRect().right > innerWidth + 1).map((part) => part.className)"""
     )
     assert outside == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [("wide", "light"), ("narrow", "dark")])
+def test_the_page_of_votes_is_drawn_in_its_own_units(see: Any, width: str, scheme: str) -> None:
+    page = see(width=width, scheme=scheme, path="/?evidence=votes&utm_source=mail", figures=2)
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width]
+    assert "strength: log-odds to win a vote against the average item" in page.locator("svg text").all_text_contents()
+
+
+@pytest.mark.parametrize("looks", [("wide", "dark"), ("narrow", "light")])
+@pytest.mark.parametrize("wrong", [("/nope", 404), ("/a/b/nope", 404), ("/?run=zzz", 404), ("/?offset=x", 422)])
+def test_an_error_is_a_page_with_our_looks_that_leads_back(
+    browser: Browser, servers: dict[str, Serving], looks: tuple[str, Any], wrong: tuple[str, int]
+) -> None:
+    (width, scheme), (path, status) = looks, wrong
+    context = browser.new_context(viewport={"width": WIDTHS[width], "height": 700}, color_scheme=scheme)
+    page = context.new_page()
+    answer = page.goto(servers["good"].url + path)
+    assert answer is not None
+    assert answer.status == status
+    assert page.evaluate("document.documentElement.scrollWidth") == WIDTHS[width]
+    assert page.evaluate("document.styleSheets[0].cssRules.length") > 20, "the style sheet is found from any path"
+    page.get_by_role("link", name="newest ranking").first.click()
+    assert page.url.rstrip("?") == servers["good"].url + "/"
+    context.close()
 
 
 def test_the_forest_plot_has_every_item_with_its_interval_and_places(see: Any) -> None:

@@ -36,6 +36,10 @@ Ints = NDArray[np.int64]
 
 EVIDENCE, VOTES = "evidence", "votes"
 """Name and value of the segment of these rankings."""
+_OF_VIEWERS = (
+    "impressions", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency", "viewers",
+)  # fmt: skip
+"""Columns of what viewers did, which a ranking by votes does not rest on."""
 
 
 def read_said(con: duckdb.DuckDBPyConnection, clips: Clips, tenant: str) -> Said:
@@ -50,19 +54,32 @@ def read_said(con: duckdb.DuckDBPyConnection, clips: Clips, tenant: str) -> Said
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Compared:
-    """Comparisons of clips of two model versions; `pair` counts in `items`."""
+    """Comparisons of clips of two model versions; `pair` counts in `items`, `clip` are rows of the clips."""
 
     items: Ints
     pair: Ints
     result: NDArray[np.float64]
+    clip: Ints
     prompt: Ints
+
+    def facts(self, item: int) -> Row:
+        """Returns what an item's row counts: votes and what they were about, nothing that viewers did."""
+        about = (self.pair == item).any(1)
+        return {
+            **dict.fromkeys(_OF_VIEWERS),
+            "votes": int(about.sum()),
+            "clips": len(np.unique(self.clip[self.pair == item])),
+            "prompts": len(np.unique(self.prompt[about])),
+        }
 
     def among(self, chosen: Ints) -> _Compared:
         """Returns the comparisons of two of the chosen items, which are those of the result."""
         place = np.full(len(self.items), -1)
         place[chosen] = np.arange(len(chosen))
         kept = (place[self.pair] >= 0).all(1)
-        return _Compared(self.items[chosen], place[self.pair[kept]], self.result[kept], self.prompt[kept])
+        return _Compared(
+            self.items[chosen], place[self.pair[kept]], self.result[kept], self.clip[kept], self.prompt[kept]
+        )
 
 
 def rank_said(
@@ -90,15 +107,20 @@ def rank_said(
         compared.pair, compared.result, len(compared.items),
         cluster=compared.prompt[:, None], fewest=(parameters.min_prompts,),
     )  # fmt: skip
-    unranked = [sheet.unranked(int(compared.items[each.item]), str(each.reason)) for each in left_out]
+    unranked = [
+        sheet.unranked(int(compared.items[each.item]), str(each.reason)) | compared.facts(each.item)
+        for each in left_out
+    ]
     among = compared.among(chosen)
     if (among.result == 0.5).all():
-        return [sheet.unranked(item, str(Reason.ONLY_TIES)) for item in among.items.tolist()] + unranked, []
+        tied = enumerate(among.items.tolist())
+        return [sheet.unranked(item, str(Reason.ONLY_TIES)) | among.facts(k) for k, item in tied] + unranked, []
     fit = BradleyTerry().fit(among.pair, among.result, cluster=among.prompt, n_items=len(among.items))
     degrees = len(np.unique(among.prompt)) - 1
     places = _places(among, fit, degrees, parameters.level, seed)
     reach = float(student.ppf(0.5 + parameters.level / 2, degrees))
-    rows = [_row(sheet, place, len(places)) for place in places]
+    where = {item: k for k, item in enumerate(among.items.tolist())}
+    rows = [_row(sheet, place, len(places)) | among.facts(where[place.item]) for place in places]
     return rows + unranked, list(_contrasts(sheet, among.items, fit, reach))
 
 
@@ -107,7 +129,8 @@ def _of_two_versions(said: Said, clips: Clips) -> _Compared:
     apart = (model[said.left] != model[said.right]) & (model[said.left] >= 0) & (model[said.right] >= 0)
     left, right = said.left[apart], said.right[apart]
     items, pair = np.unique(np.column_stack([model[left], model[right]]), return_inverse=True)
-    return _Compared(items, pair.reshape(-1, 2), said.result[apart], clips.prompt.index[left])
+    compared = np.column_stack([left, right])
+    return _Compared(items, pair.reshape(-1, 2), said.result[apart], compared, clips.prompt.index[left])
 
 
 def _places(compared: _Compared, fit: BradleyTerry, degrees: int, level: float, seed: int) -> list[Ranked]:
@@ -133,7 +156,7 @@ def _places(compared: _Compared, fit: BradleyTerry, degrees: int, level: float, 
 def _row(sheet: Sheet, place: Ranked, n_ranked: int) -> Row:
     row = sheet.ranked(place, n_ranked, 0.0, 0.0)
     ends = {"value": place.effect, "value_low": place.interval.low, "value_high": place.interval.high}
-    return row | {name: float(expit(each)) for name, each in ends.items()} | {"prompts": place.n_prompts}
+    return row | {name: float(expit(each)) for name, each in ends.items()}
 
 
 def _contrasts(sheet: Sheet, items: Ints, fit: BradleyTerry, reach: float) -> Iterator[Row]:

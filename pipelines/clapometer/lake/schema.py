@@ -165,6 +165,7 @@ RANKINGS = pa.schema(
         ("cost_per_clip", pa.float64()), ("revenue_per_1000", pa.float64()), ("currency", pa.string()),
         ("fake_reactions_to_top", pa.int64()),  # at least; 0 for the first
         ("impressions_to_drop", pa.int64()),  # fewest whose loss puts the next one before it
+        ("votes", pa.int64()),  # comparisons by people; only where segment is evidence
     ]
 )  # fmt: skip
 """``effect`` is the difference from the mean item in label units per impression under uniform exposure,

@@ -41,7 +41,14 @@ def rank(
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="Form of the answer.")] = "table",
 ) -> None:
     """Print a ranking with its intervals."""
-    from clapometer.serving import ranking_csv, ranking_json, ranking_table, read_ranking, unranked_lines
+    from clapometer.serving import (
+        ranking_csv,
+        ranking_json,
+        ranking_table,
+        read_ranking,
+        set_aside_lines,
+        unranked_lines,
+    )
 
     query = _query(subject, segment, run, as_of, limit)
     with _published() as connection:
@@ -56,6 +63,8 @@ def rank(
         console.print(ranking_table(ranking.rows, title=title, wide=console.width >= _WIDE))
         for line in unranked_lines(ranking.unranked):
             console.print("unranked:", line)
+        for line in set_aside_lines(ranking):
+            console.print("set aside:", line)
         for note in [*ranking.notes, *([ranking.stale_reason] if ranking.stale_reason else [])]:
             console.print(f"note: {note}", markup=False)
 

@@ -24,6 +24,7 @@ from clapometer.serving.render import (
     ranking_csv,
     ranking_json,
     ranking_table,
+    set_aside_lines,
     unranked_lines,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "read_pipeline",
     "read_ranking",
     "read_runs",
+    "set_aside_lines",
     "subject_of",
     "unranked_lines",
 ]

@@ -17,7 +17,12 @@ WHOLE = "all"
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What made a ranking: enough to make it again bit for bit with ``clapometer train --run``."""
+    """What made a ranking: enough to make it again bit for bit with ``clapometer train --run``.
+
+    Attributes:
+        excluded: Impressions, and votes, that did not count, by reason.
+        outcomes: All impressions, those that did not count among them.
+    """
 
     run_id: str
     status: str
@@ -37,24 +42,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", tag="ranked"):
-    """An item with its place. Intervals hold with 95 % where ``calibrated``.
+    """An item with its place. Intervals hold with 95 % where ``calibrated``; the columns of the lake say what they are.
 
     Attributes:
-        item: Id of the item, as in every other table.
         label: Its name for people: text that others wrote, to be escaped wherever it is shown.
-        rank: 1 is best; ``rank_low`` to ``rank_high`` are the places that the data allow.
-        effect: Difference from the mean item, in label units per impression under uniform exposure.
-        value: Expected label per impression under uniform exposure.
-        p_best: Probability that no other item is better.
-        verdict: ``keep``, ``stop``, ``explore`` or ``not enough evidence``: against the mean item, right for all items
-            at once, and never against the places or ``p_best``.
-        tier: A (votes, choices of creators), B (randomised exposure) or C (no logged exposure).
-        completion_rate: Raw, and ``completion_rank`` the place that it would give: beside ours, to be compared.
-        cost_per_clip: In ``currency``; so is ``revenue_per_1000`` (impressions).
-        fake_reactions_to_top: Invented reactions that it takes at least to make it first; 0 for the first, null where
-            none are enough.
-        impressions_to_drop: Impressions whose loss puts the next item before it; null for the last, or where no loss
-            does. Model versions have both over all impressions only, not by segment.
+        completion_rank: The place that the raw completion rate would give: beside ours, to be compared.
     """
 
     item: str
@@ -84,6 +76,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
     currency: str | None
     fake_reactions_to_top: int | None
     impressions_to_drop: int | None
+    votes: int | None
 
     @property
     def name(self) -> str:
@@ -92,13 +85,18 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
 
 
 class NotRanked(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", tag="unranked"):
-    """An item that has no place, and why."""
+    """An item that has no place, and why.
+
+    Attributes:
+        reason: Why it has no place.
+    """
 
     item: str
     label: str | None
     reason: str
     impressions: int | None
     clips: int | None
+    votes: int | None
 
     @property
     def name(self) -> str:
@@ -114,9 +112,20 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
         tier: The weakest tier of its items.
         calibrated: Whether the intervals of all items are known to hold.
         notes: What a reader must know, in plain words.
+        segment: ``all``, or the dimension that is filtered by; ``segment_value`` is its value.
+        segment_value: Value of the dimension; empty where ``segment`` is ``all``.
+        subject: What is ranked.
+        run: What made it.
+        stale_reason: Why the newest run failed; null where it did not.
         segments: What the run computed for this subject: values by segment.
-        impressions: Those of this segment that count.
-        total_ranked: Items with a place, on all pages; so ``total_unranked``.
+        impressions: Those of this segment that count; null in a ranking by votes, which has ``votes``.
+        votes: Comparisons by people that it rests on, in a ranking by votes.
+        total_ranked: Items with a place, on all pages.
+        total_unranked: Items without one, on all pages.
+        limit: Most items of this page.
+        offset: Items before this page.
+        rows: Items with a place, best first.
+        unranked: Items without one, each with the reason.
         next_offset: Where the next page starts; absent on the last.
         reproduction: How to get these numbers without this server.
     """
@@ -132,6 +141,7 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str]
     segments: dict[str, list[str]]
     impressions: int | None
+    votes: int | None
     total_ranked: int
     total_unranked: int
     limit: int
@@ -146,6 +156,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Two items of one ranking.
 
     Attributes:
+        subject: What is compared.
+        left: The item that is judged, and ``right`` the one that it is judged against.
+        right: The other item.
+        reason: Why there is no difference to tell; null where there is.
+        calibrated: Whether the intervals are known to hold.
+        notes: What a reader must know, in plain words.
         comparable: Whether there is a difference to tell; where not, ``reason`` says why.
         verdict: What the interval for one look says of the left item against the right one, such as the champion.
         difference: Effect of the left item less that of the right, in label units per impression.
@@ -187,6 +203,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         candidates: Clips that could have filled it.
         explored: Whether the slot was filled at random.
         token: Vouches for all of this until ``expires_at`` of the slate.
+        impression_id: Goes into the impression and everything that answers it.
         score: What the clip was ordered by; absent where nothing is known of it.
     """
 
@@ -201,14 +218,29 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """A candidate that no slot may show."""
+    """A candidate that no slot may show.
+
+    Attributes:
+        reason: Why not.
+    """
 
     clip_id: str
     reason: str
 
 
 class Slate(msgspec.Struct, frozen=True, kw_only=True):
-    """The clips to show, in order, with what their impressions must quote."""
+    """The clips to show, in order, with what their impressions must quote.
+
+    Attributes:
+        slate_id: Goes into the impressions: they were shown together.
+        policy_id: What chose the clips.
+        run_id: The run whose ranking ordered them; null where there is none yet.
+        explore_share: Share of slots that are filled at random on this surface.
+        expires_at: When the tokens of the slots end.
+        slots: The filled slots, in order.
+        left_out: Candidates that no slot may show.
+        notes: What the sender should know, in plain words.
+    """
 
     slate_id: str
     policy_id: str

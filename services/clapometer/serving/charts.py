@@ -15,8 +15,8 @@ _ROW = {"step": 30}
 _PLACES = {"reverse": True, "zero": False, "nice": False}
 
 
-def forest(rows: Sequence[Standing], title: str) -> Spec:
-    """Returns a forest plot: a row per item, its effect with interval, and its rank range at the end of the row."""
+def forest(rows: Sequence[Standing], title: str, unit: str) -> Spec:
+    """Returns a forest plot: a row per item, its effect in `unit` with interval, and its rank range at the end."""
     data = [
         {
             "name": row.name,
@@ -38,7 +38,7 @@ def forest(rows: Sequence[Standing], title: str) -> Spec:
     }
     x = {
         "type": "quantitative",
-        "title": "effect: label units per impression, against the mean item",
+        "title": unit,
         "axis": {"tickCount": 6, "labelOverlap": True},
     }
     colour = {

@@ -7,8 +7,22 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from clapometer.serving.answers import SEGMENTS, SUBJECTS, Comparison, Ranking, Slate
+from clapometer.serving import examples
+from clapometer.serving.answers import (
+    SEGMENTS,
+    SUBJECTS,
+    Comparison,
+    LeftOut,
+    NotRanked,
+    Ranking,
+    Run,
+    Slate,
+    Slot,
+    Standing,
+)
+from clapometer.serving.described import describe_properties
 from clapometer.serving.problems import PROBLEM, Problem
+from clapometer.serving.reproduction import Reproduction
 from clapometer.serving.slates import SlateRequest
 from clapometer.serving.sql_api import SqlRequest
 
@@ -51,13 +65,17 @@ _SQL_ANSWER = {
     "properties": {
         "columns": {
             "type": "array",
+            "description": "The columns of the answer, in their order",
             "items": {
                 "type": "object",
                 "required": ["name", "type"],
-                "properties": {"name": {"type": "string"}, "type": {"type": "string"}},
+                "properties": {
+                    "name": {"type": "string", "description": "As the statement calls it"},
+                    "type": {"type": "string", "description": "DuckDB's type"},
+                },
             },
         },
-        "rows": {"type": "array", "items": {"type": "array"}},
+        "rows": {"type": "array", "description": "A list of values for each row", "items": {"type": "array"}},
         "truncated": {"type": "boolean", "description": "Whether rows were left out at the limit"},
     },
 }
@@ -73,6 +91,11 @@ _REFUSALS = {
     503: "The lake cannot be read, or too much is under way; see `Retry-After`",
 }
 _OF_BODIES = (413, 415)
+_NO_HTTP = "Invalid HTTP request received."
+_TYPES = (
+    Ranking, Run, Standing, NotRanked, Reproduction, Comparison, SlateRequest, Slate, Slot, LeftOut, SqlRequest,
+    Problem,
+)  # fmt: skip
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
@@ -82,6 +105,9 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         [Ranking, Comparison, SlateRequest, Slate, SqlRequest, Problem], ref_template="#/components/schemas/{name}"
     )
     ranking, comparison, request, slate, statement, problem = schemas
+    describe_properties(components, _TYPES)
+    components["Standing"]["properties"]["standing"]["description"] = "That it has a place"
+    components["NotRanked"]["properties"]["standing"]["description"] = "That it has none"
     document["components"] = {
         "schemas": components,
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A secret API key"}},
@@ -93,19 +119,22 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         _parameter("limit", "Items of one answer", kind="integer"),
         _parameter("offset", "Items to skip", kind="integer"),
     ]
-    _describe(paths["/v1/rankings/{subject}"]["get"], ranking, problem, [subject, *common, *pages], _OF_BODIES)
+    shown = (ranking, examples.ranking_example())
+    _describe(paths["/v1/rankings/{subject}"]["get"], shown, problem, [subject, *common, *pages], _OF_BODIES)
     paths["/v1/rankings/{subject}"]["get"]["responses"]["304"] = {"description": "Still what `If-None-Match` quotes"}
     sides = [
         {**_parameter(side, "An item, as `/v1/rankings` names it"), "required": True} for side in ("left", "right")
     ]
     pair = [*sides, _parameter("subject", "What they are", choices=SUBJECTS)]
-    _describe(paths["/v1/compare"]["get"], comparison, problem, [*pair, *common], _OF_BODIES)
-    _describe(paths["/v1/slates"]["post"], slate, problem, [], (404,))
+    _describe(
+        paths["/v1/compare"]["get"], (comparison, examples.comparison_example()), problem, [*pair, *common], _OF_BODIES
+    )
+    _describe(paths["/v1/slates"]["post"], (slate, examples.slate_example()), problem, [], (404,))
     paths["/v1/slates"]["post"]["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": request, "example": _SLATE_EXAMPLE}},
     }
-    _describe(paths["/v1/sql"]["post"], _SQL_ANSWER, problem, [], ())
+    _describe(paths["/v1/sql"]["post"], (_SQL_ANSWER, examples.SQL_EXAMPLE), problem, [], ())
     _describe_sql(paths["/v1/sql"]["post"], statement)
     _describe_operations(paths, problem)
     for path in ("/v1/rankings/{subject}", "/v1/compare"):
@@ -117,14 +146,15 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 
 def _describe(
     operation: dict[str, Any],
-    answer: dict[str, Any],
+    shown: tuple[dict[str, Any], dict[str, Any]],
     problem: dict[str, Any],
     parameters: list[dict[str, Any]],
     without: Collection[int],
 ) -> None:
+    answer, example = shown
     operation["parameters"] = parameters
     operation["responses"] = {
-        "200": {"description": "As asked", "content": {"application/json": {"schema": answer}}},
+        "200": {"description": "As asked", "content": {"application/json": {"schema": answer, "example": example}}},
         **{
             str(status): {"description": text, "content": _refused(problem, status)}
             for status, text in _REFUSALS.items()
@@ -134,25 +164,32 @@ def _describe(
 
 
 def _refused(problem: dict[str, Any], status: int) -> dict[str, Any]:
-    plain = {"text/plain": {"schema": {"type": "string"}}} if status == 400 else {}  # what is no HTTP gets a sentence
-    return {PROBLEM: {"schema": problem}, **plain}
+    # what is no HTTP gets a sentence
+    plain = {"text/plain": {"schema": {"type": "string"}, "example": _NO_HTTP}} if status == 400 else {}
+    return {PROBLEM: {"schema": problem, "example": examples.problem_example(status)}, **plain}
 
 
 def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
-    state = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
-    plain = {"200": {"description": "Yes", "content": {"application/json": {"schema": state}}}}
-    text = {
-        "200": {"description": "In Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
-    }
+    status = {"type": "string", "description": "`ok`, or `ready`"}
+    lake = {"type": "string", "description": "Whether the published lake is `open`, or `not published yet`"}
+    state = {"type": "object", "required": ["status"], "properties": {"status": status}}
+    readiness = state | {"properties": {"status": status, "lake": lake}}
+    plain = _said("Yes", "application/json", state, {"status": "ok"})
+    ready = _said("Yes", "application/json", readiness, {"status": "ready", "lake": "open"})
+    text = _said("In Prometheus' text format", "text/plain", {"type": "string"}, examples.METRICS_EXAMPLE)
     away = {"503": {"description": "No; `detail` says why", "content": _refused(problem, 503)}}
     refused = {"400": {"description": _REFUSALS[400], "content": _refused(problem, 400)}}
-    for path, responses in (("/healthz", plain), ("/readyz", plain | away), ("/metrics", text)):
+    for path, responses in (("/healthz", plain), ("/readyz", ready | away), ("/metrics", text)):
         paths[path]["get"] |= {"security": [], "responses": responses | refused}
+
+
+def _said(text: str, media: str, schema: dict[str, Any], example: object) -> dict[str, Any]:
+    return {"200": {"description": text, "content": {media: {"schema": schema, "example": example}}}}
 
 
 def _describe_sql(operation: dict[str, Any], statement: dict[str, Any]) -> None:
     content = operation["responses"]["200"]["content"]
-    content["text/csv"] = {"schema": {"type": "string"}}
+    content["text/csv"] = {"schema": {"type": "string"}, "example": examples.CSV_EXAMPLE}
     content["application/vnd.apache.arrow.stream"] = {"schema": {"type": "string", "format": "binary"}}
     operation["requestBody"] = {
         "required": True,

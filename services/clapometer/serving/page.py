@@ -148,6 +148,8 @@ def render_page(environment: Environment, view: View, now: dt.datetime, tenant: 
         view=view,
         query=view.query,
         ranking=view.ranking,
+        terms=words.terms(view.query.segment),
+        set_aside=_set_aside(view),
         pipeline=view.pipeline,
         now=now,
         tenant=tenant,
@@ -155,6 +157,12 @@ def render_page(environment: Environment, view: View, now: dt.datetime, tenant: 
         figures=_figures(view),
         api_query=page_link(view.query, subject="model_versions", offset=view.query.offset),
     )
+
+
+def _set_aside(view: View) -> list[tuple[int, str, str]]:
+    if view.ranking is None:
+        return []
+    return words.set_aside(view.ranking.run.excluded, votes=words.terms(view.query.segment).by_votes)
 
 
 def page_link(query: RankingQuery, **changes: Any) -> str:
@@ -181,8 +189,9 @@ def _figures(view: View) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     if view.ranking is not None and view.ranking.rows:
         title = TITLES[view.query.subject]
-        figures["forest"] = charts.forest(view.ranking.rows[:_PLOTTED], title)
-        if view.query.offset == 0 and view.ranking.total_ranked <= _PLOTTED:
+        figures["forest"] = charts.forest(view.ranking.rows[:_PLOTTED], title, words.terms(view.query.segment).unit)
+        whole = view.query.offset == 0 and view.ranking.total_ranked <= _PLOTTED
+        if whole and any(row.completion_rate is not None for row in view.ranking.rows):
             figures["slope"] = charts.slope(view.ranking.rows, title)
     if view.pipeline is not None and view.pipeline.hours:
         figures["hours"] = charts.hours(view.pipeline.hours)

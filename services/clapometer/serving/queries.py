@@ -168,6 +168,7 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
         notes=tier_notes(chosen["tier"], calibrated=calibrated, parameters=run.parameters) if chosen["ranked"] else [],
         segments=_available(segments),
         impressions=chosen["impressions"],
+        votes=chosen["votes"],
         total_ranked=chosen["ranked"],
         total_unranked=chosen["items"] - chosen["ranked"],
         limit=query.limit,
@@ -282,7 +283,7 @@ def _segment(segments: list[dict[str, Any]], query: RankingQuery) -> dict[str, A
         if (row["segment"], row["segment_value"]) == (query.segment, query.segment_value):
             return row
     if query.segment == WHOLE:
-        return {"items": 0, "ranked": 0, "tier": None, "calibrated": False, "impressions": None}
+        return {"items": 0, "ranked": 0, "tier": None, "calibrated": False, "impressions": None, "votes": None}
     available = _available(segments)
     values = available.get(query.segment)
     if values:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clapometer.serving.answers import Comparison, NotRanked, Ranking, Standing
-from clapometer.serving.words import count, number, percent, places
+from clapometer.serving.words import count, number, percent, places, set_aside, terms
 
 _CSV_COLUMNS = (*(field.name for field in msgspec.structs.fields(Standing)), "unranked_reason")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -53,6 +53,17 @@ def ranking_table(rows: Sequence[Standing], title: str | None = None, *, wide: b
 def unranked_lines(items: Sequence[NotRanked]) -> list[Text]:
     """Returns a line for each item without a place: why it has none."""
     return [Text.assemble(printable(item.name), ": ", printable(item.reason)) for item in items]
+
+
+def set_aside_lines(ranking: Ranking) -> list[Text]:
+    """Returns a line for each reason for which the run left something out: how many, and what it means."""
+    votes = terms(ranking.segment).by_votes
+    found = set_aside(ranking.run.excluded, votes=votes)
+    what = "votes" if votes else "impressions"
+    return [
+        Text.assemble(f"{count(n)} {what}: ", printable(reason), f" ({meaning})" if meaning else "")
+        for n, reason, meaning in found
+    ]
 
 
 def comparison_lines(comparison: Comparison) -> list[Text]:

@@ -1,6 +1,7 @@
 """What numbers mean, in plain words: the same on the page, in the API and on the terminal."""
 
 import datetime as dt
+from dataclasses import dataclass
 
 from clapometer.domain import MEANINGS
 
@@ -9,6 +10,21 @@ _TIERS = {
     "B": "Tier B: exposure was randomised and logged, so these intervals answer for what viewers were shown.",
     "C": "Tier C: no logged exposure; these intervals are not calibrated.",
 }
+SET_ASIDE = {
+    "untrusted impression": "sent by a browser without a token that `POST /v1/slates` signed for it",
+    "clip not registered": "`PUT /v1/clips/{id}` was not called for the clip",
+    "clip withdrawn": "the clip was taken down",
+    "advertisement": "the clip is an advertisement",
+    "watermark": "the clip has a watermark",
+    "repost": "the clip is a copy of another one",
+    "creator's own view": "the viewer made the clip",
+    "too recent": "viewers may still answer it: the next run counts it",
+    "engagement without impression": "events that answer an impression which nobody sent",
+    "outside the days of the run": "its date is far from all other traffic: look at the clock of its sender",
+    "propensity below what exploration allows": "no slot can have been filled with so small a chance",
+    "revenue far beyond all other": "one purchase is worth more than all others together",
+}
+"""What the reasons of a run mean; a reason that is not here is shown as it stands."""
 _NOT_CALIBRATED = "Not calibrated: these intervals may be too narrow."
 
 
@@ -21,6 +37,63 @@ def tier_notes(tier: str | None, *, calibrated: bool, parameters: object = None)
     if not calibrated and tier != "C":
         notes.append(_NOT_CALIBRATED)
     return notes
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a ranking rests on and what its numbers are, for people.
+
+    Attributes:
+        question: What it answers.
+        effect: Heading of the effect, and ``unit`` what it is measured in.
+        value: Heading of the value.
+        counts: What is counted: the name of the column, and of the field.
+    """
+
+    question: str
+    effect: str
+    unit: str
+    value: str
+    counts: str
+    by_votes: bool = False
+
+
+_ENGAGEMENT = Terms(
+    question="What viewers prefer", effect="Effect", unit="effect: label units per impression, against the mean item",
+    value="Value", counts="impressions",
+)  # fmt: skip
+_VOTES = Terms(
+    question="What people said when they compared two clips", effect="Strength",
+    unit="strength: log-odds to win a vote against the average item", value="Chance to win", counts="votes",
+    by_votes=True,
+)  # fmt: skip
+
+
+def terms(segment: str) -> Terms:
+    """Returns the words of the rankings of a segment."""
+    return _VOTES if segment == "evidence" else _ENGAGEMENT
+
+
+def set_aside(excluded: object, *, votes: bool) -> list[tuple[int, str, str]]:
+    """Returns what a run left out, most first: how many, the reason, and what that means where it is one of ours.
+
+    Args:
+        excluded: The run's counts by reason.
+        votes: Those of votes, rather than of impressions.
+    """
+    counts = excluded if isinstance(excluded, dict) else {}
+    found = [(n, reason) for reason, n in counts.items() if isinstance(n, int) and n and votes == _is_vote(reason)]
+    return [(n, reason, _explained(reason)) for n, reason in sorted(found, key=lambda one: (-one[0], one[1]))]
+
+
+def _is_vote(reason: str) -> bool:
+    return reason.startswith("vote")
+
+
+def _explained(reason: str) -> str:
+    if reason in SET_ASIDE:
+        return SET_ASIDE[reason]
+    return "no person watches like that" if reason.startswith("viewer ") else ""
 
 
 def meaning(verdict: str) -> str:

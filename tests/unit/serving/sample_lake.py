@@ -60,7 +60,9 @@ def run_row(run_id: str, finished_at: dt.datetime = NOW - HOUR, **values: Any) -
         "parameters": msgspec.json.encode({"min_prompts": 20, "level": 0.95}).decode(),
         "seed": 7,
         "snapshot": msgspec.json.encode({"outcomes": 12, "events": 30}).decode(),
-        "excluded": msgspec.json.encode({"bots": 310, "reposts": 42, "no trusted token": 128}).decode(),
+        "excluded": msgspec.json.encode(
+            {"untrusted impression": 310, "repost": 42, "a reason of tomorrow": 128, "vote without trust": 7}
+        ).decode(),
         "outcomes": 631_204,
         "result_hash": "abc",
         "error": None,
@@ -96,6 +98,21 @@ def ranking_rows(
         named = {"item": item.item, "label": item.label or item.item, "segment_value": value}
         rows.append(base | place | named | estimated | counted | same)
     return rows
+
+
+def votes_rows(run_id: str, items: Sequence[Item]) -> list[Row]:
+    """Returns the ranking by votes: it counts votes, and nothing that viewers did."""
+    nothing = dict.fromkeys(
+        ("impressions", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency")
+    )
+    counted = nothing | {"votes": 260, "viewers": 190, "prompts": 58, "tier": "A"}
+    louder = [Item(item.item, 8 * item.effect, 0.3) for item in items]
+    rows = ranking_rows(run_id, "model_versions", louder, "evidence", "votes", **counted)
+    for line in rows:
+        ends = zip(("value", "value_low", "value_high"), ("effect", "effect_low", "effect_high"), strict=True)
+        line.update({value: 1 / (1 + math.exp(-line[effect])) for value, effect in ends})
+    new = unranked_row(run_id, "model_versions", "pixel@2", "it never won against the others")
+    return [*rows, new | nothing | {"segment": "evidence", "segment_value": "votes", "votes": 3, "tier": "A"}]
 
 
 def unranked_row(run_id: str, subject: str, item: str, reason: str, label: str | None = None) -> Row:
@@ -156,6 +173,7 @@ def add_run(lake: Lake, run_id: str, finished_at: dt.datetime = NOW - HOUR, **sa
     ]
     for segment, value in (("task", "t2v"), ("task", "i2v"), ("audience", "teens"), ("locale", "de"), ("locale", "en")):
         rows += ranking_rows(run_id, "model_versions", models[2:9], segment, value, **same)
+    rows += votes_rows(run_id, models[:4])
     add(lake, "rankings", rows)
     add(lake, "contrasts", [contrast_row(run_id, "kite@3.1", "aurora@2", difference=0.039, half=0.011, p_left=0.999)])
     add(lake, "runs", [run_row(run_id, finished_at)])

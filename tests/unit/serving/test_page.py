@@ -9,7 +9,9 @@ import pytest
 from tests.unit.serving.running import Serving
 from tests.unit.serving.sample_lake import EVIL, add_failed_run, add_pipeline, add_run
 
+from clapometer.jobs.statistics import ORPHANS, REASONS
 from clapometer.lake import Lake, publish
+from clapometer.serving.words import set_aside
 
 
 class Tags(HTMLParser):
@@ -132,3 +134,37 @@ def test_a_lake_much_changed_is_seen_at_the_next_look(own_lake: Lake, start: Cal
     add_run(own_lake, "run-newest")
     publish(own_lake)
     assert "run-newest" in server.get("/").text
+
+
+def test_the_page_of_votes_has_its_own_words_units_and_counts(serving: Serving) -> None:
+    html = serving.get("/?evidence=votes").text
+    page = words(html)
+    for said in ("520 votes", "log-odds to win a vote", "Strength", "Chance to win", "Votes", "Voters", "58"):
+        assert said in page
+    assert "(3 votes)" in page
+    main = page.partition("What made this ranking")[0]
+    for other in ("equal exposure", "Completion", "Impressions", "Likes", "impressions"):
+        assert other not in main
+    assert "slope-spec" not in html
+    assert "evidence: votes" in page
+    answer = serving.get("/v1/rankings/model_versions?evidence=votes").json()
+    assert (answer["votes"], answer["impressions"]) == (520, None)
+    assert {row["votes"] for row in answer["rows"]} == {260}
+
+
+def test_what_a_run_set_aside_is_listed_with_what_it_means(serving: Serving) -> None:
+    page = words(serving.get("/").text)
+    assert "Impressions that this run did not count, of 631 204 in all, and why." in page
+    assert "310 untrusted impression sent by a browser without a token" in page
+    assert "128 a reason of tomorrow" in page
+    assert "vote without trust" not in page.partition("What made this ranking")[0]
+    by_votes = words(serving.get("/?evidence=votes").text).partition("What made this ranking")[0]
+    assert "7 vote without trust" in by_votes
+    assert "310" not in by_votes
+
+
+def test_every_reason_for_which_a_run_sets_impressions_aside_has_words() -> None:
+    ours = [reason for reason in (*REASONS, ORPHANS) if reason]
+    found = set_aside(dict.fromkeys(ours, 1), votes=False)
+    assert sorted(reason for _, reason, _ in found) == sorted(ours)
+    assert all(meaning for _, _, meaning in found)

@@ -51,7 +51,12 @@ def test_a_bad_parameter_is_named_with_what_would_do(serving: Serving, path: str
 def test_a_segment_that_no_run_computed_gets_the_list_of_those_that_exist(serving: Serving, query: str) -> None:
     found = problem(serving, f"{RANKING}?{query}", 422)
     assert found["field"] == query.partition("=")[0]
-    assert found["available"] == {"task": ["i2v", "t2v"], "audience": ["teens"], "locale": ["de", "en"]}
+    assert found["available"] == {
+        "task": ["i2v", "t2v"],
+        "audience": ["teens"],
+        "locale": ["de", "en"],
+        "evidence": ["votes"],
+    }
 
 
 def test_before_the_first_run_the_answer_says_what_to_do(tmp_path: Path, start: Callable[..., Serving]) -> None:
@@ -78,7 +83,7 @@ def test_a_ranking_carries_what_made_it(serving: Serving) -> None:
     assert run["rule"]["like"] == 1.0
     assert run["parameters"] == {"min_prompts": 20, "level": 0.95}
     assert run["snapshot"] == {"outcomes": 12, "events": 30}
-    assert run["excluded"]["bots"] == 310
+    assert run["excluded"]["untrusted impression"] == 310
     assert (run["seed"], run["code_version"], run["result_hash"]) == (7, "0.1.0", "abc")
     assert run["finished_at"] == "2026-03-02T11:00:00Z"
 
@@ -104,7 +109,7 @@ def test_items_without_a_place_come_last_with_their_reason(serving: Serving) -> 
     ranking = serving.get(RANKING).json()
     assert ranking["unranked"] == [
         {
-            "standing": "unranked", "item": "pixel@2", "label": "pixel@2", "impressions": 12, "clips": 2,
+            "standing": "unranked", "item": "pixel@2", "label": "pixel@2", "impressions": 12, "clips": 2, "votes": None,
             "reason": "it shares too few prompts with other items",
         }
     ]  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_label_cannot_steer_the_terminal_or_write_markup(lake: Lake) -> None:
 
 
 def not_ranked(label: str) -> NotRanked:
-    return NotRanked(item="i", label=label, reason="not enough evidence", impressions=1, clips=1)
+    return NotRanked(item="i", label=label, reason="not enough evidence", impressions=1, clips=1, votes=None)
 
 
 def test_a_comparison_reads_as_a_sentence(lake: Lake) -> None:
