@@ -53,7 +53,7 @@ def way(tmp_path: Path) -> Iterator[Way]:
     it.close()
 
 
-def event(kind: str, id: str, time: float, sentat: float | None = None, **data: Any) -> dict[str, Any]:
+def event(kind: str, id: str, time: float, sentat: float | None = None, /, **data: Any) -> dict[str, Any]:
     """Returns an event; times are seconds after noon by the sender's clock."""
     sent = {} if sentat is None else {"sentat": (NOON + dt.timedelta(seconds=sentat)).isoformat()}
     return {
@@ -108,3 +108,37 @@ def test_the_latest_registration_is_the_one_that_its_sender_made_last(way: Way) 
 
     way.post(registered("second", "2", -20, -0.1), registered("first", "1", -30, -29.5), received=600)
     assert way.rows("SELECT model_version FROM clips") == [{"model_version": "2"}]
+
+
+def money(id: str, on: str, time: float, value: float | None, *, kind: str = "purchase", **data: Any) -> dict[str, Any]:
+    paid = {} if value is None else {"value": value, "currency": "EUR"}
+    return event("converted", id, time, None, impression_id=on, kind=kind, order_id="order", **paid, **data)
+
+
+def test_an_order_of_two_lines_on_two_impressions_counts_once_and_less_its_refund(way: Way) -> None:
+    way.post(shown("first", -90), shown("second", -60), *(money(f"{i}", on, -9, 10.0) for i, on in enumerate(
+        ["first", "second", "second"]
+    )))  # fmt: skip
+    both = "SELECT impression_id, purchased, revenue FROM measures ORDER BY ALL"
+    assert way.rows(both) == [
+        {"impression_id": "first", "purchased": False, "revenue": None},
+        {"impression_id": "second", "purchased": True, "revenue": 20.0},
+    ]
+    way.post(money("refund", "first", 0, 5.0, kind="refund"), received=3600)
+    assert [row["revenue"] for row in way.rows(both)] == [None, 15.0]
+    assert way.rows("FROM orders SELECT order_id, impression_id, paid, refunded, revenue, problem") == [
+        {
+            "order_id": "order",
+            "impression_id": "second",
+            "paid": 20.0,
+            "refunded": 5.0,
+            "revenue": 15.0,
+            "problem": None,
+        }
+    ]
+
+
+def test_a_refund_of_what_was_never_bought_is_said_and_takes_nothing(way: Way) -> None:
+    way.post(shown("i", -90), money("refund", "i", -9, 5.0, kind="refund"))
+    assert way.rows("SELECT purchased, revenue FROM outcomes") == [{"purchased": False, "revenue": None}]
+    assert way.rows("SELECT problem FROM orders") == [{"problem": "refund without a purchase"}]

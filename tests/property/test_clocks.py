@@ -32,6 +32,9 @@ ACTS = st.one_of(
     st.tuples(st.just("watched"), st.fixed_dictionaries(
         {"watched_ms": st.integers(0, 3), "end_reason": st.sampled_from(["ended", "skipped", "heartbeat"])}
     )),
+    st.tuples(st.just("converted"), st.fixed_dictionaries(
+        {"kind": st.just("purchase"), "value": st.integers(1, 9), "currency": st.just("EUR")}
+    )),
     st.tuples(st.just("impression"), st.fixed_dictionaries(
         {"clip_id": st.sampled_from(["c1", "c2"]), "viewer_id": st.just("v")}
     )),
@@ -54,11 +57,12 @@ def sent(clients: list[Any], *, perfect: bool) -> list[dict[str, Any]]:
             # an instant of its own to each act, by whatever clock
             happened = float(int(happened + later) + 1)
             clock, received = (0.0, happened) if perfect else (skew, happened + wait + transit)
+            order = {"order_id": f"o{client}"} if "kind" in data else {}
             event = {
                 "specversion": "1.0", "type": f"clapometer.{kind}.v1", "id": f"{client}-{number}",
                 "source": f"/client/{client % 2}", "time": written(happened + clock, whole=whole),
                 "sentat": written(happened + clock + (0.0 if perfect else wait) - (0.85 if whole else 0), whole=whole),
-                "data": {"impression_id": f"i{client}", **data},
+                "data": {"impression_id": f"i{client}", **data, **order},
             }  # fmt: skip
             check_time(decode_event(json.dumps(event).encode()), NOON + dt.timedelta(seconds=received))
             line = encode_events([decode_event(json.dumps(event).encode())]).decode().rstrip()
@@ -75,6 +79,7 @@ def outcomes(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         con.register("batch", batch)
         con.execute(f"CREATE TABLE events AS {parse(watching=False)}")
         con.execute("CREATE TABLE refresh_dates AS SELECT DISTINCT time::DATE AS shown_date FROM events")
+        con.execute(f"CREATE TABLE shared_orders AS {sql('shared_orders')}")
         con.execute("CREATE TABLE settled (tenant VARCHAR, impression_id VARCHAR)")
         query = (
             f"SELECT * EXCLUDE (shown_at, last_event_at, shown_date) FROM ({sql('outcomes')}) ORDER BY impression_id"

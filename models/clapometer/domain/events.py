@@ -214,10 +214,18 @@ class ReactedData(_Data, frozen=True):
 
 
 class ConvertedData(_Data, frozen=True):
-    """What the viewer did with the product shown. ``value`` needs ``currency``."""
+    """What the viewer did with the product shown. ``value`` needs ``currency``.
+
+    An order (``order_id``) counts once. Its lines are events of their own with the same ``time``, and add up; said
+    again later, it replaces what was said before. Of several impressions that claim it, the last one shown before it
+    was placed has it. A ``refund`` names the order and the amount given back, all where it names no amount; refunds
+    add up, and revenue is what is left. An amount below 0 is a refund too. The view ``orders`` says what each order
+    came to, and what is odd: a refund without a purchase, more given back than paid, amounts in several currencies,
+    which neither add up nor compare. What a secret key says of an order goes before what a browser says.
+    """
 
     impression_id: Identifier
-    kind: Literal["click", "visual_search", "add_to_cart", "purchase"]
+    kind: Literal["click", "visual_search", "add_to_cart", "purchase", "refund"]
     value: Amount | None = None
     currency: Currency | None = None
     order_id: Identifier | None = None

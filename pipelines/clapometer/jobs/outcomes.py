@@ -111,6 +111,7 @@ def _touch(con: duckdb.DuckDBPyConnection, lake: Lake, folded: int | None, versi
         con.execute(f"CREATE TEMP TABLE touched AS {sql('outcomes_touched')}")
         con.execute(f"CREATE TEMP TABLE dates AS {sql('outcomes_dates')}")
     dates = [row[0] for row in con.execute("SELECT shown_date FROM dates").fetchall()]
+    con.execute(f"CREATE TEMP TABLE shared_orders AS {sql('shared_orders')}")
     # What answers an impression is received two days before its day at the earliest (outcomes.sql).
     since = min(dates, default=dt.date.max) - dt.timedelta(days=2)
     con.execute(f"CREATE TEMP VIEW events AS SELECT * FROM memory.main.events WHERE received_date >= DATE '{since}'")  # noqa: S608

@@ -19,6 +19,7 @@ MACROS = ("wilson_low", "wilson_high", "covers", "watch_quantile")
 """Names of the files in ``lake/sql`` that define a macro of expressions."""
 
 ANALYST_VIEWS = (
+    "orders",
     "measures",
     "main_currencies",
     "watch_quantiles",

@@ -27,6 +27,9 @@ def days_of_traffic(seed: int, n: int = 120) -> list[Row]:
         late = at(days=rng.randrange(9), seconds=rng.randrange(3_000))
         rows.append(answer("watched", about, f"w{i}", late, watched_ms=rng.randrange(9_000)))
         rows.append(answer("reacted", about, f"r{i}", late, reaction="like", undone=rng.random() < 0.3))
+        paid = {"value": float(rng.randrange(9)), "currency": "EUR", "order_id": f"o{rng.randrange(n // 4)}"}
+        kind = rng.choice(["purchase", "purchase", "refund"])
+        rows.append(answer("converted", about, f"c{i}", late, kind=kind, **paid))
     rng.shuffle(rows)
     return rows
 
@@ -58,6 +61,20 @@ def test_only_the_days_that_new_events_are_about_are_folded_again(tmp_path: Path
     assert report.dates == (at(days=2).date(),)
     assert refresh_outcomes(lake).dates == ()
     assert sum(outcomes(lake)["liked"].to_pylist()) == 1
+
+
+def test_an_order_that_a_later_impression_claims_is_taken_from_the_earlier_one_on_another_day(tmp_path: Path) -> None:
+    def paid(impression_id: str, id_: str) -> Row:
+        values = {"kind": "purchase", "value": 5.0, "currency": "EUR", "order_id": "o"}
+        return answer("converted", impression_id, id_, at(days=3), **values)
+
+    lake = Lake(tmp_path)
+    lake.append("events", events_table([impression("early"), impression("late", time=at(days=2)), paid("early", "a")]))
+    refresh_outcomes(lake)
+    assert outcomes(lake)["revenue"].to_pylist() == [5.0, None]
+    lake.append("events", events_table([paid("late", "b")]))
+    assert len(refresh_outcomes(lake).dates) == 2
+    assert outcomes(lake)["revenue"].to_pylist() == [None, 5.0]
 
 
 def test_engagement_that_came_before_its_impression_is_joined_when_that_arrives(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def fold(rows: Sequence[Row], dates: Sequence[dt.date] | None = None, settled: S
         "CREATE TABLE settled AS SELECT 'default' AS tenant, unnest(CAST(? AS VARCHAR[])) AS impression_id",
         [list(settled)],
     )
+    con.execute(f"CREATE TABLE shared_orders AS {sql('shared_orders')}")
     return con.sql(f"SELECT * FROM ({sql('outcomes')}) ORDER BY tenant, impression_id").to_arrow_table().cast(OUTCOMES)
 
 
@@ -134,6 +135,78 @@ def test_an_order_counts_once_as_it_was_last_sent() -> None:
     assert outcome["currency"] == "EUR"
 
 
+def money(id_: str, seconds: float, value: float | None, order: str | None = "o", **values: Any) -> Row:
+    """Returns a purchase of impression ``i``, or what ``values`` say."""
+    given = {"kind": "purchase", "value": value, "currency": None if value is None else "EUR", "order_id": order}
+    return answer("converted", values.pop("on", "i"), id_, at(seconds), **given | values)
+
+
+def refund(id_: str, seconds: float, value: float | None, order: str | None = "o", **values: Any) -> Row:
+    return money(id_, seconds, value, order, kind="refund", **values)
+
+
+@pytest.mark.parametrize(
+    ("rows", "purchased", "revenue"),
+    [
+        ([money("a", 1, 10.0), money("b", 1, 5.5)], True, 15.5),
+        ([money("a", 1, 10.0), money("b", 1, 10.0)], True, 20.0),
+        ([money("a", 1, 10.0), money("b", 1, 5.5), money("c", 2, 12.0)], True, 12.0),
+        ([money("a", 1, 10.0, source="/page"), money("b", 1, 10.0, source="/shop")], True, 10.0),
+        ([money("a", 9, 99.0), money("b", 1, 10.0, trust="key")], True, 10.0),
+        ([money("a", 1, 20.0), refund("r", 9, 5.0)], True, 15.0),
+        ([money("a", 1, 20.0), refund("r", 9, 5.0), refund("s", 12, 5.0)], True, 10.0),
+        ([money("a", 1, 20.0), refund("r", 9, 20.0)], False, 0.0),
+        ([money("a", 1, 20.0), refund("r", 9, 500.0), money("b", 2, 7.0, "o2")], True, 7.0),
+        ([money("a", 1, 20.0), refund("r", 9, None)], False, 0.0),
+        ([money("a", 1, 20.0), refund("r", 0, 5.0)], True, 15.0),
+        ([money("a", 1, 20.0), money("b", 9, -20.0)], False, 0.0),
+        ([money("a", 1, 20.0, None), refund("r", 9, 5.0, None)], True, 15.0),
+        ([money("a", 1, 20.0, None), refund("r", 9, 20.0, None)], False, 0.0),
+        ([money("a", 1, None), refund("r", 9, None)], False, None),
+        ([money("a", 1, None)], True, None),
+        ([refund("r", 9, 20.0)], False, None),
+        ([money("a", 1, 20.0), refund("r", 9, 20.0, currency="USD")], True, 20.0),
+        ([money("a", 1, 20.0), refund("r", 9, 20.0, "another")], True, 20.0),
+    ],
+    ids=[
+        "lines of one instant add up", "equal lines too", "the whole order said again", "page and shop say the same",
+        "the shop goes before the page", "some given back", "some given back twice", "all given back",
+        "never less than nothing", "given back without an amount", "a refund that comes first", "below 0 is a refund",
+        "a refund without an order", "all given back without an order", "no amounts", "a purchase without an amount",
+        "a refund alone", "a refund in another currency", "a refund of another order",
+    ],
+)  # fmt: skip
+def test_an_order_comes_to_what_was_paid_less_what_was_given_back(
+    rows: list[Row], purchased: bool, revenue: float | None
+) -> None:
+    outcome = fold_one(impression("i"), *rows)
+    assert (outcome["purchased"], outcome["revenue"]) == (purchased, revenue)
+
+
+def claimed(*rows: Row) -> dict[str, float | None]:
+    """Returns the revenue of each of two impressions, shown at 0 and at 10 seconds."""
+    folded = fold([impression("first", time=at(0)), impression("second", time=at(10)), *rows]).to_pylist()
+    return {row["impression_id"]: row["revenue"] for row in folded}
+
+
+def test_an_order_that_two_impressions_claim_counts_for_the_last_one_shown_before_it() -> None:
+    early, late = money("a", 20, 19.99, on="first"), money("b", 20, 19.99, on="second")
+    assert claimed(early, late) == {"first": None, "second": 19.99}
+    assert claimed(early, late, refund("r", 30, 9.99, on="first")) == {"first": None, "second": 10.0}
+    sooner = [money("a", -1000, 19.99, on="first"), money("b", 20, 19.99, on="second")]
+    assert fold([impression("second", time=at(10)), impression("first", time=at(-2000)), *sooner]).to_pylist()[0][
+        "revenue"
+    ] == pytest.approx(19.99)
+
+
+def test_an_impression_that_nobody_vouches_for_takes_no_order_from_one_that_is() -> None:
+    rows = [
+        impression("true", time=at(0)), impression("made up", time=at(10), trust="none"),
+        money("a", 20, 5.0, on="true"), money("b", 20, 5.0, on="made up"),
+    ]  # fmt: skip
+    assert {row["impression_id"]: row["revenue"] for row in fold(rows).to_pylist()} == {"true": 5.0, "made up": None}
+
+
 def test_only_purchases_are_revenue() -> None:
     outcome = fold_one(impression("i"), answer("converted", "i", "x", kind="add_to_cart", value=9.0, currency="EUR"))
     assert (outcome["carted"], outcome["purchased"], outcome["revenue"]) == (True, False, None)
@@ -208,11 +281,11 @@ EVENT = st.one_of(
         st.integers(0, 2), IDS, TIMES, st.sampled_from(["like", "save", "hide"]), st.booleans(),
     ),
     st.builds(
-        lambda n, e, time, cents, order, money: answer(
-            "converted", f"i{n}", f"c{e}", time, kind="purchase", value=cents / 100, currency=money, order_id=order
+        lambda n, e, time, cents, order, kind, purse: answer(
+            "converted", f"i{n}", f"c{e}", time, kind=kind, value=cents / 100, currency=purse, order_id=order
         ),
         st.integers(0, 2), IDS, TIMES, st.integers(-500, 500), st.sampled_from(["o1", "o2", None]),
-        st.sampled_from(["EUR", "JPY"]),
+        st.sampled_from(["purchase", "refund", "click"]), st.sampled_from(["EUR", "JPY"]),
     ),
 )  # fmt: skip
 

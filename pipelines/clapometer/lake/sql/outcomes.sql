@@ -3,6 +3,7 @@
 -- Reads  events         any order, repeated anyhow, split anyhow
 --        refresh_dates  (shown_date) the partitions to fold
 --        settled        (tenant, impression_id) known to be shown on a date that is not folded
+--        shared_orders  what `shared_orders.sql` gives, of all events
 --
 -- Every choice is the first or the last in a total order of what is chosen from, and every sum is exact, so that the same events give
 -- the same rows however they arrive. What answers an impression cannot be received before it was shown; two days
@@ -101,38 +102,97 @@ reacted AS (
     FROM latest_reactions
     GROUP BY ALL
 ),
--- an order that is sent again, or corrected, counts once: as it was last sent
-latest_conversions AS (
+conversions AS MATERIALIZED (
     SELECT
-        tenant, impression_id, kind, coalesce('order ' || order_id, 'event ' || id || ' of ' || source) AS order_key,
-        arg_max(
-            {'amount': CAST(value AS DECIMAL(38, 6)), 'currency': currency},
-            (time, CAST(value AS DECIMAL(38, 6)), currency)
-        ) AS paid,
-        max(time) AS last_at
+        tenant, impression_id, kind, value, currency, order_id, trust, source, id, time,
+        {sql:order_us} AS order_us
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'converted' AND received_at >= shown_at - INTERVAL 2 DAY
-    GROUP BY ALL
+    WINDOW clock AS (PARTITION BY tenant, impression_id, source)
+),
+money AS (
+    SELECT
+        tenant, impression_id, impression_id AS claimed_by, kind, value, currency, trust, source, id, order_us,
+        CASE
+            WHEN order_id IS NOT NULL THEN 'order ' || order_id
+            WHEN kind = 'purchase' AND coalesce(value >= 0, true) THEN 'event ' || id || ' of ' || source
+        END AS order_key
+    FROM conversions ANTI JOIN shared_orders USING (tenant, order_id)
+    WHERE kind IN ('purchase', 'refund')
+    UNION ALL
+    SELECT
+        tenant, impression_id, claimed_by, kind, value, currency, trust, source, id, order_us,
+        'order ' || order_id AS order_key
+    FROM shared_orders SEMI JOIN keys USING (tenant, impression_id)
+),
+order_sums AS MATERIALIZED (
+    {sql:order_sums}
+),
+orders AS (
+    SELECT
+        tenant, impression_id, order_key, currency, paid, sum_of_order.whole,
+        CASE WHEN sum_of_order.whole THEN 0 ELSE greatest(0, paid - coalesce(refunded, 0)) END AS net
+    FROM order_sums JOIN (
+        SELECT tenant, impression_id, order_key, bool_or(refunded_whole) AS whole, bool_or(bought) AS bought
+        FROM order_sums
+        WHERE order_key IS NOT NULL
+        GROUP BY ALL
+    ) AS sum_of_order USING (tenant, impression_id, order_key)
+    WHERE order_sums.bought
 ),
 -- amounts of two currencies neither add up nor compare: the purse of most orders is kept
 purses AS (
-    SELECT tenant, impression_id, paid.currency AS currency, sum(paid.amount) AS revenue, count(*) AS orders
-    FROM latest_conversions
-    WHERE kind = 'purchase' AND paid.amount IS NOT NULL
+    SELECT
+        tenant, impression_id,
+        max({'orders': orders, 'currency': currency, 'revenue': revenue}) AS purse
+    FROM (
+        SELECT tenant, impression_id, currency, sum(net) AS revenue, count(*) AS orders
+        FROM orders
+        WHERE paid IS NOT NULL
+        GROUP BY ALL
+    )
     GROUP BY ALL
 ),
+bought AS (
+    -- an order of which all was given back was no purchase
+    SELECT tenant, impression_id, bool_or(stands) AS purchased
+    FROM (
+        SELECT
+            tenant, impression_id, order_key,
+            NOT bool_or(whole) AND (coalesce(sum(paid), 0) = 0 OR sum(net) > 0) AS stands
+        FROM orders
+        GROUP BY ALL
+    )
+    GROUP BY ALL
+),
+-- what names no order is taken off what the impression brought
+unnamed_refunds AS (
+    SELECT tenant, impression_id, currency, refunded, refunded_whole
+    FROM order_sums
+    WHERE order_key IS NULL
+),
 revenues AS (
-    SELECT tenant, impression_id, max({'orders': orders, 'revenue': revenue, 'currency': currency}) AS purse
-    FROM purses
+    SELECT
+        tenant, impression_id, any_value(purchased) AS purchased, any_value(purse.currency) AS currency,
+        any_value(purse.revenue) AS paid, coalesce(bool_or(refunded_whole), false) AS whole,
+        CASE
+            WHEN coalesce(bool_or(refunded_whole), false) THEN 0
+            ELSE greatest(0, any_value(purse.revenue) - coalesce(sum(refunded) FILTER (
+                unnamed_refunds.currency = purse.currency
+            ), 0))
+        END AS revenue
+    FROM bought
+        LEFT JOIN purses USING (tenant, impression_id)
+        LEFT JOIN unnamed_refunds USING (tenant, impression_id)
     GROUP BY ALL
 ),
 converted AS (
     SELECT
-        tenant, impression_id, any_value(purse) AS purse,
-        bool_or(kind = 'click') AS clicked, bool_or(kind = 'visual_search') AS visual_searched,
-        bool_or(kind = 'add_to_cart') AS carted, bool_or(kind = 'purchase') AS purchased, max(last_at) AS last_at
-    FROM latest_conversions LEFT JOIN revenues USING (tenant, impression_id)
-    GROUP BY tenant, impression_id
+        tenant, impression_id, bool_or(kind = 'click') AS clicked,
+        bool_or(kind = 'visual_search') AS visual_searched, bool_or(kind = 'add_to_cart') AS carted,
+        max(time) AS last_at
+    FROM conversions
+    GROUP BY ALL
 )
 SELECT
     f.tenant, f.impression_id, f.clip_id, f.viewer_id, f.session_id, f.slate_id, f.position, f.surface, f.policy_id,
@@ -144,10 +204,12 @@ SELECT
     coalesce(r.disliked, false) AS disliked, coalesce(r.hidden, false) AS hidden,
     coalesce(r.not_interested, false) AS not_interested, coalesce(r.reported, false) AS reported,
     coalesce(c.clicked, false) AS clicked, coalesce(c.visual_searched, false) AS visual_searched,
-    coalesce(c.carted, false) AS carted, coalesce(c.purchased, false) AS purchased,
-    CAST(c.purse.revenue AS DOUBLE) AS revenue, c.purse.currency AS currency,
+    coalesce(c.carted, false) AS carted,
+    coalesce(m.purchased AND NOT m.whole AND NOT (coalesce(m.paid, 0) > 0 AND m.revenue = 0), false) AS purchased,
+    CAST(CASE WHEN m.paid IS NOT NULL THEN m.revenue END AS DOUBLE) AS revenue, m.currency,
     greatest(f.shown_at, w.last_at, r.last_at, c.last_at) AS last_event_at, f.shown_date
 FROM folded f
     LEFT JOIN watched w USING (tenant, impression_id)
     LEFT JOIN reacted r USING (tenant, impression_id)
     LEFT JOIN converted c USING (tenant, impression_id)
+    LEFT JOIN revenues m USING (tenant, impression_id)

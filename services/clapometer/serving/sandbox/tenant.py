@@ -13,7 +13,7 @@ from clapometer.serving.sandbox.job import Job
 
 CATALOGUE = "catalogue"
 """Our own table that lists what may be read."""
-UNCOUNTED = frozenset({"creative_board", "funnel", "screened", "watch_quantiles"})
+UNCOUNTED = frozenset({"creative_board", "funnel", "orders", "screened", "watch_quantiles"})
 """What tells of viewers without an id of theirs in a column, or a number of viewers; not for a minimum of viewers."""
 
 
