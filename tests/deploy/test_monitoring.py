@@ -31,7 +31,7 @@ HEALTHY = {
     "clapometer_collector_log_fill_ratio": "0.1x100",
     "clapometer_loader_last_look_timestamp_seconds": "0+30x100",
     'clapometer_loader_events_total{verdict="stored"}': "0+90x100",
-    'clapometer_loader_rejected_total{reason="no such type"}': "0+1x100",
+    'clapometer_loader_rejected_total{reason="unknown_type"}': "0+1x100",
     "clapometer_loader_failures_total": "0x100",
     "clapometer_loader_lag_seconds": "0x100",
     'clapometer_serving_requests_total{status="200"}': "0+90x100",

@@ -96,7 +96,7 @@ class ReadAhead:
             if 0 < offset < oldest.get(partition, 0) and (first := self._log.first_offset(partition)) > offset:
                 last = min(first, oldest[partition]) - 1
                 told = f"{GONE}: blocks {offset} to {last}; let the log keep its blocks for longer"
-                yield Refusal(CORRUPT_TENANT, now, told, partition, last)
+                yield Refusal(CORRUPT_TENANT, now, told, partition, last, code="lost_block")
 
     def close(self) -> None:
         """Waits for what is being fetched, and drops it."""

@@ -9,7 +9,17 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from clapometer.domain import BlockHeader, CorruptBlockError, RejectedEvent, decode_event, open_block, reject
+from clapometer.domain import (
+    BlockHeader,
+    Code,
+    CorruptBlockError,
+    RejectedEvent,
+    code_of,
+    decode_event,
+    encode_events,
+    open_block,
+    reject,
+)
 from clapometer.domain.errors import InputError
 from clapometer.eventlog import Record
 from clapometer.lake.schema import REJECTED, TIMESTAMP
@@ -30,6 +40,7 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
     partition: int
     offset: int
+    code: Code = "other"
     field: str = ""
     source: str | None = None
     id: str | None = None
@@ -88,9 +99,9 @@ def read_batch(records: Sequence[Record], now: dt.datetime, *, check_lines: bool
             parts.corrupt += 1
             raw = base64.b64encode(record.block).decode()
             reason = f"corrupt block: {error}"
-            parts.refusals.append(
-                Refusal(CORRUPT_TENANT, now, reason, record.partition, record.offset, raw=raw, encoding="base64")
-            )
+            place = (record.partition, record.offset)
+            refusal = Refusal(CORRUPT_TENANT, now, reason, *place, code="corrupt_block", raw=raw, encoding="base64")
+            parts.refusals.append(refusal)
     following = {record.partition: record.offset + 1 for record in records}
     size = sum(len(record.block) for record in records)
     return Batch(_columns(parts), parts.refusals, following, len(records), size, parts.corrupt)
@@ -128,21 +139,21 @@ def _checked(
     exceptions = {}
     for index, line in enumerate(events):
         try:
-            decode_event(line)
+            event = decode_event(line)
         except InputError as error:
             bad.append(_refusal(reject(line, error), record, header))
         else:
             if index in header.exceptions:
                 exceptions[len(good)] = header.exceptions[index]
-            good.append(line)
+            good.append(encode_events([event]))  # what comes after reads our own spelling only
     return msgspec.structs.replace(header, n_accepted=len(good), exceptions=exceptions), good, bad
 
 
 def _refusal(event: RejectedEvent, record: Record, header: BlockHeader) -> Refusal:
     return Refusal(
         tenant=header.tenant, received_at=header.received_at, reason=event.reason, partition=record.partition,
-        offset=record.offset, field=event.field, source=event.source, id=event.id, raw=event.raw,
-        encoding=event.encoding, trace_id=header.trace_id,
+        offset=record.offset, code=code_of(event.code), field=event.field, source=event.source, id=event.id,
+        raw=event.raw, encoding=event.encoding, trace_id=header.trace_id,
     )  # fmt: skip
 
 

@@ -28,19 +28,29 @@ def count(
                 "source": events["source"],
                 "hour": pc.floor_temporal(events["received_at"], unit="hour"),
                 "duplicate": pa.array(verdicts.duplicate).cast(pa.int64()),
+                "weightless": _weightless(events, verdicts),
             }
         )
         .group_by(["tenant", "source", "hour"])
-        .aggregate([("duplicate", "count"), ("duplicate", "sum")])
+        .aggregate([("duplicate", "count"), ("duplicate", "sum"), ("weightless", "sum")])
     )
-    columns = (grouped[name].to_pylist() for name in ("tenant", "source", "hour", "duplicate_count", "duplicate_sum"))
-    judged = {(tenant, source, _utc(hour)): (n, twice) for tenant, source, hour, n, twice in zip(*columns, strict=True)}
+    names = ("tenant", "source", "hour", "duplicate_count", "duplicate_sum", "weightless_sum")
+    columns = (grouped[name].to_pylist() for name in names)
+    judged = {(tenant, source, _utc(hour)): counts for tenant, source, hour, *counts in zip(*columns, strict=True)}
     refused, contradicted = Counter(_keys(refusals)), Counter(_keys(conflicts))
     entries = []
     for key in sorted({*judged, *refused, *contradicted}):
-        n, twice = judged.get(key, (0, 0))
-        entries.append(LedgerEntry(*key, n + refused[key], n - twice, twice, contradicted[key], refused[key]))
+        n, twice, weightless = judged.get(key, (0, 0, 0))
+        counts = (n + refused[key], n - twice, twice, contradicted[key], refused[key])
+        entries.append(LedgerEntry(*key, *counts, weightless=weightless))
     return entries
+
+
+def _weightless(events: pa.Table, verdicts: Verdicts) -> pa.ChunkedArray:
+    """Returns 1 for each event that is stored, is an impression, and is vouched for by nobody; else 0."""
+    vouched = pc.is_in(events["trust"], pa.array(["key", "token"]))
+    shown = pc.and_not(pc.equal(events["type"], "impression"), vouched)
+    return pc.and_(shown, pa.array(verdicts.stored)).cast(pa.int64())
 
 
 def _keys(refusals: Iterable[Refusal]) -> Iterable[_Key]:

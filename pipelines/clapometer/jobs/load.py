@@ -84,7 +84,7 @@ class LoadReport:
         lag: Blocks that wait, by partition.
         oldest: When the first of the events was received, where there are any.
         newest: When the last of them was.
-        reasons: How many events were rejected for each reason.
+        reasons: How many events were rejected, by code.
         published: Whether readers see it already.
         waiting: Whether the loader waits to be told which partitions are its own.
         parsed: Batches that this loader has parsed so far, those read ahead included.
@@ -364,7 +364,7 @@ def _conflicts(lines: pa.Table, rows: pa.Table, verdicts: Verdicts) -> list[Refu
     return [
         Refusal(
             tenant=row["tenant"], received_at=row["received_at"], reason=CONFLICT, partition=row["partition"],
-            offset=row["offset"], source=row["source"], id=row["id"], raw=row["line"].rstrip("\n"),
+            offset=row["offset"], code="conflict", source=row["source"], id=row["id"], raw=row["line"].rstrip("\n"),
             trace_id=row["trace_id"],
         )
         for row in found.to_pylist()
@@ -384,5 +384,5 @@ def _report(entries: Sequence[LedgerEntry], work: _Work, version: int, refusals:
         version=version,
         oldest=received["min"],
         newest=received["max"],
-        reasons=Counter(each.reason.partition(":")[0] for each in refusals),
+        reasons=Counter(each.code for each in refusals),
     )

@@ -26,7 +26,7 @@ class RefusalWriter:
     @property
     def conflicts(self) -> Sequence[Refusal]:
         """The conflicts that this load wrote, in all its attempts."""
-        return [each for each in self._written if each.reason == CONFLICT]
+        return [each for each in self._written if each.code == "conflict"]
 
     def write(self, refusals: Sequence[Refusal], next_offsets: Mapping[int, int]) -> None:
         """Writes those of the refusals that are not there yet.

@@ -12,8 +12,8 @@ from clapometer.domain import TerminalError, TransientError
 from clapometer.lake.commit import Table
 from clapometer.lake.schema import WATCHING_SUFFIX
 
-GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs", "rejected"})
-"""Tables of results, and dead letters: small enough to be written anew when they get a column."""
+GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs", "rejected", "ledger"})
+"""Tables of results, dead letters and counts: small enough to be written anew when they get a column."""
 
 
 def bring_columns_up_to_date(table: Table) -> list[str]:

@@ -24,7 +24,10 @@ OTHERS = "(others)"
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, array_like=True):
-    """Counts of one tenant, source and hour in one commit; ``conflict`` is part of ``duplicate``."""
+    """Counts of one tenant, source and hour in one commit.
+
+    ``conflict`` is part of ``duplicate``, and ``weightless``, impressions without a token that holds, of ``stored``.
+    """
 
     tenant: str
     source: str
@@ -35,6 +38,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, array_like=True):
     conflict: int
     rejected: int
     suppressed: int = 0
+    weightless: int = 0
 
 
 _ENTRIES = msgspec.json.Decoder(list[LedgerEntry])

@@ -116,19 +116,21 @@ REJECTED = pa.schema(
     [
         ("tenant", pa.string()), ("received_at", TIMESTAMP), ("reason", pa.string()), ("field", pa.string()),
         ("source", pa.string()), ("id", pa.string()), ("raw", pa.string()), ("encoding", pa.string()),
-        ("partition", pa.int64()), ("offset", pa.int64()), ("trace_id", pa.string()), ("received_date", pa.date32()),
+        ("partition", pa.int64()), ("offset", pa.int64()), ("trace_id", pa.string()), ("code", pa.string()),
+        ("received_date", pa.date32()),
     ]
 )  # fmt: skip
-"""Dead letters: what was refused, why, and its bytes."""
+"""Dead letters: what was refused, why, and its bytes. ``code`` is of `clapometer.domain.CODES`."""
 
 LEDGER = pa.schema(
     [
         ("tenant", pa.string()), ("source", pa.string()), ("hour", TIMESTAMP), ("received", pa.int64()),
         ("stored", pa.int64()), ("duplicate", pa.int64()), ("conflict", pa.int64()), ("rejected", pa.int64()),
-        ("suppressed", pa.int64()), ("commit", pa.int64()),
+        ("suppressed", pa.int64()), ("commit", pa.int64()), ("weightless", pa.int64()),
     ]
 )  # fmt: skip
-"""received = stored + duplicate + rejected + suppressed; ``conflict`` counts the duplicates that differed."""
+"""received = stored + duplicate + rejected + suppressed; ``conflict`` counts the duplicates that differed, and
+``weightless`` the stored impressions that weigh nothing, for want of a token that holds."""
 
 OUTCOMES = pa.schema(
     [

@@ -9,13 +9,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from clapometer.domain import CODES
+
 if TYPE_CHECKING:  # this module is imported with the command line
     from clapometer.jobs.load import LoadReport
 
 BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Upper bounds of the histogram of commit times, in seconds."""
-MAX_REASONS = 50
-"""Different reasons that are counted by name; the others count as ``other``."""
 
 
 class LoaderMetrics(Collector):
@@ -29,7 +29,9 @@ class LoaderMetrics(Collector):
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], dt.datetime]) -> None:
         self._clock = clock
         self._events = Counter("clapometer_loader_events", "Events loaded, by verdict", ["verdict"], registry=registry)
-        self._rejected = Counter("clapometer_loader_rejected", "Events rejected", ["reason"], registry=registry)
+        self._rejected = Counter(
+            "clapometer_loader_rejected", "Events rejected, by code", ["reason"], registry=registry
+        )
         self._blocks = Counter("clapometer_loader_blocks", "Blocks loaded", registry=registry)
         self._bytes = Counter("clapometer_loader_bytes", "Bytes of blocks loaded", registry=registry)
         self._failures = Counter("clapometer_loader_failures", "Loads that failed", registry=registry)
@@ -48,7 +50,6 @@ class LoaderMetrics(Collector):
         self._looked = Gauge(
             "clapometer_loader_last_look_timestamp_seconds", "When the loader last looked at the log", registry=registry
         )
-        self._reasons: set[str] = set()
         self._newest: dt.datetime | None = None
         self._oldest: dt.datetime | None = None
         self._waiting = 0
@@ -56,6 +57,8 @@ class LoaderMetrics(Collector):
         self._lock = threading.Lock()
         for verdict in ("stored", "duplicate", "conflict", "suppressed"):
             self._events.labels(verdict)
+        for code in CODES:
+            self._rejected.labels(code)
         registry.register(self)
 
     def loaded(self, report: "LoadReport") -> None:
@@ -64,8 +67,8 @@ class LoaderMetrics(Collector):
         with self._lock:
             for verdict in ("stored", "duplicate", "conflict", "suppressed"):
                 self._events.labels(verdict).inc(getattr(report, verdict))
-            for reason, count in report.reasons.items():
-                self._rejected.labels(self._named(reason)).inc(count)
+            for code, count in report.reasons.items():
+                self._rejected.labels(code).inc(count)
             if report.blocks:
                 self._blocks.inc(report.blocks)
                 self._bytes.inc(report.bytes)
@@ -94,13 +97,6 @@ class LoaderMetrics(Collector):
         yield GaugeMetricFamily(
             "clapometer_loader_lag_seconds", "Since receipt of the last event loaded, while records wait", value=behind
         )
-
         yield CounterMetricFamily(
             "clapometer_loader_parsed_batches", "Batches parsed: none while nothing comes", value=self._parsed
         )
-
-    def _named(self, reason: str) -> str:
-        if reason not in self._reasons and len(self._reasons) >= MAX_REASONS:
-            return "other"
-        self._reasons.add(reason)
-        return reason

@@ -4,6 +4,8 @@ import http
 
 import msgspec
 
+from clapometer.domain import Code
+
 Headers = list[tuple[bytes, bytes]]
 
 RESPOND = "clapometer.respond"
@@ -27,6 +29,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     index: int
     id: str | None
+    code: Code
     field: str
     reason: str
 

@@ -46,7 +46,7 @@ class Weighed(msgspec.Struct, frozen=True, gc=False):
         key: Who sent it.
         accepted: Number of events.
         rejected: Number of dead letters.
-        weightless: Impressions whose token does not hold, by what is wrong with it.
+        weightless: Impressions without a token that holds, by what is wrong with it.
     """
 
     block: bytes

@@ -14,6 +14,7 @@ from clapometer.domain import (
     InputError,
     RejectedEvent,
     Trust,
+    code_of,
     encode_block,
     encode_events,
     impression_trust,
@@ -24,6 +25,8 @@ from clapometer.gate import ApiKey
 
 _BROWSER_EVENTS = frozenset(BROWSER_EVENTS)
 _CAUTIONS: dict[Trust, str] = {
+    "none": "it bears no token: stored, weighs 0; send the token that came with its slate (POST /v1/slates), or send "
+    "impressions from a server with a secret key",
     "forged": "its token does not hold for this impression: stored, weighs 0; send the token as it was issued, "
     "with the impression, clip, position, propensity and viewer that it was issued for",
     "expired": "its token has expired: stored, weighs 0; send impressions when they happen",
@@ -40,7 +43,7 @@ class Judged(msgspec.Struct, frozen=True):
         forbidden: How many of those were refused because of the key alone.
         trust: What holds for the impressions, save those in ``exceptions`` (by index among the accepted).
         cautions: What the sender is told of accepted ones.
-        weightless: How many impressions bear a token that does not hold, by what is wrong with it.
+        weightless: How many impressions bear no token that holds, by what is wrong with it.
     """
 
     events: list[Event]
@@ -118,7 +121,10 @@ def verdict_of(judged: Judged) -> Answer | RefusedError:
 
     Where every event was refused that is an error: 403 if only the key was in the way, else 422.
     """
-    verdicts = [Verdict(letter.index or 0, letter.id, letter.field, letter.reason) for letter in judged.rejected]
+    verdicts = [
+        Verdict(letter.index or 0, letter.id, code_of(letter.code), letter.field, letter.reason)
+        for letter in judged.rejected
+    ]
     if judged.events or not verdicts:
         return Answer(len(judged.events), verdicts, judged.cautions)
     if judged.forbidden == len(verdicts):

@@ -55,10 +55,10 @@ class CollectorMetrics(Collector):
         )
         events = CounterMetricFamily(
             "clapometer_collector_events",
-            "Events that are durable, by verdict; of the accepted, impressions with a forged or expired token",
+            "Events that are durable, by verdict; of those accepted, impressions with a forged, expired or no token",
             labels=["verdict"],
         )
-        for verdict in ("accepted", "rejected", "forged", "expired"):
+        for verdict in ("accepted", "rejected", "forged", "expired", "none"):
             events.add_metric([verdict], self.events[verdict])
         yield events
         yield CounterMetricFamily("clapometer_collector_body_bytes", "Bytes of bodies received", value=self.body_bytes)

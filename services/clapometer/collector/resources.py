@@ -19,6 +19,7 @@ from clapometer.gate import ApiKey
 
 _Fields = dict[str, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(_Fields)
+_OTHER_CLIP = "differs from the clip in the path; leave it out of the body"
 _DATA = re.compile(r"\bdata\.(?=[a-z])")
 _OTHERS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -134,7 +135,7 @@ class Resources:
             msg = f"the body is not a JSON object: {error}; send the data of the event"
             raise RefusedError(422, msg) from error
         if given != clip_id:
-            verdict = Verdict(0, None, "clip_id", "differs from the clip in the path; leave it out of the body")
+            verdict = Verdict(0, None, "inconsistent", "clip_id", _OTHER_CLIP)
             raise RefusedError(422, "the path names one clip and the body another", rejected=[verdict])
         return {"clip_id": msgspec.Raw(msgspec.json.encode(clip_id)), **fields}
 

@@ -44,6 +44,11 @@ def signed_request(request: Request) -> SignedRequest | None:
     return SignedRequest(request.method, url, dict(request.headers))
 
 
+def bears_key(request: Request) -> bool:
+    """Returns whether a request bears a key, or a signature made with one; `Access` says whether it holds."""
+    return quoted_key(request) is not None or signed_request(request) is not None
+
+
 class Access:
     """Decides for each request whose rankings it reads.
 
@@ -65,7 +70,7 @@ class Access:
             RefusedError: 401 without a key where one is needed, or with one that does not hold; 403 with one that
                 may be published; 429 where key or address have asked too much.
         """
-        if self._public_tenant is None or quoted_key(request) is not None or signed_request(request) is not None:
+        if self._public_tenant is None or bears_key(request):
             return self.secret(request).tenant
         try:
             self._gate.address(_address(request))

@@ -256,7 +256,10 @@ class Slate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger: received = stored + duplicates + rejected + suppressed; ``difference`` is what is missing."""
+    """The ledger: received = stored + duplicates + rejected + suppressed; ``difference`` is what is missing.
+
+    ``weightless`` counts the stored impressions without a token that holds.
+    """
 
     received: int
     stored: int
@@ -264,6 +267,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     conflicts: int
     rejected: int
     suppressed: int
+    weightless: int
     difference: int
 
 
@@ -277,12 +281,21 @@ class Hour(msgspec.Struct, frozen=True):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Events that were refused for one reason."""
+    """Events that were refused for one reason; what was said of them is for who has a key."""
 
-    reason: str
+    code: str
+    reason: str | None
     field: str | None
     events: int
     newest_at: dt.datetime | None
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """A source, how many of its events are stored, and how many of its impressions weigh nothing."""
+
+    source: str
+    weightless: int
+    stored: int
 
 
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,4 +305,5 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     newest_event_at: dt.datetime | None
     hours: list[Hour]
     rejections: list[Rejection]
+    senders: list[Sender]
     runs: list[Run]

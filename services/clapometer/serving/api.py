@@ -48,7 +48,12 @@ def api_routes(
         asked = decode_request(await read_body(request, config.max_body_bytes), config)
         book = await desk.book(key.tenant, asked.candidates)
         shown, left_out = book.rate(asked.candidates)
-        made = slates.slate(asked, key.tenant, shown=shown, left_out=left_out, run_id=book.run_id, now=desk.clock())
+        unregistered = book.unregistered([clip.clip_id for clip in shown])
+        made = slates.slate(
+            asked, key.tenant, shown=shown, left_out=left_out, unregistered=unregistered, run_id=book.run_id,
+            now=desk.clock(),
+        )  # fmt: skip
+        metrics.unregistered.inc(len(unregistered))
         explored = sum(slot.explored for slot in made.slots)
         metrics.slots.labels("true").inc(explored)
         metrics.slots.labels("false").inc(len(made.slots) - explored)

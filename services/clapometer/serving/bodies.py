@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 from fastapi import Request
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, TolerantDecoder, plain_text
 from clapometer.gate import DIGEST, SignatureError, check_digest
 from clapometer.serving.problems import RefusedError
 
@@ -38,14 +38,14 @@ async def read_body(request: Request, limit: int) -> bytes:
     return body
 
 
-def decode_body(decoder: "msgspec.json.Decoder[T]", body: bytes) -> T:
+def decode_body(decoder: TolerantDecoder[T], body: bytes) -> T:
     """Returns what a JSON body spells.
 
     Raises:
         InputError: It is not of the decoder's type; names the field.
     """
     try:
-        return decoder.decode(body)
+        return decoder.decode(plain_text(body))
     except RecursionError as error:
         msg = "nested too deeply"
         raise InputError(msg) from error

@@ -37,6 +37,11 @@ class ServingMetrics(Collector):
             registry=registry,
         )
         self.slots = Counter("clapometer_serving_slots", "Slots filled", ["explored"], registry=registry)
+        self.unregistered = Counter(
+            "clapometer_serving_unregistered_candidates",
+            "Candidates of slates that no registration is known of",
+            registry=registry,
+        )
         self.refresh_failures = Counter(
             "clapometer_serving_refresh_failures", "Times that scores could not be refreshed", registry=registry
         )

@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from clapometer.domain import REASONS
 from clapometer.serving import charts, words
-from clapometer.serving.access import Access
+from clapometer.serving.access import Access, bears_key
 from clapometer.serving.answers import WHOLE, Pipeline, Ranking, Standing, Subject
 from clapometer.serving.api import REVALIDATE
 from clapometer.serving.config import ServingConfig
@@ -59,7 +60,7 @@ def page_routes(config: ServingConfig, desk: Desk, access: Access) -> APIRouter:
         tenant = access.reader(request)
         query = page_query(request, config)
         try:
-            view = await desk.read(read_view, tenant, query)
+            view = await desk.read(read_view, tenant, query, told=bears_key(request))
         except NotPublishedError:
             view = View(query=query)
         html = render_page(environment, view, desk.clock(), tenant)
@@ -68,9 +69,9 @@ def page_routes(config: ServingConfig, desk: Desk, access: Access) -> APIRouter:
     return router
 
 
-def read_view(connection: Connection, tenant: str, query: RankingQuery) -> View:
-    """Returns what the page shows for a query."""
-    pipeline = read_pipeline(connection, tenant)
+def read_view(connection: Connection, tenant: str, query: RankingQuery, *, told: bool = False) -> View:
+    """Returns what the page shows for a query; what senders wrote only if ``told``."""
+    pipeline = read_pipeline(connection, tenant, told=told)
     try:
         ranking = read_ranking(connection, tenant, query)
     except UnknownSegmentError as error:
@@ -130,6 +131,7 @@ def template_environment() -> Environment:
         "words": lambda text: text.replace("_", " "),
     }
     environment.globals |= {
+        "reasons": REASONS,
         "ago": words.ago,
         "places": words.places,
         "place_on": place_on,

@@ -20,6 +20,7 @@ from clapometer.serving.answers import (
     Ranking,
     Rejection,
     Run,
+    Sender,
     Standing,
     Subject,
 )
@@ -217,15 +218,18 @@ def item_of(row: dict[str, Any]) -> Standing | NotRanked:
     return _not_ranked(row) if row["rank"] is None else _standing(row)
 
 
-def read_pipeline(connection: Connection, tenant: str, *, runs: int = 8, rejections: int = 5) -> Pipeline:
-    """Returns the state of collecting, loading and training."""
+def read_pipeline(connection: Connection, tenant: str, *, told: bool, runs: int = 8, most: int = 5) -> Pipeline:
+    """Returns the state of collecting, loading and training; what senders wrote, or are called, only if ``told``."""
     (counts,) = rows(connection, "serve_pipeline", tenant=tenant)
     (freshness,) = rows(connection, "serve_freshness", tenant=tenant)
     return Pipeline(
         counts=msgspec.convert(counts, Counts),
         newest_event_at=freshness["newest_event_at"],
         hours=msgspec.convert(rows(connection, "serve_hours", tenant=tenant), list[Hour]),
-        rejections=msgspec.convert(rows(connection, "serve_rejections", tenant=tenant, n=rejections), list[Rejection]),
+        rejections=msgspec.convert(
+            rows(connection, "serve_rejections", tenant=tenant, told=told, n=most), list[Rejection]
+        ),
+        senders=msgspec.convert(rows(connection, "serve_senders", tenant=tenant, n=most), list[Sender]) if told else [],
         runs=read_runs(connection, tenant, runs),
     )
 

@@ -158,6 +158,11 @@ class ScoreBook:
         shown = [Scored(clip_id, values.score(makers[clip_id])) for clip_id in clip_ids if clip_id not in left_out]
         return shown, left_out
 
+    def unregistered(self, clip_ids: Iterable[str]) -> list[str]:
+        """Returns the clips that the lake was asked for and does not know; none while the lake is away."""
+        with self._lock:
+            return [clip for clip in clip_ids if clip in self._unknown_until and clip not in self._makers]
+
     def _take(self, connection: Connection) -> None:
         self._withdrawn = withdrawn_clips(connection, self._tenant)
         try:

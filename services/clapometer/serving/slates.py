@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from clapometer.domain import InputError, sign_impression
+from clapometer.domain import InputError, TolerantDecoder, sign_impression
 from clapometer.domain.events import Identifier, ImpressionData, Label
 from clapometer.serving.answers import LeftOut, Slate, Slot
 from clapometer.serving.bodies import decode_body
@@ -20,6 +20,9 @@ from clapometer.serving.scores import Scored
 
 NO_RANKING = "There is no ranking yet, so the order is uniformly random."
 NO_EXPLORATION = "Nothing is explored on this surface: rankings made from it alone are tier C."
+
+_NAMED = 3
+"""Unregistered candidates that are named; the others are counted."""
 
 
 class SlateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,10 +40,10 @@ class SlateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     session_id: Identifier | None = None
     surface: Label | None = None
     slots: Annotated[int, Meta(ge=1)] | None = None
-    policy: Policy = "ranked"
+    policy: Policy | None = "ranked"
 
 
-_REQUEST = msgspec.json.Decoder(SlateRequest)
+_REQUEST = TolerantDecoder(SlateRequest)
 
 
 def decode_request(body: bytes, config: ServingConfig) -> SlateRequest:
@@ -85,13 +88,14 @@ class SlateMaker:
         *,
         shown: Sequence[Scored],
         left_out: dict[str, str],
+        unregistered: Sequence[str] = (),
         run_id: str | None,
         now: dt.datetime,
     ) -> Slate:
         """Returns a slate over the candidates in ``shown``."""
         share = self._config.share_for(request.surface)
         slots = request.slots or self._config.default_slots
-        ranked = request.policy == "ranked" and run_id is not None
+        ranked = request.policy != "uniform" and run_id is not None
         order, choices = self._draw(shown, slots, share if ranked else None)
         policy_id = f"ranked.v1 share={share:g} run={run_id}"[:100] if ranked else "uniform.v1"
         expires = int(now.timestamp()) + self._config.token_seconds
@@ -121,7 +125,7 @@ class SlateMaker:
             expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
             slots=made,
             left_out=[LeftOut(clip_id, reason) for clip_id, reason in left_out.items()],
-            notes=_notes(request.policy, run_id, share),
+            notes=[*_notes(request.policy, run_id, share), *_unregistered(unregistered, len(request.candidates))],
         )
 
     def _draw(self, shown: Sequence[Scored], slots: int, share: float | None) -> tuple[list[Scored], list[Choice]]:
@@ -178,7 +182,17 @@ def _merit(clip: Scored) -> float:
     return clip.score or 0.0
 
 
-def _notes(policy: Policy, run_id: str | None, share: float) -> list[str]:
+def _unregistered(clip_ids: Sequence[str], candidates: int) -> list[str]:
+    if not clip_ids:
+        return []
+    named = ", ".join(map(repr, clip_ids[:_NAMED])) + (", …" if len(clip_ids) > _NAMED else "")
+    return [
+        f"{len(clip_ids)} of {candidates} candidates are not registered: {named}. Their impressions count in no "
+        "ranking until PUT /v1/clips/{clip_id} registers them."
+    ]
+
+
+def _notes(policy: Policy | None, run_id: str | None, share: float) -> list[str]:
     if policy == "uniform":
         return []
     if run_id is None:

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from clapometer.domain import TolerantDecoder
 from clapometer.serving.access import Access
 from clapometer.serving.bodies import decode_body, read_body
 from clapometer.serving.config import ServingConfig
@@ -30,10 +31,10 @@ class SqlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     sql: str
-    format: Format = "json"
+    format: Format | None = "json"
 
 
-_REQUEST = msgspec.json.Decoder(SqlRequest)
+_REQUEST = TolerantDecoder(SqlRequest)
 
 
 class Turns:
@@ -73,28 +74,29 @@ def sql_routes(config: ServingConfig, access: Access, published: Path) -> APIRou
     async def run(request: Request) -> Response:
         key = access.secret(request)
         asked = decode_body(_REQUEST, await read_body(request, config.max_body_bytes))
+        form = asked.format or "json"
         if not published.exists():
             raise NotPublishedError
         turns.take(key.id)
         answer = None
         try:
-            answer = await run_job(_job(config, published, key.tenant, asked))
+            answer = await run_job(_job(config, published, key.tenant, asked.sql, form))
         finally:
             if answer is None:
                 turns.give_back(key.id)
         headers = {"Cache-Control": "no-store"}
         give_back = partial(turns.give_back, key.id)
-        return _AnswerResponse(answer, give_back, media_type=MEDIA_TYPES[asked.format], headers=headers)
+        return _AnswerResponse(answer, give_back, media_type=MEDIA_TYPES[form], headers=headers)
 
     return router
 
 
-def _job(config: ServingConfig, published: Path, tenant: str, asked: SqlRequest) -> Job:
+def _job(config: ServingConfig, published: Path, tenant: str, sql: str, form: Format) -> Job:
     return Job(
         published=str(published),
         tenant=tenant,
-        sql=asked.sql,
-        format=asked.format,
+        sql=sql,
+        format=form,
         seconds=config.sql_seconds,
         memory=config.sql_memory,
         max_rows=config.sql_max_rows,

@@ -125,7 +125,9 @@ def test_the_token_decides_how_far_an_impression_of_a_publishable_key_is_believe
     ]
     answer = collector.post(events, **publishable(collector)).json()
     assert answer["accepted"] == 7
-    assert [(w["index"], w["id"]) for w in answer["warnings"]] == [(2, "forged"), (3, "late"), (7, "other tenant")]
+    assert [(w["index"], w["id"]) for w in answer["warnings"]] == [
+        (2, "forged"), (3, "late"), (4, "none"), (7, "other tenant"),
+    ]  # fmt: skip
     assert all("stored, weighs 0" in w["reason"] for w in answer["warnings"])
     header = collector.blocks()[0].header
     trusts = {collector.stored_ids()[index]: trust for index, trust in header.exceptions.items()}
@@ -138,6 +140,15 @@ def test_the_token_decides_how_far_an_impression_of_a_publishable_key_is_believe
     counted = collector.http.get("/metrics").text
     assert 'events_total{verdict="forged"} 2.0' in counted
     assert 'events_total{verdict="expired"} 1.0' in counted
+    assert 'events_total{verdict="none"} 1.0' in counted
+
+
+def test_whoever_sends_no_token_is_told_so_at_once(collector: Collector) -> None:
+    answer = collector.post(event(collector, "bare", "impression", **IMPRESSION), **publishable(collector)).json()
+    (warning,) = answer["warnings"]
+    assert (warning["index"], warning["id"]) == (0, "bare")
+    assert warning["reason"].startswith("it bears no token: stored, weighs 0; send the token")
+    assert collector.post(event(collector, "server", "impression", **IMPRESSION)).json()["warnings"] == []
 
 
 def test_a_replayed_token_vouches_for_no_other_impression(collector: Collector) -> None:

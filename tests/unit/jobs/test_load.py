@@ -74,6 +74,25 @@ def test_a_damaged_block_is_quarantined_whole_and_the_others_are_read(log, lake,
     assert ledger_difference(lake) == 0
 
 
+def test_impressions_that_weigh_nothing_are_counted_per_sender(log, lake):
+    given = [impression("a", source="/app"), impression("b", source="/app"), impression("c", source="/web")]
+    load(log, lake, block([*given, watched("w", source="/app")], trust="none", exceptions={1: "forged", 2: "token"}))
+    load(log, lake, block(given, trust="none"))
+    found = rows(lake, "SELECT source, sum(weightless), sum(stored) FROM ledger GROUP BY source ORDER BY source")
+    assert found == [("/app", 2, 3), ("/web", 0, 1)]
+    assert ledger_difference(lake) == 0
+
+
+def test_what_is_counted_and_shown_of_refusals_is_a_closed_list(log, lake):
+    wild = [RejectedEvent(reason=f"by sender {n}: x", code="made up") for n in range(60)]
+    known = RejectedEvent(reason="unknown field", code="unknown_field", id="k")
+    report = load(log, lake, block([], rejected=[*wild, known]), b"garbage")
+    assert report.reasons == {"other": 60, "unknown_field": 1, "corrupt_block": 1}
+    assert rows(lake, "SELECT code, count(*) FROM rejected GROUP BY code ORDER BY code") == [
+        ("corrupt_block", 1), ("other", 60), ("unknown_field", 1),
+    ]  # fmt: skip
+
+
 def test_dead_letters_say_the_trace_of_their_request(log, lake):
     refused = RejectedEvent(reason="no such type", id="r")
     load(log, lake, block([watched("a")], rejected=[refused], trace_id="aa" * 16))

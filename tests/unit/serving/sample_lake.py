@@ -194,11 +194,14 @@ def add_pipeline(lake: Lake, hours: int = 30) -> None:
             {
                 "tenant": "default", "source": "/app", "hour": NOW.replace(minute=0) - back * HOUR,
                 "received": stored + duplicate + rejected, "stored": stored, "duplicate": duplicate,
-                "conflict": 0, "rejected": rejected, "suppressed": 0, "commit": back,
+                "conflict": 0, "rejected": rejected, "suppressed": 0, "commit": back, "weightless": 40,
             }
         )  # fmt: skip
     add(lake, "ledger", ledger)
-    reasons = (("data.propensity", "Expected `float` <= 1.0"), ("type", "unknown event type 'clapometer.liked.v1'"))
+    reasons = (
+        ("data.propensity", "Expected `float` <= 1.0", "out_of_range"),
+        ("type", "unknown event type 'clapometer.liked.v1'", "unknown_type"),
+    )
     add(lake, "rejected", [_rejected(*reasons[i % 3 == 0]) for i in range(9)])
     clips = [
         clip(f"{model}/{i}", f"p{i:03d}", model.partition("@")[0], NOW - HOUR, model_version=model.partition("@")[2])
@@ -226,8 +229,8 @@ def full_lake(root: Path) -> Lake:
     return lake
 
 
-def _rejected(field: str, reason: str) -> Row:
+def _rejected(field: str, reason: str, code: str) -> Row:
     return {
         "tenant": "default", "received_at": NOW, "reason": reason, "field": field, "source": "/app", "id": "1",
-        "raw": "{}", "encoding": "text", "partition": 0, "offset": 1, "received_date": NOW.date(),
+        "raw": "{}", "encoding": "text", "partition": 0, "offset": 1, "code": code, "received_date": NOW.date(),
     }  # fmt: skip

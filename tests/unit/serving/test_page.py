@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.unit.serving.running import Serving
+from tests.unit.serving.running import SECRET, Serving
 from tests.unit.serving.sample_lake import EVIL, add_failed_run, add_pipeline, add_run
 
 from clapometer.jobs.statistics import ORPHANS, REASONS
@@ -109,7 +109,16 @@ def test_the_state_of_the_pipeline_is_shown(serving: Serving) -> None:
     text = words(serving.get("/").text)
     for label in ("Received", "Stored", "Duplicates", "Rejected", "Unaccounted for 0", "Newest event", "Last runs"):
         assert label in text
-    assert "unknown event type &#39;clapometer.liked.v1&#39;" in text
+    assert "Weigh nothing" in text
+
+
+def test_what_senders_wrote_is_shown_only_to_who_has_a_key(serving: Serving) -> None:
+    public, known = serving.get("/").text, serving.get("/", SECRET).text
+    assert "an event type that does not exist" in public
+    assert "an event type that does not exist" in known
+    for written in ("clapometer.liked.v1", "data.propensity", "/app"):
+        assert written not in public
+        assert written in known
 
 
 def test_a_ranking_tells_how_to_ask_the_lake_for_it(serving: Serving, lake: Lake) -> None:

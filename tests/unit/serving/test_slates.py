@@ -217,6 +217,20 @@ def test_before_there_is_a_lake_slates_are_uniform(tmp_path: Path, start: Callab
     assert "no ranking yet" in slate["notes"][0]
 
 
+def test_candidates_that_nobody_registered_are_named(own_lake: Lake, start: Callable[..., Serving]) -> None:
+    server = start(own_lake.storage.published)
+    notes = server.slate(candidates=[CLIPS[0], "typo-1", "typo-2"]).json()["notes"]
+    assert "2 of 3 candidates are not registered: 'typo-1', 'typo-2'." in notes[-1]
+    assert server.slate(candidates=[CLIPS[0]]).json()["notes"] == notes[:-1]
+    assert "clapometer_serving_unregistered_candidates_total 2.0" in server.get("/metrics").text
+
+
+def test_a_request_may_have_nulls_whole_floats_and_a_mark(serving: Serving) -> None:
+    body = b'\xef\xbb\xbf{"candidates":["c"],"viewer_id":"v","slots":1.0,"policy":null,"surface":null}'
+    answer = serving.http.post("/v1/slates", content=body, headers={"authorization": f"Bearer {SECRET}"})
+    assert (answer.status_code, len(answer.json()["slots"])) == (200, 1)
+
+
 def test_a_new_ranking_is_taken_over(own_lake: Lake, start: Callable[..., Serving]) -> None:
     server = start(own_lake.storage.published)
     assert server.slate(candidates=CLIPS).json()["run_id"] == "run-new"

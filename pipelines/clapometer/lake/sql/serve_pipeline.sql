@@ -7,6 +7,7 @@ SELECT
     coalesce(sum(conflict), 0)::BIGINT AS conflicts,
     coalesce(sum(rejected), 0)::BIGINT AS rejected,
     coalesce(sum(suppressed), 0)::BIGINT AS suppressed,
+    coalesce(sum(weightless), 0)::BIGINT AS weightless,
     coalesce(sum(received - stored - duplicate - rejected - suppressed), 0)::BIGINT AS difference
 FROM ledger
 WHERE tenant = $tenant
