@@ -11,7 +11,7 @@ from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
 
 OWN_COLUMNS: dict[str, tuple[str, ...]] = {
-    "ledger": ("commit",), "rejected": ("partition", "offset"), "rankings": ("run_id", "created_at"),
+    "ledger": ("commit", "weightless"), "rejected": ("partition", "offset"), "rankings": ("run_id", "created_at"),
     "contrasts": ("run_id",), "comparisons": ("run_id",), "events": ("event_key", "payload_hash"),
 }  # fmt: skip
 """Columns that say who wrote a row when, or that others tell and are not kept for ever: they are left out."""
