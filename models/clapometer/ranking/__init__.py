@@ -31,6 +31,7 @@ from clapometer.ranking.exposure import Exposure, Mismatch, balance, mean_weight
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
+from clapometer.ranking.limits import days_outside, outlier_limit
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 from clapometer.ranking.robustness import fewest, fewest_in_buckets, invented_reactions
@@ -67,6 +68,7 @@ __all__ = [
     "clip_rates",
     "comparable_items",
     "confidence_intervals",
+    "days_outside",
     "days_until_visible",
     "effective_sample_size",
     "fake_reactions_to_flip",
@@ -79,6 +81,7 @@ __all__ = [
     "naive_bradley_terry",
     "online_elo",
     "opportunities",
+    "outlier_limit",
     "placebo",
     "position_curve",
     "probability_best",

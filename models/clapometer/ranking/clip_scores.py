@@ -19,6 +19,11 @@ __all__ = ["ClipAIPW"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_LEAST_SLOPE = 0.25
+"""A label of a bad day says at most so many times less of the clip than one of an average day: 1 / it times."""
+_LEAST_CHANCE = 0.05
+"""Of the median opportunity: what one impression of a clip that had hardly any is divided by."""
+
 
 class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     r"""What every clip would earn per impression if all clips were shown alike.
@@ -33,6 +38,10 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     :math:`E\sum w P L = S_c` whatever the policy does, so the score is unbiased when the propensities are
     right, however wrong :math:`\mu_c`, P and L are; good ones make it precise. A clip that was never
     shown has its prior mean as score: leaving it out would select on popularity.
+
+    One impression moves the score by at most :math:`w\,|y - P L m| / (S\,h)`, and all three are bounded: :math:`w` by
+    whoever makes the cells (`clapometer.ranking.limits`), :math:`h` from below by 1/4, and :math:`S` by a twentieth of
+    the median clip's; what a clip with less opportunity earned is shrunk towards its prior mean by as much.
 
     Parameters:
         ceiling_ratio: :math:`C` as a multiple of the mean label.
@@ -92,7 +101,7 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         keep = clips.is_canonical & (opportunity > 0) & ~(own <= 0)
         self.units_: Ints = np.flatnonzero(keep)
         self.scores_: Floats = score[keep]
-        self.opportunities_: Floats = np.where(np.isnan(own), opportunity, own)[keep]
+        self.opportunities_: Floats = self._enough(np.where(np.isnan(own), opportunity, own)[keep])
         self.impressions_: Floats = sum_by(unit, cells.impressions, len(clips))[keep]
         self.normalised_: NDArray[np.bool_] = self_normalised[keep]
         return self
@@ -113,13 +122,21 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             mean = self._prior(unit[other], cells.sum_label[other], exposure[other], group, chance)
             x = logit(mean / C)[unit[own]]
             moved, still = expit(x + offset[own]), expit(x)
-            slope = moved * (1 - moved) / (still * (1 - still))
+            slope = np.maximum(moved * (1 - moved) / (still * (1 - still)), _LEAST_SLOPE)
             residual = cells.sum_weighted_label[own] - cells.sum_weighted_exposure[own] * C * moved
             correction += sum_by(unit[own], residual / slope, n)
             prior += share[fold] * mean
         weight = sum_by(unit, cells.sum_weighted_exposure, n)
         opportunity, _ = _fallback(chance, weight)
-        return prior + correction / np.maximum(opportunity, 1e-9), weight
+        return prior + correction / self._enough(opportunity), weight
+
+    @staticmethod
+    def _enough(opportunity: Floats) -> Floats:
+        """Opportunities, none of which is next to nothing beside the median, ``(n_clips,)``."""
+        some = opportunity[opportunity > 0]
+        least = _LEAST_CHANCE * float(np.median(some)) if len(some) else 1.0
+        enough: Floats = np.maximum(opportunity, least)
+        return enough
 
     def _prior(self, unit: Ints, label: Floats, exposure: Floats, group: Ints, chance: Floats) -> Floats:
         """Clip means shrunk to what their model version x stratum and their exposure predict, ``(n_clips,)``."""

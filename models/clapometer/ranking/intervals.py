@@ -17,6 +17,7 @@ __all__ = [
     "simultaneous_intervals",
 ]
 
+_FAR_BELOW = -1e3
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -95,6 +96,8 @@ def simultaneous_intervals(
 def above_zero(variance: float, error: float) -> float:
     """Posterior mean of a variance that was estimated with a normal error, under a flat prior above 0."""
     ratio = variance / max(error, 1e-9)
+    if ratio < _FAR_BELOW:  # there the logarithms below cancel, and exp overflows on what is left of them
+        return -max(error, 1e-9) / ratio
     return variance + max(error, 1e-9) * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio)))
 
 

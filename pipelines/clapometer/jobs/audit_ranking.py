@@ -136,13 +136,14 @@ def power_finding(audited: Audited, difference: float | None) -> Finding:
     spread = np.diag(fit.covariance_)
     pairs = spread[:, None] + spread[None, :] - 2 * fit.covariance_
     error = float(np.sqrt(np.median(pairs[np.triu_indices(len(spread), 1)])))
-    days = len(audited.fitted.scored.slots) or 1
+    days = max(audited.fitted.scored.days, 1.0)
     wanted = abs(difference) if difference else 0.05 * abs(fit.level_)
     needed = days_until_visible(error, days, wanted, level=audited.run.parameters.level)
     return Finding(
         check="power", status="noted",
         found=f"with this traffic a difference of {wanted:.3g} ({wanted / abs(fit.level_):.0%} of the mean label) "
-        f"between two model versions is seen in {needed:,.0f} days, 4 times out of 5; this run has {days}",
+        f"between two model versions is seen in {needed:,.0f} days, 4 times out of 5; this run has "
+        f"{days:,.0f}",
         advice="fewer candidates, a larger share of exploration, or more prompts that all model versions are used for "
         "shorten that" if needed > 2 * days else "",
         numbers={"difference": wanted, "days_needed": needed, "days": days, "standard_error": error},

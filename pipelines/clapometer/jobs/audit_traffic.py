@@ -32,6 +32,8 @@ _TOLERANCE = 0.05
 _RISE = 1.1
 _MIN_POLICY = 1_000
 _LEDGER_LOOKS = 5
+_SLIPS = 3
+"""Viewers of an arm that are too few to be one, where they are fewer than one in a hundred of another's."""
 _MATCH = (
     "log the chance with which the policy filled the slot, before anything was drawn, and how many clips it chose from"
 )
@@ -63,7 +65,17 @@ def experiment_findings(audited: Audited, plan: Plan) -> Iterator[Finding]:
 def _experiment(
     experiment: str, observed: Mapping[str, int], torn: int, planned: Mapping[str, float] | None
 ) -> Finding:
+    most = max(observed.values())
+    slips = {
+        arm: viewers for arm, viewers in observed.items()
+        if viewers <= _SLIPS and 100 * viewers < most and arm not in (planned or {})
+    }  # fmt: skip
+    observed = {arm: viewers for arm, viewers in observed.items() if arm not in slips}
     counts = ", ".join(f"{arm} {viewers:,}" for arm, viewers in observed.items())
+    if slips:
+        counts += (
+            f" (and {', '.join(f'{arm} {viewers}' for arm, viewers in slips.items())}: taken for slips of the pen)"
+        )
     if len(observed) < 2 and planned is None:
         return Finding(
             check="sample ratio", subject=experiment, status="skipped", found=f"only one arm has viewers: {counts}"
@@ -83,7 +95,9 @@ def _experiment(
 
 def policy_findings(audited: Audited) -> Iterator[Finding]:
     """Yields for each policy whether it shows clips as often as its logged propensities say."""
-    table = audited.con.sql(sql("audit_policies"), params={"tenant": audited.run.tenant}).to_arrow_table()
+    outliers = audited.impressions.outliers
+    given = {"tenant": audited.run.tenant, "weight": outliers.weight, "days": outliers.dates}
+    table = audited.con.sql(sql("audit_policies"), params=given).to_arrow_table()
     names = table["policy_id"].to_pylist()
     exposure = exposure_of(table)
     for policy in sorted(set(names)):
@@ -162,7 +176,7 @@ def _overlap(audited: Audited, exposure: Exposure) -> Finding:
 
 
 def goodhart_findings(audited: Audited) -> Iterator[Finding]:
-    """Yields whether what nobody wants rose from the first half of the days to the second, while engagement rose."""
+    """Yields whether what nobody wants rose from the first half of the traffic to the second, while engagement rose."""
     halves = _halves(audited)
     praise = halves.pop("praised", ShareChange(0.0, 0.0, 1.0))
     bad = {
@@ -174,7 +188,7 @@ def goodhart_findings(audited: Audited) -> Iterator[Finding]:
         rose = change.ratio >= _RISE and praise.after > praise.before
         yield finding_of_test(
             "goodhart", max(praise.p_rise, change.p_rise),
-            f"from the first half of the days to the second praised impressions went from {praise.before:.2%} to "
+            f"from the first half of the traffic to the second praised impressions went from {praise.before:.2%} to "
             f"{praise.after:.2%}, {name} from {change.before:.3%} to {change.after:.3%}",
             f"what you optimise rises while {name} rise: look at what is new, and give {name} more weight in the label "
             "rule before you release by it",
@@ -187,7 +201,7 @@ def goodhart_findings(audited: Audited) -> Iterator[Finding]:
 
 
 def _halves(audited: Audited) -> dict[str, ShareChange]:
-    rows = audited.con.execute(sql("audit_halves"), {"tenant": audited.run.tenant}).fetchall()
+    rows = audited.con.execute(sql("audit_halves"), _of_run(audited)).fetchall()
     sums = {(signal, late): ViewerSumsOfHalf(*numbers) for signal, late, *numbers in rows}
     return {
         signal: change_of_shares(sums[signal, False], sums[signal, True])
@@ -197,13 +211,17 @@ def _halves(audited: Audited) -> dict[str, ShareChange]:
 
 
 def _said(audited: Audited) -> dict[str, ShareChange]:
-    rows = audited.con.execute(sql("audit_said"), {"tenant": audited.run.tenant}).fetchall()
+    rows = audited.con.execute(sql("audit_said"), _of_run(audited)).fetchall()
     counts = {(signal, late): (answers, bad) for signal, late, answers, bad in rows}
     return {
         signal: change_of_counts(counts[signal, False], counts[signal, True])
         for signal, late in counts
         if late and (signal, False) in counts
     }
+
+
+def _of_run(audited: Audited) -> dict[str, object]:
+    return {"tenant": audited.run.tenant, "days": audited.impressions.outliers.dates}
 
 
 def ledger_finding(lake: Lake) -> Finding:

@@ -85,6 +85,13 @@ class Counted:
     def __len__(self) -> int:
         return len(self.narrow) if self.kept is None else len(self.kept)
 
+    def leave_out(self, rows: Flags) -> int:
+        """Lets some rows of the file count no longer; returns how many of them counted until now."""
+        kept = np.arange(len(self.narrow)) if self.kept is None else self.kept
+        out = rows[kept]
+        self.kept = kept[~out]
+        return int(out.sum())
+
     def take(self, name: str, rows: Ints | None = None) -> Any:
         """Returns a column of the outcomes that count, or of some of them."""
         return self._only(getattr(self.narrow, name), rows)

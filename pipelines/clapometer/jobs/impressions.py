@@ -20,12 +20,13 @@ from clapometer.jobs.cells import Cells, Sums, add_up, cells_by_value, cells_of,
 from clapometer.jobs.clips import numbers
 from clapometer.jobs.counted import MOST_CAPPED, UNIT, Counted, Worths
 from clapometer.jobs.narrow import IMMATURE, OWN, PLACES, UNTRUSTED, KnownClips, Narrow, NarrowFiles
+from clapometer.jobs.outliers import Outliers, find_outliers
 from clapometer.jobs.statistics import REASONS, Scored, Screening
 from clapometer.jobs.tiers import MIN_EXPLORED, contradiction
 from clapometer.jobs.viewers import Viewers
 from clapometer.labels import LabelRule, ScreeningLimits, WatchCounts, fit_watch_quantiles
 from clapometer.lake import Lake, sql
-from clapometer.ranking import Exposure, position_curve
+from clapometer.ranking import Exposure, effective_sample_size, outlier_limit, position_curve
 
 __all__ = ["Impressions", "Sample"]
 
@@ -71,6 +72,7 @@ class Impressions:
 
     Attributes:
         files: The outcomes, of which those count that `score` chose.
+        outliers: What does not count because no other outcome is like it, from `score` on.
         worths: What they are worth, from `score` on.
     """
 
@@ -91,6 +93,7 @@ class Impressions:
         surfaces = _surfaces(narrows)
         self.files = [Counted.of(each, known.rows(each.clips), surfaces, self._first_day) for each in narrows]
         self._automated: dict[int, int] = {}
+        self.outliers = Outliers()
         self.worths = Worths(self._rule, np.zeros(0), np.zeros(0), None)
 
     @cached_property
@@ -117,7 +120,7 @@ class Impressions:
         Args:
             screening: Which clips do not count.
         """
-        reasons = self._choose(screening)
+        reasons = self._set_aside(self._choose(screening))
         keys, shown, slots = self._places()
         explored = int(shown[3].sum())
         self.worths = Worths(self._rule, self._watch_signals(), np.zeros(0), _main_currency(self.files))
@@ -130,6 +133,7 @@ class Impressions:
             logged=int(shown[1].sum()),
             explored=explored,
             slots=slots,
+            days=self._days(),
             currency=self.worths.currency,
             contradicted=contradiction(self.exposure()) if explored >= MIN_EXPLORED else "",
         )
@@ -249,15 +253,33 @@ class Impressions:
             file.kept = np.flatnonzero(reason == 0) if reason.any() else None
         return counts
 
+    def _set_aside(self, counts: Ints) -> Ints:
+        """Lets outliers count no longer; returns how many outcomes there are by reason, given how many there were."""
+        self.outliers = find_outliers(self.files)
+        for file in self.files:
+            for reason, rows in self.outliers.of(file).items():
+                out = file.leave_out(rows)
+                counts[0] -= out
+                counts[REASONS.index(reason)] += out
+        return counts
+
+    def _days(self) -> float:
+        """Returns how many days of equal traffic tell as much as those that there are."""
+        shown: dict[int, int] = {}
+        for file in self.files:
+            shown[file.day] = shown.get(file.day, 0) + len(file)
+        return effective_sample_size(np.array([*shown.values()], np.float64))
+
     def _places(self) -> tuple[NDArray[np.int64], Floats, Floats]:
         """Returns keys of places, what was shown in each, and slots by day.
 
         What was shown: impressions, logged, explored, explored and logged ones, and slots, a row each.
         """
         found, days = [], dict[int, float]()
+        most = self._most_of_a_slot()
         for file in self.files:
             explored, logged = file.explored, ~np.isnan(file.take("weight"))
-            slot = np.rint(UNIT / np.maximum(file.take("candidates"), 1))
+            slot = np.rint(UNIT * np.minimum(1 / np.maximum(file.take("candidates"), 1), most))
             both = explored
             if not logged.all():
                 slot, both = slot * logged, explored & logged
@@ -270,6 +292,11 @@ class Impressions:
         slots = np.zeros(max(days, default=-1) + 1)
         slots[list(days)] = list(days.values())
         return keys, shown, slots / UNIT
+
+    def _most_of_a_slot(self) -> float:
+        """Returns the largest ``1 / candidates`` that is taken as it is: a slot is a chance for every clip."""
+        chances = [1 / np.maximum(file.take("candidates"), 1)[~np.isnan(file.take("weight"))] for file in self.files]
+        return outlier_limit(chances, 2.0)
 
     def _watch_signals(self) -> Floats:
         """Returns the signal of watching by `Narrow.watch`."""

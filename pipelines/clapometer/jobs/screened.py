@@ -6,6 +6,7 @@ import duckdb
 import pyarrow as pa
 
 from clapometer.jobs.clips import Clips, numbers
+from clapometer.jobs.outliers import Outliers
 from clapometer.jobs.sheets import Row
 from clapometer.jobs.statistics import REASONS, Screening
 from clapometer.lake import sql
@@ -16,15 +17,16 @@ REPOST = REASONS.index("repost")
 
 
 def screened_items(
-    con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table, screening: Screening
+    con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table, screening: Screening, outliers: Outliers
 ) -> list[Row]:
-    """Returns the clips that do not count, or count for another one, and the viewers that are not people.
+    """Returns the clips that do not count, or count for another one, viewers that are not people, and outliers' limits.
 
     Args:
         con: Where the tenant's clips are in ``registered``.
         clips: The same as arrays.
         automated: Viewers that are not people, with the number of the reason.
         screening: Which clips do not count.
+        outliers: What an outcome must not be to count.
     """
     given = {"drop_ads": screening.ads, "drop_watermarks": screening.watermarks}
     found = con.sql(sql("train_screened"), params=given).to_arrow_table()
@@ -34,4 +36,4 @@ def screened_items(
         rows.append({"subject": "clip", "item": clips.ids[clip], "reason": REASONS[reason], "counts_for": original})
     viewers = automated.to_pylist()
     rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
-    return rows
+    return rows + outliers.rows()

@@ -14,6 +14,11 @@ from clapometer.lake import sql
 
 Floats = NDArray[np.float64]
 
+OUTSIDE = "outside the days of the run"
+UNLIKELY = "propensity below what exploration allows"
+UNPAID = "revenue far beyond all other"
+"""Reasons of `clapometer.jobs.outliers`."""
+
 REASONS = (
     "",
     "untrusted impression",
@@ -25,6 +30,9 @@ REASONS = (
     "creator's own view",
     "too recent",
     *(f"viewer {reason}" for reason in ScreeningReason),
+    OUTSIDE,
+    UNLIKELY,
+    UNPAID,
 )
 """Why an outcome does not count, by its number; the first that applies is given."""
 
@@ -62,6 +70,7 @@ class Scored:
         logged: Outcomes that count and have a propensity.
         explored: Those of them that were shown by chance.
         slots: Sum of ``1 / candidates`` over the logged ones by day, ``(n_days,)``.
+        days: Of traffic, as many as days of equal traffic would tell as much (Kish); a day with next to none is none.
         currency: The currency in which revenue is counted: the most frequent.
         contradicted: In what the data contradict the logged propensities; empty where they do not.
     """
@@ -72,6 +81,7 @@ class Scored:
     logged: int
     explored: int
     slots: Floats
+    days: float
     currency: str | None
     contradicted: str = ""
 

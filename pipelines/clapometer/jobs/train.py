@@ -302,7 +302,7 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                 )
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {})
-        left_out = screened_items(con, clips, automated, screening)
+        left_out = screened_items(con, clips, automated, screening, impressions.outliers)
         return _Results(
             rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason
         )

@@ -202,11 +202,12 @@ COMPARISONS = pa.schema(
 SCREENED = pa.schema(
     [
         ("run_id", pa.string()), ("tenant", pa.string()),
-        ("subject", pa.string()),  # viewer, clip
+        ("subject", pa.string()),  # viewer, clip, day, weight, revenue
         ("item", pa.string()), ("reason", pa.string()), ("counts_for", pa.string()),
     ]
 )  # fmt: skip
-"""Viewers and clips that a run left out, each with the reason; a repost that counts for its original names it."""
+"""Viewers, clips and days that a run left out, and limits beyond which it left outcomes out, each with the reason; a
+repost that counts for its original names it."""
 
 RUNS = pa.schema(
     [

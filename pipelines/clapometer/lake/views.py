@@ -30,7 +30,7 @@ TABLE_COMMENTS = {
     "comparisons": "Preference labels: two clips of one prompt, and how likely the left one is better.",
     "rankings": "Every ranking ever made; rankings_current has the latest.",
     "contrasts": "Differences between two ranked items, with intervals from their joint covariance.",
-    "screened": "Viewers and clips that a run left out, each with the reason.",
+    "screened": "Viewers, clips and days that a run left out, and limits to what counts, each with the reason.",
     "runs": "What made a ranking: enough to make it again.",
     "erasures": "Proof that viewers were erased, without their ids.",
 }

@@ -67,6 +67,7 @@ def test_every_row_that_does_not_count_has_its_reason_in_the_published_file(tmp_
         ("clip", "gone", "clip withdrawn", None),
         ("clip", "marked", "watermark", None),
         ("viewer", "fake", "viewer reacts to clips it did not watch", None),
+        ("weight", "2.0", "propensity below what exploration allows", None),
     ]
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from clapometer.domain import InputError
 from clapometer.ranking import ClipAIPW, ClipCells, ClipTable, opportunities, position_curve
+from clapometer.ranking.examination import MOST_SHIFT
 
 
 def one_world(seed=0, n_clips=40, n_impressions=40_000):
@@ -30,10 +31,11 @@ def cells_of(world, keep=slice(None)):
     return ClipCells.from_impressions(**columns)
 
 
-def table(world, opportunity=None):
+def table(world, opportunity=None, published=0, model=None):
     n = len(world["quality"])
     zeros = np.zeros(n, int)
-    return ClipTable(np.arange(n), zeros, np.arange(n), zeros, opportunity=opportunity)
+    model = zeros if model is None else model
+    return ClipTable(np.arange(n), model, np.arange(n), zeros + published, opportunity=opportunity)
 
 
 def test_scores_are_the_clips_means_under_uniform_exposure():
@@ -116,3 +118,79 @@ def test_the_position_curve_comes_from_explored_slots_alone():
 def test_without_exploration_the_curve_is_flat():
     curve = position_curve(np.zeros(3, int), np.arange(3), np.full(3, 9.0), np.zeros(3), np.zeros(3))
     np.testing.assert_array_equal(curve, np.ones(3))
+
+
+def _young(labels, days, ages=None):
+    """Two clips of one prompt, shown to two viewer folds on some days."""
+    n = len(labels)
+    index = np.arange(n)
+    cells = ClipCells.from_impressions(
+        index % 2, np.array(days), index // 2 % 2, label=np.array(labels, float), examination=np.ones(n),
+        weight=np.ones(n),
+    )  # fmt: skip
+    zeros = np.zeros(2, int)
+    return cells, ClipTable(np.arange(2), np.arange(2), zeros, zeros if ages is None else np.array(ages))
+
+
+@pytest.mark.parametrize(
+    ("labels", "days"),
+    [
+        ([1.0] * 2 + [0.0] * 40, [0] * 2 + [7] * 40),
+        ([1.0] + [0.0] * 20, [0] + [7] * 20),
+        ([0.0] * 40 + [1.0] * 2, [0] * 40 + [3000] * 2),
+        ([1.0] * 20 + [0.0] * 20, [0] * 20 + [1] * 20),
+        ([1.0, 0.0] * 30, [0] * 60),
+        ([5.0] + [-1.0] * 4, [0, 1, 2, 3, 4]),
+        ([1.0], [9]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_labels_that_a_day_or_an_age_tells_apart_entirely_give_scores_that_are_numbers(labels, days):
+    for ages in (None, [0, 9]):
+        fitted = ClipAIPW().fit(*_young(labels, days, ages))
+        assert np.isfinite(fitted.scores_).all()
+        assert np.abs(fitted.scores_).max() <= 20 * np.abs(labels).max()
+        assert max(np.abs(fitted.offsets_.day).max(), np.abs(fitted.offsets_.age).max()) <= MOST_SHIFT
+
+
+def drifting(world):
+    """The same world, in which every label grows from day to day; its clips are old, so that age tells nothing."""
+    return world | {"label": world["label"] * (0.6 + 0.2 * world["day"])}
+
+
+def test_a_stray_day_years_before_all_others_moves_no_score():
+    world = drifting(one_world())
+    late = world | {"day": world["day"] + 2_250}
+    odd = {name: np.append(column, column[0] if name != "day" else 0) for name, column in late.items()}
+    odd["quality"] = world["quality"]
+    plain, stray = (
+        ClipAIPW().fit(cells_of(each), table(world, np.full(40, 1000.0), published=-100)) for each in (late, odd)
+    )
+    np.testing.assert_allclose(stray.scores_, plain.scores_, atol=0.01)
+    np.testing.assert_allclose(stray.offsets_.day[2_250:], plain.offsets_.day[2_250:], atol=0.01)
+    assert np.ptp(plain.offsets_.day[2_250:]) > 0.5
+
+
+def test_a_pause_takes_no_time():
+    world = drifting(one_world())
+    paused = world | {"day": world["day"] + 200 * (world["day"] > 2)}
+    plain, found = (ClipAIPW().fit(cells_of(each), table(world, published=-100)) for each in (world, paused))
+    np.testing.assert_allclose(found.scores_, plain.scores_, rtol=1e-9)
+    assert np.ptp(plain.offsets_.day) > 0.5
+
+
+def test_a_group_whose_labels_are_all_0_does_not_keep_the_others_from_their_day_curve():
+    world = drifting(one_world())
+    world["label"] *= world["clip"] > 0
+    models = np.minimum(np.arange(40), 1)
+    fitted = ClipAIPW().fit(cells_of(world), table(world, published=-100, model=models))
+    assert np.ptp(fitted.offsets_.day) > 0.5
+
+
+def test_a_clip_that_had_next_to_no_chance_is_shrunk_not_blown_up():
+    world = one_world()
+    chances = np.full(40, 1000.0)
+    chances[0] = 1e-3
+    fitted = ClipAIPW().fit(cells_of(world), table(world, chances))
+    assert abs(fitted.scores_[0]) < 100
+    assert fitted.opportunities_[0] == 50.0

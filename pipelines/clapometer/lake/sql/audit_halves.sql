@@ -1,12 +1,12 @@
--- What viewers liked and disliked in the first and the second half of the days: sums over viewers for a ratio's error.
--- Reads  outcomes, automated.
+-- What viewers liked and disliked in the first and the second half of the traffic: sums over viewers for a ratio's error.
+-- Reads  outcomes, automated. Parameters  tenant; days: those that are no part of the run.
 WITH people AS (
     SELECT *
     FROM outcomes o ANTI JOIN automated a ON a.viewer_id = o.viewer_id
-    WHERE tenant = $tenant AND trust IN ('key', 'token')
+    WHERE tenant = $tenant AND trust IN ('key', 'token') AND shown_date NOT IN (SELECT unnest($days::DATE[]))
 ),
 middle AS (
-    SELECT min(shown_date) + CAST((max(shown_date) - min(shown_date) + 1) // 2 AS INTEGER) AS day FROM people
+    {sql:audit_middle}
 ),
 viewers AS (
     SELECT

@@ -1,5 +1,6 @@
--- What creators and voters thought of the clips in the first and the second half of the days.
--- Reads  events. One row per question and half: how often it was answered, and how often badly.
+-- What creators and voters thought of the clips in the first and the second half of the traffic.
+-- Reads  events, outcomes. One row per question and half: how often it was answered, and how often badly.
+-- Parameters  tenant; days: those that are no part of the run.
 WITH said AS (
     SELECT 'votes that both clips are bad' AS signal, time, result = 'both_bad' AS bad
     FROM events
@@ -9,10 +10,13 @@ WITH said AS (
     FROM events
     WHERE tenant = $tenant AND type = 'creator_acted' AND action IN ('accepted', 'published', 'downloaded', 'rerolled')
 ),
-middle AS (
-    SELECT min(shown_date) + CAST((max(shown_date) - min(shown_date) + 1) // 2 AS INTEGER) AS day
+people AS (
+    SELECT shown_date
     FROM outcomes
-    WHERE tenant = $tenant AND trust IN ('key', 'token')
+    WHERE tenant = $tenant AND trust IN ('key', 'token') AND shown_date NOT IN (SELECT unnest($days::DATE[]))
+),
+middle AS (
+    {sql:audit_middle}
 )
 SELECT signal, CAST(time AS DATE) >= middle.day AS late, count(*) AS answers, count(*) FILTER (bad) AS bad
 FROM said, middle

@@ -17,6 +17,9 @@ reasons AS (
             WHEN clip.item IS NOT NULL THEN clip.reason
             WHEN outcomes.viewer_id = clips.lineage_creator_id THEN 'creator''s own view'
             WHEN viewer.item IS NOT NULL THEN viewer.reason
+            WHEN day.item IS NOT NULL THEN day.reason
+            WHEN 1 / (outcomes.propensity * outcomes.candidates) > TRY_CAST(weight.item AS DOUBLE) THEN weight.reason
+            WHEN abs(outcomes.revenue) > TRY_CAST(split_part(amount.item, ' ', 2) AS DOUBLE) THEN amount.reason
         END AS excluded_reason
     FROM outcomes
     JOIN latest ON latest.tenant = outcomes.tenant
@@ -26,6 +29,12 @@ reasons AS (
         AND clip.subject = 'clip' AND clip.counts_for IS NULL
     LEFT JOIN left_out AS viewer
         ON viewer.tenant = outcomes.tenant AND viewer.item = outcomes.viewer_id AND viewer.subject = 'viewer'
+    LEFT JOIN left_out AS day
+        ON day.tenant = outcomes.tenant AND day.item = CAST(outcomes.shown_date AS VARCHAR) AND day.subject = 'day'
+    LEFT JOIN left_out AS weight ON weight.tenant = outcomes.tenant AND weight.subject = 'weight'
+    LEFT JOIN left_out AS amount
+        ON amount.tenant = outcomes.tenant AND split_part(amount.item, ' ', 1) = outcomes.currency
+        AND amount.subject = 'revenue'
 )
 SELECT * FROM reasons WHERE excluded_reason IS NOT NULL;
 COMMENT ON VIEW excluded_outcomes IS 'Outcomes that did not count in the latest run, each with the reason.';

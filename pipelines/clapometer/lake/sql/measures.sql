@@ -6,7 +6,8 @@ WITH latest AS (
     FROM runs
     WHERE status = 'succeeded'
     GROUP BY ALL
-)
+),
+left_out AS (SELECT screened.* FROM screened JOIN latest USING (tenant, run_id))
 SELECT
     outcomes.*,
     clips.prompt_id,
@@ -22,7 +23,7 @@ SELECT
     clips.duration_ms,
     clips.cost_amount,
     clips.cost_currency,
-    -- as the rankings count, whose latest run says which viewers are no people
+    -- as the rankings count, whose latest run says which viewers are no people, and what no other outcome is like
     outcomes.trust IN ('key', 'token')
     AND clips.clip_id IS NOT NULL
     AND NOT clips.withdrawn
@@ -30,10 +31,19 @@ SELECT
     AND NOT clips.watermark
     AND outcomes.viewer_id IS DISTINCT FROM clips.lineage_creator_id
     AND NOT coalesce((outcomes.tenant, outcomes.viewer_id) IN (
-        SELECT (screened.tenant, screened.item)
-        FROM screened JOIN latest USING (tenant, run_id)
-        WHERE screened.subject = 'viewer'
-    ), false) AS counted,
+        SELECT (left_out.tenant, left_out.item) FROM left_out WHERE left_out.subject = 'viewer'
+    ), false)
+    AND NOT coalesce((outcomes.tenant, outcomes.shown_date) IN (
+        SELECT (left_out.tenant, TRY_CAST(left_out.item AS DATE)) FROM left_out WHERE left_out.subject = 'day'
+    ), false)
+    AND NOT coalesce(1 / (propensity * candidates) > (
+        SELECT map(list(tenant), list(TRY_CAST(item AS DOUBLE))) FROM left_out WHERE subject = 'weight'
+    )[outcomes.tenant], false)
+    AND NOT coalesce(abs(revenue) > (
+        SELECT map(list((tenant, split_part(item, ' ', 1))), list(TRY_CAST(split_part(item, ' ', 2) AS DOUBLE)))
+        FROM left_out
+        WHERE subject = 'revenue'
+    )[(outcomes.tenant, currency)], false) AS counted,
     {impression},
     CAST(FLOOR(LN(GREATEST(duration_ms, 1)) * 12.5) AS BIGINT) AS duration_bin,
     CAST(FLOOR(LN(1.0 + 200.0 * (played_ms / CAST(GREATEST(duration_ms, 1) AS DOUBLE))) * 50.0) AS BIGINT) AS ratio_bin
