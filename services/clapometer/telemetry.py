@@ -2,9 +2,11 @@
 
 import logging
 import sys
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+
+from clapometer.domain.printable import printable_lines
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -30,6 +32,10 @@ def configure_logging(part: str, level: Level, form: Literal["text", "json"]) ->
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )
+
+    def _harmless(_logger: object, _method: str, line: Any) -> str:
+        return line if form == "json" else printable_lines(line)  # JSON escapes by itself
+
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -38,6 +44,7 @@ def configure_logging(part: str, level: Level, form: Literal["text", "json"]) ->
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 renderer,
+                _harmless,
             ],
         )
     )

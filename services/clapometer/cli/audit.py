@@ -3,17 +3,22 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from clapometer.cli import sending, wiring
+from clapometer.cli.terminal import Console, echo_json
 from clapometer.domain import InputError
+from clapometer.domain.printable import printable
 from clapometer.settings import load_settings
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.jobs.findings import AuditReport, Finding
 
-_MARKS = {"passed": "[green]passed[/]", "failed": "[red bold]FAILED[/]", "noted": "noted", "skipped": "[dim]skipped[/]"}
+_MARKS = {
+    "passed": Text("passed", "green"), "failed": Text("FAILED", "red bold"), "noted": Text("noted"),
+    "skipped": Text("skipped", "dim"),
+}  # fmt: skip
 
 
 def audit(
@@ -86,24 +91,22 @@ def _print(report: "AuditReport", *, json: bool) -> None:
 
     if json:
         summary = {"passed": report.passed, **msgspec.structs.asdict(report)}
-        typer.echo(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+        echo_json(msgspec.json.format(msgspec.json.encode(summary), indent=2))
         return
-    console = Console(highlight=False)
+    console = Console()
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for column in ("status", "check", "found"):
         table.add_column(column, no_wrap=column != "found", overflow="fold")
     for finding in report.findings:
         table.add_row(_MARKS[finding.status], finding.check, _sentence(finding))
-    console.print(f"run {report.run_id} ({report.tenant}), tier {report.tier}", markup=False)
+    console.print(f"run {report.run_id} ({report.tenant}), tier {report.tier}")
     console.print(table)
     failed = len(report.failed)
     said = f"{failed} check{'s' if failed > 1 else ''} failed" if failed else "no check failed"
     console.print(said, style="red" if failed else "green")
 
 
-def _sentence(finding: "Finding") -> str:
-    from rich.markup import escape
-
-    subject = f"{escape(finding.subject)}: " if finding.subject else ""
-    advice = f"\n[bold]→ {escape(finding.advice)}[/]" if finding.advice else ""
-    return f"{subject}{escape(finding.found)}{advice}"
+def _sentence(finding: "Finding") -> Text:
+    subject = f"{printable(finding.subject)}: " if finding.subject else ""
+    advice = f"\n→ {finding.advice}" if finding.advice else ""
+    return Text.assemble(subject, finding.found, (advice, "bold"))

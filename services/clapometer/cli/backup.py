@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clapometer.cli import sending, wiring
+from clapometer.cli.terminal import echo, echo_json
 from clapometer.domain import InputError, TerminalError
 from clapometer.settings import load_settings
 
@@ -73,7 +74,10 @@ def checksum(
         wiring.open_lake(settings), table, version, threads=settings.threads, memory_limit=settings.memory_limit
     )
     line = f"{found.hash}  {found.table} version {found.version}, {found.rows:,} rows"
-    typer.echo(msgspec.json.encode(found).decode() if json else line)
+    if json:
+        echo_json(msgspec.json.encode(found))
+    else:
+        echo(line)
     if expect is not None and found.hash != expect:
         msg = f"{table} has the hash {found.hash}, expected was {expect}"
         raise TerminalError(msg)
@@ -84,9 +88,9 @@ def _print(place: Path, manifest: "Manifest", *, json: bool, done: str) -> None:
 
     if json:
         summary = {name: value for name, value in msgspec.structs.asdict(manifest).items() if name != "files"}
-        typer.echo(msgspec.json.encode({"backup": str(place), **summary}).decode())
+        echo_json(msgspec.json.encode({"backup": str(place), **summary}))
         return
     size = sum(file.size for file in manifest.files.values())
-    typer.echo(f"{done}: {place}: {len(manifest.files):,} files, {size:,} bytes, {manifest.rows['events']:,} events")
+    echo(f"{done}: {place}: {len(manifest.files):,} files, {size:,} bytes, {manifest.rows['events']:,} events")
     if manifest.log.startswith("elsewhere"):
-        typer.echo("the event log is not part of it: Kafka keeps its own copies; keep its blocks until the next backup")
+        echo("the event log is not part of it: Kafka keeps its own copies; keep its blocks until the next backup")

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from clapometer.cli import sending, wiring
+from clapometer.cli.terminal import Console
 from clapometer.domain import InputError, TransientError
 from clapometer.settings import Settings, load_settings
 
@@ -113,4 +113,4 @@ def _log(settings: Settings) -> "Iterator[EventLog | None]":
 
 
 def _say(text: str) -> None:
-    Console(stderr=True, highlight=False).print(text, markup=False)
+    Console(stderr=True).print(text)

@@ -3,9 +3,9 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from clapometer.cli.terminal import Console, echo_json
 from clapometer.settings import Settings, load_settings, origin
 
 
@@ -15,7 +15,7 @@ def show(
     """Print every setting, its value, and where it came from."""
     settings = load_settings()
     if json:
-        typer.echo(settings.model_dump_json(indent=2))
+        echo_json(settings.model_dump_json(indent=2))
         return
     table = Table(box=None, pad_edge=False)
     for title in ("setting", "value", "from", "meaning"):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from clapometer.cli import sending
 from clapometer.cli.progress_lines import told_each_second
+from clapometer.cli.terminal import Console
 from clapometer.domain import InputError, TerminalError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
@@ -128,7 +128,7 @@ def demo(
         result = run_demo(options, bar)
     if summary is not None:
         summary.write_bytes(msgspec.json.format(msgspec.json.encode(result.summary)) + b"\n")
-    print_result(Console(highlight=False), options, result)
+    print_result(Console(markup=True), options, result)
     if result.summary.ledger_difference or result.summary.acknowledged > result.summary.received:
         msg = "the ledger does not add up; see the summary"
         raise TerminalError(msg)

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from clapometer.cli.terminal import Console
 from clapometer.client.truth_check import Check, CheckedRow, RankedRow
 
 if TYPE_CHECKING:

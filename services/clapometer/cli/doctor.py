@@ -1,15 +1,15 @@
 """``clapometer doctor``: what is wrong with this installation, and what to do."""
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from clapometer.cli import sending
+from clapometer.cli.terminal import Console, echo_json
 from clapometer.domain import InputError
 from clapometer.settings import load_settings
 
-_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "error": "[red bold]ERROR[/]"}
+_MARKS = {"ok": Text("ok", "green"), "warning": Text("warning", "yellow"), "error": Text("ERROR", "red bold")}
 
 
 def doctor(json: sending.Json = False) -> None:
@@ -29,12 +29,12 @@ def doctor(json: sending.Json = False) -> None:
         ]
     healthy = all(check.status != "error" for check in checks)
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode({"healthy": healthy, "checks": checks}), indent=2))
+        echo_json(msgspec.json.format(msgspec.json.encode({"healthy": healthy, "checks": checks}), indent=2))
     else:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
         for check in checks:
-            advice = f"\n[bold]→ {escape(check.advice)}[/]" if check.advice else ""
-            table.add_row(_MARKS[check.status], check.part, escape(check.found) + advice)
-        Console(highlight=False).print(table)
+            advice = f"\n→ {check.advice}" if check.advice else ""
+            table.add_row(_MARKS[check.status], check.part, Text.assemble(check.found, (advice, "bold")))
+        Console().print(table)
     if not healthy:
         raise typer.Exit(1)

@@ -4,10 +4,10 @@ import datetime as dt
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from clapometer.cli import wiring
+from clapometer.cli.terminal import Console, echo
 from clapometer.domain import InputError
 from clapometer.settings import Settings, load_settings
 from clapometer.token_secrets import retire_token_secret, rotate_token_secrets
@@ -48,7 +48,7 @@ def new(
     key, record = new_key(kind, now=now, tenant=tenant, expires=expires, origins=origin or (), name=name, signs=signs)
     settings.keys_file.parent.mkdir(parents=True, exist_ok=True)
     save_keys(settings.keys_file, (*_stored(settings), record))
-    typer.echo(key)
+    echo(key)
 
 
 @app.command()
@@ -66,7 +66,7 @@ def rotate(
     now = wiring.utc_now()
     key, keys = rotated(_stored(settings), key_id, now=now, until=now + dt.timedelta(days=overlap_days))
     save_keys(settings.keys_file, keys)
-    typer.echo(key)
+    echo(key)
 
 
 @app.command()
@@ -104,7 +104,7 @@ def edit(
     save_keys(settings.keys_file, keys)
     (changed,) = (key for key in keys if key.id == key_id)
     until = "never expires" if changed.expires is None else f"expires {changed.expires:%Y-%m-%d}"
-    typer.echo(f"{key_id}: origins {' '.join(changed.origins) or 'any'}; {until}")
+    echo(f"{key_id}: origins {' '.join(changed.origins) or 'any'}; {until}")
 
 
 @app.command("list")
@@ -139,22 +139,22 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys l
     if len(left) == len(keys):
         raise unknown_key(keys, key_id)
     save_keys(settings.keys_file, left)
-    typer.echo(f"revoked {key_id}")
+    echo(f"revoked {key_id}")
 
 
 @app.command("rotate-tokens")
 def rotate_tokens() -> None:
     """Sign impression tokens with a fresh secret; tokens signed before stay valid until they expire."""
     secrets = rotate_token_secrets(load_settings().tokens_file)
-    typer.echo(f"{secrets.current} signs within a second; {', '.join(secrets.keys)} verify")
-    typer.echo("once their last tokens have expired (`token_seconds`), take old ones out: `keys retire-token`")
+    echo(f"{secrets.current} signs within a second; {', '.join(secrets.keys)} verify")
+    echo("once their last tokens have expired (`token_seconds`), take old ones out: `keys retire-token`")
 
 
 @app.command("retire-token")
 def retire_token(key_id: Annotated[str, typer.Argument(help="Id of a secret that no longer signs.")]) -> None:
     """Take a secret of impression tokens out; tokens that it signed weigh nothing from now on."""
     secrets = retire_token_secret(load_settings().tokens_file, key_id)
-    typer.echo(f"{', '.join(secrets.keys)} verify; {secrets.current} signs")
+    echo(f"{', '.join(secrets.keys)} verify; {secrets.current} signs")
 
 
 def _stored(settings: Settings) -> "tuple[ApiKey, ...]":

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from clapometer.cli import sending, wiring
+from clapometer.cli.terminal import Console, echo, echo_json
 from clapometer.domain import InputError
 from clapometer.settings import load_settings
 
@@ -25,8 +25,8 @@ def show(
     from clapometer.labels import rule_toml
 
     found = wiring.label_rule(load_settings().label_rule) if rule is None else wiring.label_rule(rule, "rule")
-    typer.echo(rule_toml(found), nl=False)
-    typer.echo(f"\n# {expectation(found)}")
+    echo(rule_toml(found), nl=False)
+    echo(f"\n# {expectation(found)}")
 
 
 @app.command()
@@ -90,9 +90,9 @@ def _print(before: "LabelRule", fitted: "FittedRule", out: Path, json: bool) -> 
     import msgspec
 
     if json:
-        typer.echo(msgspec.json.encode(fitted).decode())
+        echo_json(msgspec.json.encode(fitted))
         return
-    console = Console(highlight=False)
+    console = Console()
     table = Table(box=None, pad_edge=False)
     for title in ("signal", "weight before", "fitted"):
         table.add_column(title, justify="left" if title == "signal" else "right")
@@ -105,12 +105,11 @@ def _print(before: "LabelRule", fitted: "FittedRule", out: Path, json: bool) -> 
         f"anchor: {fitted.rule.anchor}. Held out: calibration slope {fitted.slope:.2f} (1 is calibrated), log loss "
         f"{fitted.log_loss:.4f}, of the weights before {fitted.log_loss_before:.4f}, of no signal "
         f"{fitted.log_loss_constant:.4f}.",
-        markup=False,
     )
     if fitted.log_loss >= fitted.log_loss_constant:
-        console.print("The signals say nothing about this anchor: do not use the rule.", markup=False)
+        console.print("The signals say nothing about this anchor: do not use the rule.")
     elif fitted.log_loss >= fitted.log_loss_before:
         console.print(
             "Held out, the fitted weights are no better than those before: keep those, or get more of the anchor."
         )
-    console.print(f"{out}: use it with `clapometer train --label-rule {out}`", markup=False)
+    console.print(f"{out}: use it with `clapometer train --label-rule {out}`")

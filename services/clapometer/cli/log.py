@@ -7,6 +7,7 @@ import msgspec
 import typer
 
 from clapometer.cli import sending, wiring
+from clapometer.cli.terminal import echo
 from clapometer.domain import InputError, TerminalError
 from clapometer.settings import Settings, load_settings
 
@@ -23,9 +24,9 @@ def init() -> None:
 
     report = init_topic(wiring.kafka_settings(_in_kafka(load_settings())))
     done = "created" if report.created else "is there"
-    typer.echo(f"topic {report.topic} {done}: {report.partitions} partitions, replication {report.replication}")
+    echo(f"topic {report.topic} {done}: {report.partitions} partitions, replication {report.replication}")
     for each in report.differences:
-        typer.echo(f"  {each.name} is {each.found}, wanted {each.wanted}: {each.why}")
+        echo(f"  {each.name} is {each.found}, wanted {each.wanted}: {each.why}")
     if report.differences:
         msg = f"topic {report.topic} differs from what the event log needs in {len(report.differences)} settings"
         raise TerminalError(msg)
@@ -58,7 +59,7 @@ def copy(
         finally:
             source.close()
             target.close()
-    typer.echo(f"copied {report.blocks} blocks, {report.bytes} bytes; the embedded log stays as it is")
+    echo(f"copied {report.blocks} blocks, {report.bytes} bytes; the embedded log stays as it is")
 
 
 def _in_kafka(settings: Settings) -> Settings:

@@ -1,9 +1,10 @@
 """The ``clapometer`` command. Each command imports what it needs when it runs, so that help is quick."""
 
 import sys
+import traceback
+from types import TracebackType
 
 import typer
-from rich.console import Console
 
 from clapometer.cli import (
     audit,
@@ -25,6 +26,7 @@ from clapometer.cli import (
     takedown,
     train,
 )
+from clapometer.cli.terminal import Console, echo
 from clapometer.domain import ClapometerError, InputError
 
 app = typer.Typer(
@@ -69,14 +71,20 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 the input or a setting is wrong.
     """
+    sys.excepthook = _show_bug
     try:
         app()
     except InputError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False)
+        Console(stderr=True).print(f"error: {error}")
         sys.exit(2)
     except ClapometerError as error:
-        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False)
+        Console(stderr=True).print(f"error: {error}")
         sys.exit(1)
+
+
+def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Shows the traceback of what should not happen, without obeying what a name in it says."""
+    echo("".join(traceback.format_exception(kind, error, trace)), nl=False, err=True)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
 from clapometer.cli import wiring
+from clapometer.cli.terminal import Console, echo_exact, echo_json
 from clapometer.domain import InputError, nearest
 from clapometer.settings import load_settings
 
@@ -54,11 +54,11 @@ def rank(
     with _published() as connection:
         ranking = read_ranking(connection, tenant, query)
     if form == "json":
-        typer.echo(ranking_json(ranking), nl=False)
+        echo_json(ranking_json(ranking), nl=False)
     elif form == "csv":
-        typer.echo(ranking_csv(ranking), nl=False)
+        echo_exact(ranking_csv(ranking))
     else:
-        console = Console(highlight=False)
+        console = Console()
         title = f"{subject}, run {ranking.run.run_id}"
         console.print(ranking_table(ranking.rows, title=title, wide=console.width >= _WIDE))
         for line in unranked_lines(ranking.unranked):
@@ -66,7 +66,7 @@ def rank(
         for line in set_aside_lines(ranking):
             console.print("set aside:", line)
         for note in [*ranking.notes, *([ranking.stale_reason] if ranking.stale_reason else [])]:
-            console.print(f"note: {note}", markup=False)
+            console.print(f"note: {note}")
 
 
 def compare(
@@ -89,9 +89,9 @@ def compare(
     with _published() as connection:
         comparison = compare_items(connection, tenant, query, left, right)
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(comparison), indent=2))
+        echo_json(msgspec.json.format(msgspec.json.encode(comparison), indent=2))
         return
-    console = Console(highlight=False)
+    console = Console()
     for line in comparison_lines(comparison):
         console.print(line)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from clapometer.cli import catching_up, sending
+from clapometer.cli.terminal import Console
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.client import EventFile, KuaiRand, SendOptions
@@ -94,21 +94,19 @@ def _events(source: "EventFile", options: "SendOptions", ends_at: dt.datetime | 
 
 
 def _print_bad_rows(source: "EventFile") -> None:
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Console(stderr=True, soft_wrap=True)
     for row in source.bad[:_SHOWN_ROWS]:
-        errors.print(f"row {row.number} was left out: {row.reason}", markup=False)
+        errors.print(f"row {row.number} was left out: {row.reason}")
     if source.n_bad > _SHOWN_ROWS:
         errors.print(f"… and {source.n_bad - _SHOWN_ROWS:,} more rows")
     if source.n_bad:
         errors.print(f"{source.n_bad:,} of {source.rows:,} rows were left out:")
     for reason, rows in source.reasons.most_common():
-        errors.print(f"  {rows:,}: {reason}", markup=False)
+        errors.print(f"  {rows:,}: {reason}")
 
 
 def _judge(rows: int, accepted: int) -> None:
     """Ends with exit code 1 where there were rows and none was accepted."""
     if rows and not accepted:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            "error: nothing was accepted; mend it and replay again"
-        )
+        Console(stderr=True, soft_wrap=True).print("error: nothing was accepted; mend it and replay again")
         raise typer.Exit(1)

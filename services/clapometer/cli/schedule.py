@@ -13,6 +13,7 @@ import typer
 
 from clapometer.cli import wiring
 from clapometer.cli.services import Supervised
+from clapometer.cli.terminal import echo_json
 from clapometer.domain import TransientError
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
@@ -141,7 +142,7 @@ def _announce(first: dt.datetime, when: str) -> None:
 
 
 def _say(what: object) -> None:
-    typer.echo(msgspec.json.encode(what))
+    echo_json(msgspec.json.encode(what))
 
 
 def _tell(tick: "Tick") -> None:

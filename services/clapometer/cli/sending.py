@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from clapometer.cli.terminal import Console, echo_json
 from clapometer.domain import Event, InputError
 from clapometer.settings import load_settings
 
@@ -99,10 +99,10 @@ def progress_bar(quiet: bool) -> Progress:
     """Returns a progress display on standard error; tasks have a field ``note``."""
     return Progress(
         SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         disable=quiet,
@@ -129,15 +129,15 @@ def add_reports(first: "SendReport", second: "SendReport") -> "SendReport":
 def print_report(report: "SendReport", *, json: bool, more: dict[str, int | str] | None = None) -> None:
     """Prints what became of the events, with ``more`` about where they came from."""
     if json:
-        typer.echo(msgspec.json.encode({**vars(report), **(more or {})}).decode())
+        echo_json(msgspec.json.encode({**vars(report), **(more or {})}))
         return
-    console = Console(highlight=False)
+    console = Console()
     speed = report.acknowledged / max(report.seconds, 1e-9)
     console.print(
-        f"[bold]{report.acknowledged:,}[/] events acknowledged in {report.seconds:.1f} s ({speed:,.0f}/s), "
+        f"{report.acknowledged:,} events acknowledged in {report.seconds:.1f} s ({speed:,.0f}/s), "
         f"{report.rejected:,} rejected, {report.warnings:,} warnings, {report.retries:,} requests sent again"
     )
     for reason, count in report.reasons.items():
-        console.print(f"  rejected {count:,}: {reason}", markup=False)
+        console.print(f"  rejected {count:,}: {reason}")
     for name, value in (more or {}).items():
         console.print(f"  {name.replace('_', ' ')}: {value:,}" if isinstance(value, int) else f"  {name}: {value}")

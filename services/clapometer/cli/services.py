@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clapometer.cli import wiring
+from clapometer.cli.terminal import echo
 from clapometer.domain import InputError
 from clapometer.settings import Settings
 
@@ -178,7 +179,7 @@ def _announce(parts: "list[Part]") -> None:
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         while not _answers(f"{address}/healthz"):
             pause.wait(READY_POLL_SECONDS)
-        typer.echo(f"ready {part.name} {address}")
+        echo(f"ready {part.name} {address}")
 
 
 def _answers(address: str) -> bool:

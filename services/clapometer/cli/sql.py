@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from clapometer.cli import wiring
+from clapometer.cli.terminal import echo
 from clapometer.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
@@ -44,7 +45,7 @@ def open_lake(
     """Print the name of the file that any DuckDB opens, or start a program on it."""
     path = wiring.existing_published_file(load_settings()).absolute()
     if tool == "path":
-        typer.echo(path)
+        echo(path)
         return
     arguments = {"duckdb": ["duckdb", "-readonly", str(path)], "harlequin": ["harlequin", "-r", str(path)]}[tool]
     wiring.replace_process(arguments, "install it first, or open the file with another DuckDB")
@@ -82,7 +83,7 @@ def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":
         threads=settings.threads, memory_limit=settings.memory_limit,
     )  # fmt: skip
     if not then.exact:
-        typer.echo(
+        echo(
             "The lake no longer keeps its versions of that time: this is what had been received and recorded by then, "
             "less what was erased since.",
             err=True,

@@ -12,8 +12,8 @@ import duckdb
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import typer
 
+from clapometer.cli.terminal import echo, exact_output
 from clapometer.domain import InputError, TerminalError
 from clapometer.serving.sandbox import as_csv, batches, fitted, rows
 
@@ -57,14 +57,14 @@ def show(relation: duckdb.DuckDBPyRelation, output: Path | None = None) -> None:
     """Prints a relation as DuckDB does."""
     text = str(relation).rstrip("\n")
     if output is None:
-        typer.echo(text)
+        echo(text)
     else:
         with _whole(output) as file:
             file.write(f"{text}\n".encode())
 
 
 def _opened(output: Path | None) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdout.buffer) if output is None else _whole(output)
+    return nullcontext(exact_output()) if output is None else _whole(output)
 
 
 @contextmanager

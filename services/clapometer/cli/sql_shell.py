@@ -12,8 +12,9 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.lexers import PygmentsLexer
 from prompt_toolkit.output import Output
 from pygments.lexers.sql import SqlLexer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from clapometer.cli.terminal import Console
 
 HELP = """Statements end with a semicolon. .tables lists what there is, .quit or Ctrl-D ends.
 The file is a snapshot: start again for newer events."""
@@ -37,7 +38,7 @@ def run(
         screen: Where the prompt is drawn; the terminal by default.
         console: Where answers go; standard output by default.
     """
-    console = console or Console(highlight=False)
+    console = console or Console()
     state.mkdir(parents=True, exist_ok=True)
     session: PromptSession[str] = PromptSession(
         history=FileHistory(str(state / "sql-history")),
@@ -105,6 +106,6 @@ def answer(connection: duckdb.DuckDBPyConnection, statement: str, console: Conso
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
         console=console, transient=True,
     )  # fmt: skip

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from clapometer.cli import sending, study_real
+from clapometer.cli.terminal import Console
 from clapometer.domain import InputError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick

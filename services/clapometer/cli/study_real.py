@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from clapometer.cli import sending
+from clapometer.cli.terminal import Console
 from clapometer.domain import InputError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick

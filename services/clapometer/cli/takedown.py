@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from clapometer.cli import wiring
+from clapometer.cli.terminal import echo, echo_json
 from clapometer.domain import NotFoundError, decode_event, encode_block, encode_events
 from clapometer.settings import Settings, load_settings
 
@@ -49,11 +50,11 @@ def withdraw(
         _catch_up(settings, log, lake)
         traces = runs_with_clip(lake, tenant, clip_id, scope)
     if json:
-        typer.echo(msgspec.json.encode(traces))
+        echo_json(msgspec.json.encode(traces))
         return
-    typer.echo(f"{', '.join(traces.clips)}: withdrawn; no slate shows it from the next look of serving on (2 s)")
-    typer.echo(f"{len(traces.runs)} runs contained it{': ' if traces.runs else ''}{', '.join(traces.runs)}")
-    typer.echo("the next `clapometer train` leaves it out of labels and rankings")
+    echo(f"{', '.join(traces.clips)}: withdrawn; no slate shows it from the next look of serving on (2 s)")
+    echo(f"{len(traces.runs)} runs contained it{': ' if traces.runs else ''}{', '.join(traces.runs)}")
+    echo("the next `clapometer train` leaves it out of labels and rankings")
 
 
 def _require_clip(settings: Settings, log: "EventLog", lake: "Lake", tenant: str, clip_id: str) -> None:
@@ -91,13 +92,13 @@ def erase(
         _catch_up(settings, log, lake)
         report = erase_viewers(lake, clock=wiring.utc_now, log=log)
     if json:
-        typer.echo(msgspec.json.encode(report))
+        echo_json(msgspec.json.encode(report))
     _tell(report, viewer, tenant, json)
 
 
 def _tell(report: "ErasureReport", viewer: str, tenant: str, json: bool) -> None:
     if not report.erasure_id:
-        typer.echo("erased by the loader that runs beside; see clapometer sql 'FROM erasures'", err=json)
+        echo("erased by the loader that runs beside; see clapometer sql 'FROM erasures'", err=json)
         return
     proof = f"clapometer sql \"FROM erasures WHERE erasure_id = '{report.erasure_id}'\""
     removed = {**report.rows, "events": report.rows.get("events", 0) - report.orders}
@@ -110,9 +111,9 @@ def _tell(report: "ErasureReport", viewer: str, tenant: str, json: bool) -> None
     if json:
         return
     rows = ", ".join(f"{count:,} of {name}" for name, count in removed.items() if count)
-    typer.echo(f"erased: {rows}; {report.files} files deleted, {report.blocks} blocks of the log dropped")
-    typer.echo(f"proof: {proof}")
-    typer.echo("the next `clapometer train` ranks without it")
+    echo(f"erased: {rows}; {report.files} files deleted, {report.blocks} blocks of the log dropped")
+    echo(f"proof: {proof}")
+    echo("the next `clapometer train` ranks without it")
 
 
 @contextmanager

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from clapometer.cli import catching_up, label, sending, wiring
+from clapometer.cli.terminal import Console, echo, echo_json
 from clapometer.domain import NotFoundError, TerminalError, nearest
 from clapometer.settings import Settings, load_settings
 
@@ -48,7 +48,7 @@ def train(
         else:
             reports = _train(settings, label_rule, tenant, seed, trigger, told)
     if run is not None:
-        typer.echo(line)
+        echo(line)
         return
     if not json:
         _warn(settings, label_rule)
@@ -77,7 +77,7 @@ def _warn(settings: Settings, rule: Path | None) -> None:
     """Says what a rule without an anchor costs."""
     used = _rule(settings, rule)
     if not used.anchor:
-        Console(highlight=False).print(label.expectation(used), markup=False)
+        Console().print(label.expectation(used))
 
 
 def _rule(settings: Settings, given: Path | None) -> "LabelRule":
@@ -141,16 +141,16 @@ def _print(report: "TrainReport", json: bool) -> None:
 
     run = report.run
     if json:
-        typer.echo(msgspec.json.encode({**msgspec.structs.asdict(run), "ranked": dict(report.ranked)}).decode())
+        echo_json(msgspec.json.encode({**msgspec.structs.asdict(run), "ranked": dict(report.ranked)}))
         return
-    console = Console(highlight=False)
+    console = Console()
     seconds = (run.finished_at - run.started_at).total_seconds()
     if run.error is not None:
-        console.print(f"run {run.run_id} ({run.tenant}) failed after {seconds:.1f} s: {run.error}", markup=False)
+        console.print(f"run {run.run_id} ({run.tenant}) failed after {seconds:.1f} s: {run.error}")
         return
     ranked = ", ".join(f"{report.ranked[subject]:,} of {total:,} {subject}" for subject, total in report.items.items())
     console.print(f"run {run.run_id} ({run.tenant}): {run.outcomes:,} outcomes, ranked {ranked}, in {seconds:.1f} s")
     if run.tier_reason:
-        console.print(f"  tier C, intervals and pair labels not calibrated: {run.tier_reason}", markup=False)
+        console.print(f"  tier C, intervals and pair labels not calibrated: {run.tier_reason}")
     for reason, count in run.excluded.items():
-        console.print(f"  left out: {count:,} {reason}", markup=False)
+        console.print(f"  left out: {count:,} {reason}")

@@ -65,6 +65,8 @@ class SendOptions:
         if not self.url.startswith(("http://", "https://")):
             msg = f"{self.url!r} does not begin with http:// or https://"
             raise InputError(msg, "url")
+        if not (self.key.isascii() and self.key.isprintable()):
+            raise InputError("has characters that no key has; copy it again", "key")
         for name in ("batch", "max_bytes", "connections", "rate", "timeout_s", "patience_s", "first_wait_s"):
             if not getattr(self, name) > 0:
                 msg = f"{getattr(self, name)} is not above 0"

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import unicodedata
 from collections.abc import Sequence
 
 import msgspec
 from rich.table import Table
 from rich.text import Text
 
+from clapometer.domain.printable import printable
 from clapometer.serving.answers import Comparison, NotRanked, Ranking, Standing
 from clapometer.serving.words import count, number, percent, places, set_aside, terms
 
@@ -35,7 +35,7 @@ def ranking_table(rows: Sequence[Standing], title: str | None = None, *, wide: b
         table.add_row(
             str(row.rank),
             places(row.rank_low, row.rank_high),
-            printable(row.name),
+            Text(printable(row.name)),
             number(row.effect, sign=True),
             f"{number(row.effect_low, sign=True)} to {number(row.effect_high, sign=True)}",
             number(row.value),
@@ -45,7 +45,7 @@ def ranking_table(rows: Sequence[Standing], title: str | None = None, *, wide: b
             count(row.impressions),
             *((count(row.impressions_to_drop), count(row.fake_reactions_to_top)) if sturdy else ()),
             row.tier or "–",
-            printable(row.verdict or "–"),
+            row.verdict or "–",
         )
     return table
 
@@ -103,14 +103,6 @@ def ranking_csv(ranking: Ranking) -> str:
         reason = cells.pop("reason")
         writer.writerow(_cells({**cells, "unranked_reason": reason}))
     return text.getvalue()
-
-
-def printable(text: str) -> Text:
-    """Returns text that others wrote without what a terminal would obey: control and format characters."""
-    kept = "".join(
-        char if unicodedata.category(char) not in {"Cc", "Cf", "Cs"} else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
-    return Text(kept)
 
 
 def _cells(values: dict[str, object]) -> dict[str, object]:
