@@ -92,7 +92,11 @@ def test_a_time_shows_the_lake_of_that_time(root: Path) -> None:
 
 @pytest.mark.parametrize(
     ("as_of", "reason"),
-    [("2001-01-01T00:00:00Z", "is not kept as of"), ("no-such-run", "FROM runs"), ("2026-01-01T00:00:00", "no zone")],
+    [
+        ("2001-01-01T00:00:00Z", "is not kept as of"),
+        ("no-such-run", "neither a time"),
+        ("2026-01-01T00:00:00", "no zone"),
+    ],
 )
 def test_a_time_or_run_that_is_not_kept_is_refused_with_what_is(root: Path, as_of: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason), lake_connection(Settings(lake=root), as_of):
