@@ -13,8 +13,10 @@ HEAD = """\
 
 Generated from `models/clapometer/domain/events.py` by `scripts/event_reference.py`; do not edit.
 
-The wire form is CloudEvents 1.0 JSON. `(source, id)` is the identity of an event: sent again it is a
-duplicate and changes nothing; sent again with other data it is a conflict, and the first one stays.
+The wire form is CloudEvents 1.0 JSON. `(source, id)` and the kind of key (secret or publishable) are the identity of
+an event: sent again it is a duplicate and changes nothing; sent again with other data it is a conflict, and the first
+one stays. Erasures and withdrawals are done whatever their id. The sources `/v1/clips` and `/v1/viewers` belong to the
+routes of these names ([why](../decisions/0018-the-kind-of-key-is-part-of-an-events-identity.md)).
 Unknown fields of `data` are refused. Null of a field that is not needed is its absence, whole numbers may be written
 as JSON Schema allows (`3.0`, `1e3`), and a byte order mark before a body is no fault.
 

@@ -142,3 +142,29 @@ def test_a_refund_of_what_was_never_bought_is_said_and_takes_nothing(way: Way) -
     way.post(shown("i", -90), money("refund", "i", -9, 5.0, kind="refund"))
     assert way.rows("SELECT purchased, revenue FROM outcomes") == [{"purchased": False, "revenue": None}]
     assert way.rows("SELECT problem FROM orders") == [{"problem": "refund without a purchase"}]
+
+
+def test_a_browser_takes_no_id_from_a_server_whoever_sends_first(way: Way) -> None:
+    true = event("impression", "i", -60, impression_id="i", clip_id="true", viewer_id="v")
+    paid = event("converted", "p", -9, impression_id="i", kind="purchase", value=5.0, currency="EUR")
+    browser = way.collector.publishable
+    made_up = [{**true, "data": {**true["data"], "clip_id": "x"}}, {**paid, "data": {**paid["data"], "value": 99.0}}]
+    way.post(*made_up, key=browser)
+    way.post(true, paid, key=browser)
+    way.post(true, paid)
+    assert way.rows("SELECT clip_id, trust, revenue FROM outcomes") == [
+        {"clip_id": "true", "trust": "key", "revenue": 5.0}
+    ]
+    way.post(true, paid)
+    assert way.rows("SELECT sum(stored)::INT AS stored, sum(duplicate)::INT AS duplicate FROM ledger") == [
+        {"stored": 4, "duplicate": 4}
+    ]
+
+
+def test_erasures_and_withdrawals_with_a_known_id_are_done_all_the_same(way: Way) -> None:
+    way.post(*(event("viewer_erased", "same", 0, viewer_id=viewer) for viewer in ("a", "b", "a")))
+    way.post(*(event("clip_withdrawn", "same id", 0, clip_id=clip, reason="r") for clip in ("a", "b", "a")))
+    found = way.rows("SELECT type, coalesce(viewer_id, clip_id) AS what FROM events ORDER BY ALL")
+    assert [(row["type"], row["what"]) for row in found] == [
+        ("clip_withdrawn", "a"), ("clip_withdrawn", "b"), ("viewer_erased", "a"), ("viewer_erased", "b"),
+    ]  # fmt: skip

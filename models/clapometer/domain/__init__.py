@@ -11,6 +11,8 @@ from clapometer.domain.blocks import (
     open_block,
 )
 from clapometer.domain.codec import (
+    CLIPS_ROUTE,
+    VIEWERS_ROUTE,
     Batch,
     check_time,
     decode_batch,
@@ -40,11 +42,13 @@ from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verd
 
 __all__ = [
     "BROWSER_EVENTS",
+    "CLIPS_ROUTE",
     "CODES",
     "EVENT_TYPES",
     "MEANINGS",
     "NEAREST",
     "REASONS",
+    "VIEWERS_ROUTE",
     "Against",
     "Batch",
     "Block",

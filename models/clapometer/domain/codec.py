@@ -17,6 +17,9 @@ from clapometer.domain.splitting import TooManyEventsError, deeper_than, split_a
 
 MAX_FUTURE = dt.timedelta(hours=24)
 MAX_AGE = dt.timedelta(days=3653)
+CLIPS_ROUTE, VIEWERS_ROUTE = "/v1/clips", "/v1/viewers"
+ROUTES = frozenset({CLIPS_ROUTE, VIEWERS_ROUTE})
+"""Sources of the events that our own routes make; nobody else may use them."""
 MAX_REJECTED_BYTES = 65_536
 """How much of a refused event is kept, in bytes."""
 
@@ -112,12 +115,21 @@ def decode_each(raws: Sequence[bytes], now: dt.datetime, max_depth: int = MAX_DE
     for index, raw in enumerate(raws):
         try:
             event = decode_event(raw, max_depth)
+            _check_source(event)
             check_time(event, now)
         except InputError as error:
             rejected.append(reject(raw, error, index))
         else:
             events.append(event)
     return Batch(events, rejected)
+
+
+def _check_source(event: Event) -> None:
+    if event.source in ROUTES:
+        msg = (
+            f"{event.source} is kept for what comes by the route of that name; use that route, or a source of your own"
+        )
+        raise InputError(msg, "source", code="forbidden")
 
 
 def check_time(event: Event, now: dt.datetime) -> None:
@@ -161,10 +173,12 @@ def reject(raw: bytes, error: InputError, index: int | None = None) -> RejectedE
 
 
 def _times_hold(events: Sequence[Event], now: dt.datetime) -> bool:
-    """Returns whether :func:`check_time` accepts every event, without calling it for most of them."""
+    """Returns whether every event may have its source, and :func:`check_time` accepts it, mostly without calling it."""
     low, high = now - MAX_AGE, now + MAX_FUTURE
     try:
         for event in events:
+            if event.source in ROUTES:
+                return False
             if not low < event.time < high or event.sentat is not None:
                 check_time(event, now)
     except InputError:

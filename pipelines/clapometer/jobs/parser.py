@@ -21,7 +21,7 @@ from clapometer.jobs.batch import chunked
 from clapometer.jobs.verdicts import Fingerprint
 from clapometer.lake import sql
 from clapometer.lake.commit import Table
-from clapometer.lake.event_rows import JUDGED, PAYLOAD_HASH, parse, with_hashes
+from clapometer.lake.event_rows import JUDGED, KEPT_APART, NEVER_LOST, PAYLOAD_HASH, parse, with_hashes
 from clapometer.lake.packing import ROW_GROUP
 from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
 
@@ -58,9 +58,13 @@ class Parsed:
         """Returns the fingerprints of the events at some positions of the batch."""
         hashes = self.rows["payload_hash"].to_numpy().copy()
         hashes[self.others["line_number"].to_numpy()] = self.others["payload_hash"].to_numpy()
-        asked = self.rows.select(["tenant", "source", "id"]).take(pa.array(positions))
-        identities = zip(*(column.to_pylist() for column in asked.columns), strict=True)
-        return list(zip(identities, hashes[positions].tolist(), strict=True))
+        asked = self.rows.select(["tenant", "source", "id", "type", "trust"]).take(pa.array(positions))
+        return [
+            ((tenant, source, id_, payload if kind in NEVER_LOST else int(trust == "key")), payload)
+            for tenant, source, id_, kind, trust, payload in zip(
+                *(column.to_pylist() for column in asked.columns), hashes[positions].tolist(), strict=True
+            )
+        ]
 
     def files(self, kept: NDArray[np.bool_]) -> Iterator[tuple[dt.date, str, pa.Table]]:
         """Yields the rows to be stored, per day of receipt and watching events apart, and how the file's name ends."""
@@ -130,10 +134,11 @@ class Parser:
         files = [file for file in self._events.files() if (file.partition["received_date"] or "") >= since]
         paths = self._events.local(files)
         events = f"({with_hashes(paths)})"
-        query = sql("stored_fingerprints").format(payload_hash=PAYLOAD_HASH, events=events)
+        query = sql("stored_fingerprints").format(payload_hash=PAYLOAD_HASH, kept_apart=KEPT_APART, events=events)
         found: dict[int, list[Fingerprint]] = {}
-        for key, tenant, source, id_, payload in self._lookups.execute(query, [keys]).fetchall():
-            found.setdefault(key, []).append(((tenant, source, id_), payload))
+        for key, *identity, payload in self._lookups.execute(query, [keys]).fetchall():
+            tenant, source, id_, kept_apart = identity
+            found.setdefault(key, []).append(((tenant, source, id_, kept_apart), payload))
         return found
 
     def write(self, parsed: Parsed, kept: NDArray[np.bool_]) -> list[AddAction]:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from clapometer.lake.dedupe import KeyIndex
 
-Identity = tuple[str, str, str]
-"""Tenant, source and id."""
+Identity = tuple[str, str, str, int]
+"""Tenant, source, id, and what else keeps events apart (`event_rows.KEPT_APART`)."""
 Fingerprint = tuple[Identity, int]
 """Who an event says it is, and the hash of its payload."""
 

@@ -27,6 +27,10 @@ _WATCHING_TAGS = ", ".join(f"'clapometer.{name}.v1'" for name in WATCHING)
 
 EVENT_KEY = "(md5_number_lower(concat_ws(chr(31), tenant, {event}source, {event}id)) >> 1)::BIGINT"
 """The 63-bit key of (tenant, source, id), of whatever ``event`` is."""
+NEVER_LOST = ("clip_withdrawn", "viewer_erased")
+"""Types of events that are done whatever id they bear: with other data it is another event, and no conflict."""
+_BY_SECRET_KEY = "(trust = 'key')"  # noqa: S105 - no password
+_NEVER_LOST = ", ".join(f"'{name}'" for name in NEVER_LOST)
 _JUDGED = {
     "line_number": "line_number",
     "watching": f"coalesce(event.type IN ({_WATCHING_TAGS}), false)",
@@ -39,15 +43,21 @@ JUDGED = tuple(_JUDGED)
 
 
 def _hash(names: list[str]) -> str:
-    """Returns 31 bits of DuckDB's hash of the payload: type and data. The token is not kept, so it does not count."""
+    """Returns 31 bits of DuckDB's hash of the payload: type, data, and whether a secret key sent it.
+
+    The token is not kept, so it does not count.
+    """
     quoted = ", ".join(f'"{name}"' for name in ["type", *names])
-    return f"(hash({quoted}) >> 33)::BIGINT"
+    return f"(hash({_BY_SECRET_KEY}, {quoted}) >> 33)::BIGINT"
 
 
 _HASHES = {True: _hash([name for name in _KEPT if name in WATCHING_COLUMNS]), False: _hash(list(_KEPT))}
 PAYLOAD_HASH = f"CASE WHEN type IN ({_WATCHING_TYPES}) THEN {_HASHES[True]} ELSE {_HASHES[False]} END"
 """Hash of the payload of any row of ``events``. It may differ between releases of DuckDB: so a difference is only
 a hint, and the hashes are made anew from the columns before two events are said to differ."""
+
+KEPT_APART = f"CASE WHEN type IN ({_NEVER_LOST}) THEN payload_hash ELSE {_BY_SECRET_KEY}::BIGINT END"
+"""What is part of an event's identity besides its names: a browser takes no id from a server (ADR 18)."""
 
 
 def with_hashes(paths: Sequence[Path]) -> str:

@@ -59,6 +59,7 @@ _STATUSES = {
     401: "No key or signature that holds, or the body is not the one that `Content-Digest` names",
     403: "The key may not send this, or not from this page",
     408: "The body took too long",
+    409: "The `Idempotency-Key` was used for another request, which stands; this one was not done",
     413: "The body is too long, unpacks to too much, or holds too many events",
     415: "The content type or encoding is none of ours",
     422: "No event could be accepted; `rejected` has a verdict on each",
@@ -99,7 +100,7 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     _describe(paths["/v1/viewers/{viewer_id}"]["delete"], None, None)
     for path in ("/v1/events", "/v1/clips/{clip_id}", "/v1/clips/{clip_id}/withdrawal", "/v1/viewers/{viewer_id}"):
         for method, operation in paths[path].items():
-            without = _BODY_STATUSES if method == "delete" else ()
+            without = {*(_BODY_STATUSES if method == "delete" else ()), *((409,) if path == "/v1/events" else ())}
             operation["responses"] = _responses(answer, problem, without)
     _describe_operations(paths, problem)
     return document

@@ -4,6 +4,7 @@ import datetime as dt
 import hashlib
 import re
 import uuid
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -14,13 +15,23 @@ from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedE
 from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, scope_head
 from clapometer.collector.intake import GoneError, Intake
-from clapometer.domain import Batch, InputError, check_time, decode_event, plain_text, reject
+from clapometer.domain import (
+    CLIPS_ROUTE,
+    VIEWERS_ROUTE,
+    Batch,
+    InputError,
+    check_time,
+    decode_event,
+    plain_text,
+    reject,
+)
 from clapometer.gate import ApiKey
 
 _Fields = dict[str, msgspec.Raw]
 _FIELDS = msgspec.json.Decoder(_Fields)
 _OTHER_CLIP = "differs from the clip in the path; leave it out of the body"
 _DATA = re.compile(r"\bdata\.(?=[a-z])")
+_MAX_PROMISES = 10_000
 _OTHERS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -53,6 +64,7 @@ class Resources:
     def __init__(self, intake: Intake, clock: Callable[[], dt.datetime]) -> None:
         self._intake = intake
         self._clock = clock
+        self._promises = _Promises()
 
     def router(self) -> APIRouter:
         """Returns the routes."""
@@ -109,18 +121,18 @@ class Resources:
         fields = await self._fields(clip_id, request, head)
         # The id comes from the content, so that the same clip put twice is one event and a changed one another.
         # An Idempotency-Key tells a return to an earlier version from a repeat of it.
-        salt = head.headers.get(b"idempotency-key", b"")
-        content = msgspec.json.encode([salt.decode("latin-1"), clip_id, sorted(fields.items())])
-        event_id = hashlib.sha256(content).hexdigest()
-        return await self._accept("/v1/clips", "clip_registered", event_id, fields, key=key, head=head)
+        event_id = _digest(_idempotency_key(head), clip_id, sorted(fields.items()))
+        return await self._accept(CLIPS_ROUTE, "clip_registered", event_id, fields, key=key, head=head)
 
     async def _withdraw(self, clip_id: str, request: Request, head: Head, key: ApiKey) -> Answer:
         fields = await self._fields(clip_id, request, head)
-        return await self._accept("/v1/clips", "clip_withdrawn", _unique(head), fields, key=key, head=head)
+        event_id = _unique(head, "POST", CLIPS_ROUTE, fields)
+        return await self._accept(CLIPS_ROUTE, "clip_withdrawn", event_id, fields, key=key, head=head)
 
     async def _erase(self, viewer_id: str, head: Head, key: ApiKey) -> Answer:
         fields = {"viewer_id": msgspec.Raw(msgspec.json.encode(viewer_id))}
-        return await self._accept("/v1/viewers", "viewer_erased", _unique(head), fields, key=key, head=head)
+        event_id = _unique(head, "DELETE", VIEWERS_ROUTE, fields)
+        return await self._accept(VIEWERS_ROUTE, "viewer_erased", event_id, fields, key=key, head=head)
 
     async def _fields(self, clip_id: str, request: Request, head: Head) -> _Fields:
         """Returns the fields of the body, with the ``clip_id`` of the path among them."""
@@ -142,6 +154,7 @@ class Resources:
     async def _accept(
         self, source: str, name: str, event_id: str, fields: _Fields, *, key: ApiKey, head: Head
     ) -> Answer:
+        self._promises.check(key.tenant, head, (name, fields))
         now = self._clock()
         event = _Envelope(id=event_id, source=source, type=f"clapometer.{name}.v1", time=now, data=fields)
         raw = msgspec.json.encode(event)
@@ -154,10 +167,49 @@ class Resources:
             batch = Batch([], [reject(raw, inner, 0)])
         else:
             batch = Batch([decoded], [])
-        return await self._intake.accept(self._intake.weigh(batch, key, now, head.trace_id))
+        answer = await self._intake.accept(self._intake.weigh(batch, key, now, head.trace_id))
+        self._promises.keep(key.tenant, head, (name, fields))
+        return answer
 
 
-def _unique(head: Head) -> str:
-    """Returns the sender's ``Idempotency-Key``, or an id of our own: doing it twice does no harm."""
-    given = head.headers.get(b"idempotency-key", b"").decode("latin-1")
-    return hashlib.sha256(given.encode()).hexdigest() if given else str(uuid.uuid4())
+class _Promises:
+    """What the latest Idempotency-Keys were used for: a key names one request, and another is told at once.
+
+    Another collector knows nothing of it. Nothing is lost there either: the ids of events come from all that was asked.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, str] = OrderedDict()
+
+    def check(self, tenant: str, head: Head, asked: object) -> None:
+        """Refuses a request whose key was used for another one.
+
+        Raises:
+            RefusedError: 409.
+        """
+        given = _idempotency_key(head)
+        if given and self._kept.get(_digest(tenant, given), _digest(asked)) != _digest(asked):
+            msg = "this Idempotency-Key was used for another request, which stands; send this one with a key of its own"
+            raise RefusedError(409, msg)
+
+    def keep(self, tenant: str, head: Head, asked: object) -> None:
+        """Remembers a request that was accepted."""
+        given = _idempotency_key(head)
+        if given:
+            self._kept[_digest(tenant, given)] = _digest(asked)
+            if len(self._kept) > _MAX_PROMISES:
+                self._kept.popitem(last=False)
+
+
+def _idempotency_key(head: Head) -> str:
+    return head.headers.get(b"idempotency-key", b"").decode("latin-1")
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def _unique(head: Head, method: str, route: str, fields: _Fields) -> str:
+    """Returns an id for a request: of its ``Idempotency-Key`` and all that it asks, or one of our own."""
+    given = _idempotency_key(head)
+    return _digest(given, method, route, sorted(fields.items())) if given else str(uuid.uuid4())

@@ -1,5 +1,6 @@
 """Clips and viewers as resources."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -132,3 +133,47 @@ def test_ids_with_slashes_and_line_breaks_are_ids(collector: Collector, spelt: s
 def test_a_withdrawal_is_posted_and_no_clip_of_that_name(collector: Collector, method: str) -> None:
     answer = send(collector, method, "/v1/clips/a/withdrawal", {})
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_one_idempotency_key_for_two_viewers_erases_both_or_says_so(collector: Collector) -> None:
+    answers = [
+        send(collector, "DELETE", f"/v1/viewers/{viewer}", idempotency_key="request 7") for viewer in ("a", "b", "a")
+    ]
+    assert [answer.status_code for answer in answers] == [202, 409, 202]
+    assert "Idempotency-Key" in answers[1].json()["detail"]
+    assert [event["data"]["viewer_id"] for event in stored(collector)] == ["a", "a"]
+
+
+def test_requests_with_one_idempotency_key_are_different_events_to_another_collector_too(
+    start: Callable[..., Collector],
+) -> None:
+    ids = set()
+    for viewer in ("a", "b"):
+        collector = start()
+        send(collector, "DELETE", f"/v1/viewers/{viewer}", idempotency_key="request 7")
+        ids |= {event["id"] for event in stored(collector)}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize("change", [{"reason": "other"}, {"scope": "descendants"}])
+def test_an_idempotency_key_is_bound_to_what_was_asked(collector: Collector, change: dict[str, str]) -> None:
+    asked = {"reason": "rights", "scope": "clip"}
+    first, again, other = (
+        send(collector, "POST", "/v1/clips/a/withdrawal", body, idempotency_key="k")
+        for body in (asked, asked, asked | change)
+    )
+    assert [first.status_code, again.status_code, other.status_code] == [202, 202, 409]
+    elsewhere = send(collector, "PUT", "/v1/clips/a", clip(collector), idempotency_key="k")
+    assert elsewhere.status_code == 409
+    assert len({event["id"] for event in stored(collector)}) == 1
+
+
+@pytest.mark.parametrize("source", ["/v1/clips", "/v1/viewers"])
+@pytest.mark.parametrize("key", ["secret", "publishable"])
+def test_the_sources_of_our_own_routes_are_nobody_elses(collector: Collector, source: str, key: str) -> None:
+    good = event_examples(collector.now)["watched"]
+    answer = collector.post([{**good, "source": source}, good], x_api_key=getattr(collector, key))
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
+    (verdict,) = answer.json()["rejected"]
+    assert (verdict["index"], verdict["field"]) == (0, "source")
+    assert "source of your own" in verdict["reason"]

@@ -65,7 +65,7 @@ def test_fingerprints_come_in_the_order_in_which_they_are_asked_for(parser: Pars
     lines = read_batch([record(block, 100) for block in range(200)], NOW).lines
     asked = np.random.default_rng(7).permutation(20_000)[:5_000]
     found = parser.parse(lines).fingerprints(asked)
-    assert [identity for identity, _ in found] == [("default", "/parser", str(number)) for number in asked]
+    assert [identity for identity, _ in found] == [("default", "/parser", str(number), 0) for number in asked]
 
 
 def test_the_hash_of_a_payload_is_the_one_that_is_stored_wherever_the_event_lies_in_its_batch(

@@ -2,11 +2,11 @@
 -- Reads  events, outcomes, registered. One row per comparison: result is 1 (left), 0 (right) or 0.5 (tie).
 WITH
 votes AS (
-    SELECT DISTINCT ON (source, id) left_impression_id, right_impression_id, result
+    SELECT DISTINCT ON (source, id, trust = 'key') left_impression_id, right_impression_id, result
     FROM events
     -- both bad says nothing about which is better
     WHERE type = 'voted' AND tenant = $tenant AND result IN ('left', 'right', 'tie')
-    ORDER BY source, id, left_impression_id, right_impression_id, result
+    ORDER BY source, id, trust = 'key', left_impression_id, right_impression_id, result
 ),
 quoted AS (
     SELECT left_impression_id AS impression_id FROM votes
