@@ -28,7 +28,7 @@ Amount = Annotated[float, Meta(ge=-1e12, le=1e12)]
 Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$", max_length=3)]
 Propensity = Annotated[float, Meta(gt=0, le=1)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
-MIN_SEED, MAX_SEED = -(2**63), 2**63 - 1
+MIN_SEED, MAX_SEED = -(2**63), 2**64 - 1
 Seed = Annotated[int, Meta(extra_json_schema={"minimum": MIN_SEED, "maximum": MAX_SEED})]
 Scalar = str | int | float | bool
 Variables = Annotated[dict[Label, Annotated[str, Meta(max_length=2_000)] | int | float | bool], Meta(max_length=100)]
@@ -142,7 +142,7 @@ class ClipRegisteredData(_Data, frozen=True):
 
     def __post_init__(self) -> None:
         if self.seed is not None and not MIN_SEED <= self.seed <= MAX_SEED:  # more than `Meta` can say
-            msg = f"`seed` must be from {MIN_SEED} to {MAX_SEED}"
+            msg = f"`seed` must be from {MIN_SEED} to {MAX_SEED}, as 64 bits hold them with or without a sign"
             raise ValueError(msg)
 
 

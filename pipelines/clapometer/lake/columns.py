@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 from deltalake.exceptions import DeltaError
 
 from clapometer.domain import TerminalError, TransientError
-from clapometer.lake.commit import Table
-from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.commit import CommitConflictError, Table
+from clapometer.lake.packing import is_packed, suffix_of
+from clapometer.lake.schema import WATCHING_SUFFIX, WIDE
 
 GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs", "rejected", "ledger"})
 """Tables of results, dead letters and counts: small enough to be written anew when they get a column."""
@@ -39,6 +40,12 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
             "version, or load the lake again from the event log"
         )
         raise TerminalError(msg)
+    try:
+        _widen(table)
+    except CommitConflictError:
+        raise
+    except (DeltaError, OSError, TransientError):
+        pass  # a lake that cannot be written can still be read: views widen what they read
     if missing:
         _rewrite(table)
         table.add_columns([table.schema.field(name) for name in missing])
@@ -47,6 +54,31 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
             if field.nullable and not found.get(field.name, True):
                 table.allow_null(field.name)
     return missing
+
+
+def _widen(table: Table) -> None:
+    """Gives columns the type that holds more than that of older versions, in the files and in the table's log."""
+    declared = table.types()
+    wider = [field for field in table.schema if field.type == WIDE != declared.get(field.name, WIDE)]
+    if not wider:
+        return
+    added, removed = [], []
+    for file in table.files():
+        (path,) = table.local([file])
+        rows = pq.ParquetFile(path).read()
+        present = [field for field in wider if field.name in rows.column_names and rows[field.name].type != WIDE]
+        if not present:
+            continue
+        for field in present:
+            at = rows.column_names.index(field.name)
+            rows = rows.set_column(at, field, rows[field.name].cast(field.type))
+        new = table.new_file(dict(file.partition), suffix_of([path], packed=is_packed(path)))
+        pq.write_table(rows, new, compression="zstd")
+        added.append(table.added(new, dict(file.partition), data_change=False))
+        removed.append(file)
+    if added:
+        table.commit([*added, *table.removed(removed, data_change=False)], {})
+    table.declare_types()
 
 
 def _rewrite(table: Table) -> None:

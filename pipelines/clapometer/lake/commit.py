@@ -101,6 +101,29 @@ class Table:
         """Returns the names of the columns that the table's log declares, and whether they may be null."""
         return {field.name: field.nullable for field in self._delta.schema().fields}
 
+    def types(self) -> dict[str, pa.DataType]:
+        """Returns the type of each column that the table's log declares."""
+        declared = pa.schema(self._delta.schema().to_arrow())
+        return {field.name: field.type for field in declared}
+
+    def declare_types(self) -> None:
+        """Declares the columns' types of this version, which the table's files have, durably.
+
+        Raises:
+            CommitConflictError: Another process changed the table first.
+        """
+        nowhere = [(self.partition_by[0], "=", "0001-01-01")]  # or it would remove all files
+        try:
+            self._delta.create_write_transaction(
+                [], "overwrite", Schema.from_arrow(self.schema), partition_by=list(self.partition_by),
+                partition_filters=nowhere,
+            )  # fmt: skip
+        except CommitFailedError as error:
+            msg = f"another process changed {self.folder.name} first: {error}"
+            raise CommitConflictError(msg) from error
+        self._delta = self._open()
+        self.make_durable()
+
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
         """Declares columns that the table's files have, durably.
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from clapometer.lake.packing import is_packed
-from clapometer.lake.schema import DATA_COLUMNS, EVENTS, WATCHING, WATCHING_COLUMNS
+from clapometer.lake.schema import DATA_COLUMNS, EVENTS, WATCHING, WATCHING_COLUMNS, WIDE
 from clapometer.lake.views import scan
 
-_SQL_TYPES = {pa.string(): "VARCHAR", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+_SQL_TYPES = {
+    pa.string(): "VARCHAR", pa.int64(): "BIGINT", WIDE: "DECIMAL(20,0)", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN",
+}  # fmt: skip
 _ENVELOPE = {"type": "VARCHAR", "id": "VARCHAR", "source": "VARCHAR", "time": "TIMESTAMPTZ", "sentat": "TIMESTAMPTZ"}
 _STORED = {field.name for field in EVENTS}
 _KEPT = {column.name: column for column in DATA_COLUMNS if column.name in _STORED}

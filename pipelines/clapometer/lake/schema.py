@@ -40,6 +40,17 @@ _ARROW: dict[type[types.Type], pa.DataType] = {
 }
 
 
+WIDE = pa.decimal128(20, 0)
+"""Whole numbers of 64 bits with or without a sign, which Delta has no type for."""
+
+
+def _arrow(kind: types.Type) -> pa.DataType:
+    """Returns the type of the column of a field that is no object, list or map."""
+    parts = kind.types if isinstance(kind, types.UnionType) else (kind,)
+    said = [part.extra_json_schema or {} for part in parts if isinstance(part, types.Metadata)]
+    return WIDE if any(more.get("maximum", 0) >= 2**63 for more in said) else _ARROW[type(_plain(kind))]
+
+
 def _plain(kind: types.Type) -> types.Type:
     """Returns the type without ``None`` and without constraints."""
     if isinstance(kind, types.Metadata):
@@ -55,7 +66,7 @@ def _walk(kind: types.Type, path: tuple[str, ...]) -> list[DataColumn]:
     if isinstance(plain, types.StructType):
         return [column for field in plain.fields for column in _walk(field.type, (*path, field.encode_name))]
     is_json = isinstance(plain, types.ListType | types.DictType)
-    arrow = pa.string() if is_json else _ARROW[type(plain)]
+    arrow = pa.string() if is_json else _arrow(kind)
     return [DataColumn("_".join(path), path, arrow, is_json)]
 
 

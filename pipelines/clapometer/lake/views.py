@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from clapometer.domain import Verdict
-from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX, WIDE
 from clapometer.lake.statements import quote, sql
 
 VIEWS = (
@@ -38,6 +38,7 @@ TABLE_COMMENTS = {
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
     pa.int64(): "BIGINT",
+    WIDE: "DECIMAL(20,0)",
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
     pa.date32(): "DATE",
@@ -90,6 +91,8 @@ def _kept(table: str, column: str) -> str:
     """Returns the expression of a column that files have; see `packing` for what they leave out."""
     if (table, column) == ("events", "id"):
         return 'coalesce("id", "impression_id") AS "id"'
+    if TABLES[table][0].field(column).type == WIDE:  # narrower in files of older versions
+        return f'"{column}"::{_SQL_TYPES[WIDE]} AS "{column}"'
     if (table, column) == ("rankings", "verdict"):
         return f"""CASE "verdict" {_TODAYS_WORDS} ELSE "verdict" END AS "verdict\""""
     return f'"{column}"'
