@@ -38,6 +38,8 @@ Over HTTP events come in structured mode (one, an array, or a line each) or, one
 headers with the data as body. `data_base64` is taken where it holds JSON. Pages may send whatever headers their tracing
 adds (`tracestate`, `baggage`, `sentry-trace`, `x-datadog-…`, `b3`, …): preflights allow what the browser asks for.
 
+A publishable key may say what happened within `max_browser_age_hours` (48) before it was sent.
+
 What one `source` says of one impression or clip stays in the order of its own clock, however wrong that is and however
 long each request takes; an undoing at the instant of its reaction counts as after it
 ([why](../decisions/0017-one-clients-events-keep-its-order.md)).

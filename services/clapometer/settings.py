@@ -67,6 +67,9 @@ class Settings(BaseSettings):
     max_beacon_bytes: int = Field(2**16, ge=1024, description="largest sendBeacon body, in bytes")
     max_events: int = Field(500, ge=1, le=100_000, description="events in one request")
     max_depth: int = Field(16, ge=4, le=100, description="nesting depth of JSON")
+    max_browser_age_hours: float = Field(
+        48, gt=0, le=87_672, description="how long before it is sent what a publishable key sends may have happened"
+    )
     max_ratio: float = Field(20.0, ge=1, description="how many times a compressed body may grow")
     max_pending_bytes: int = Field(
         64 * 2**20, ge=2**20, description="bytes waiting for the log before the collector answers 503"

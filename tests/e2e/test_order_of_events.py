@@ -168,3 +168,25 @@ def test_erasures_and_withdrawals_with_a_known_id_are_done_all_the_same(way: Way
     assert [(row["type"], row["what"]) for row in found] == [
         ("clip_withdrawn", "a"), ("clip_withdrawn", "b"), ("viewer_erased", "a"), ("viewer_erased", "b"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("sentat", [None, 0.0])
+def test_a_browser_does_not_decide_about_days_long_past_and_is_told_so(way: Way, sentat: float | None) -> None:
+    days = [shown(f"old {day}", -86_400 * day, sentat) for day in (3, 30, 1500, 3000)]
+    answer = way.post(*days, shown("recent", -86_400 * 1.9, sentat), key=way.collector.publishable)
+    assert (answer["status"], answer["accepted"]) == (202, 1)
+    assert [verdict["field"] for verdict in answer["rejected"]] == ["time"] * 4
+    assert "more than 48 hours before" in answer["rejected"][0]["reason"]
+    assert "secret key" in answer["rejected"][0]["reason"]
+    assert way.post(*days)["accepted"] == 4
+    days_by_trust = "SELECT trust, count(DISTINCT shown_date)::INT AS days FROM outcomes GROUP BY ALL ORDER BY ALL"
+    assert way.rows(days_by_trust) == [
+        {"trust": "key", "days": 4}, {"trust": "none", "days": 1},
+    ]  # fmt: skip
+
+
+def test_a_browser_whose_clock_is_years_behind_is_heard(way: Way) -> None:
+    behind = -1500 * 86_400
+    answer = way.post(shown("i", behind - 5, behind), key=way.collector.publishable)
+    assert answer["accepted"] == 1
+    assert way.rows("SELECT shown_date::VARCHAR AS day FROM outcomes") == [{"day": "2026-11-02"}]

@@ -41,7 +41,11 @@ def simulate(
     until: Annotated[dt.datetime | None, typer.Option(help="End of the log (UTC); now if left out.")] = None,
     truth: Annotated[Path | None, typer.Option(help="File to write the truth to, as JSON.")] = None,
     viewer_key: Annotated[
-        str | None, typer.Option(help="Publishable key: what viewers do is sent with it, and with signed tokens.")
+        str | None,
+        typer.Option(
+            help="Publishable key: what viewers do is sent with it, and with signed tokens. The collector's "
+            "max_browser_age_hours has to reach back over all --days."
+        ),
     ] = None,
     tokens_file: Annotated[Path | None, typer.Option(help="Token secrets, for --viewer-key.")] = None,
     tenant: Annotated[str, typer.Option(help="Owner of the --viewer-key, whom the tokens name.")] = "default",

@@ -55,26 +55,36 @@ class Judged(msgspec.Struct, frozen=True):
     weightless: Mapping[Trust, int] = {}
 
 
-def judge(batch: Batch, key: ApiKey, tokens: Mapping[str, bytes], now: float) -> Judged:
-    """Returns the verdict on a batch that ``key`` sent at ``now`` (Unix seconds)."""
+def judge(
+    batch: Batch, key: ApiKey, tokens: Mapping[str, bytes], now: dt.datetime, max_browser_age: dt.timedelta
+) -> Judged:
+    """Returns the verdict on a batch that ``key`` sent at ``now``.
+
+    What a publishable key says of long ago is refused: it would decide about days that were counted already.
+    """
     if key.kind == "secret":
         return Judged(batch.events, batch.rejected, trust="key")
     places = _places(batch)
     events: list[Event] = []
-    forbidden: list[RejectedEvent] = []
+    refused: list[RejectedEvent] = []
+    forbidden = 0
     trusts: dict[int, Trust] = {}
     for place, event in enumerate(batch.events):
         kind = type(event)
-        if kind is Impression:
-            trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, now)  # type: ignore[arg-type]
-        elif kind not in _BROWSER_EVENTS:
-            forbidden.append(_forbid(event, places[place]))
-            continue
-        events.append(event)
+        if kind not in _BROWSER_EVENTS:
+            refused.append(_forbid(event, places[place]))
+            forbidden += 1
+        elif (event.sentat or now) - event.time > max_browser_age:
+            refused.append(_refuse_age(event, places[place], max_browser_age))
+        else:
+            if kind is Impression:
+                seconds = now.timestamp()
+                trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, seconds)  # type: ignore[arg-type]
+            events.append(event)
     rejected = batch.rejected
-    if forbidden:
-        rejected = sorted([*rejected, *forbidden], key=lambda verdict: verdict.index or 0)
-    weighed = Judged(events, rejected, len(forbidden))
+    if refused:
+        rejected = sorted([*rejected, *refused], key=lambda verdict: verdict.index or 0)
+    weighed = Judged(events, rejected, forbidden)
     return _with_trust(weighed, trusts) if trusts else weighed
 
 
@@ -146,3 +156,13 @@ def _places(batch: Batch) -> range | list[int]:
 def _forbid(event: Event, place: int) -> RejectedEvent:
     name = type(event).__struct_config__.tag
     return reject(encode_events([event]).rstrip(), InputError(_FORBIDDEN.format(name), "type", code="forbidden"), place)
+
+
+def _refuse_age(event: Event, place: int, max_age: dt.timedelta) -> RejectedEvent:
+    sent = "now" if event.sentat is None else f"{event.sentat.isoformat()}, when it was sent"
+    hours = max_age / dt.timedelta(hours=1)
+    reason = (
+        f"{event.time.isoformat()} is more than {hours:g} hours before {sent}; a publishable key says what happens "
+        "when it happens; send older events from a server with a secret key"
+    )
+    return reject(encode_events([event]).rstrip(), InputError(reason, "time", code="clock"), place)

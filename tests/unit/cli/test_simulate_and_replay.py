@@ -25,7 +25,7 @@ SMALL = ["--prompts", "200", "--sessions", "280", "--viewers", "100", "--models"
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[Collector]:
-    running = Collector(tmp_path, CollectorConfig())
+    running = Collector(tmp_path, CollectorConfig(max_browser_age_hours=60 * 24))
     yield running
     running.stop()
 
