@@ -35,6 +35,7 @@ from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
 from clapometer.domain.nearest import NEAREST, in_words, nearest
 from clapometer.domain.origins import check_origin
 from clapometer.domain.reasons import CODES, REASONS, Code, code_of
+from clapometer.domain.release import Answer, Decision, Requirement, decide
 from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
 from clapometer.domain.tokens import impression_trust, sign_impression
@@ -50,17 +51,20 @@ __all__ = [
     "REASONS",
     "VIEWERS_ROUTE",
     "Against",
+    "Answer",
     "Batch",
     "Block",
     "BlockHeader",
     "ClapometerError",
     "Code",
     "CorruptBlockError",
+    "Decision",
     "Event",
     "InputError",
     "LogFullError",
     "NotFoundError",
     "RejectedEvent",
+    "Requirement",
     "TerminalError",
     "TolerantDecoder",
     "TooManyEventsError",
@@ -72,6 +76,7 @@ __all__ = [
     "check_origin",
     "check_time",
     "code_of",
+    "decide",
     "decode_batch",
     "decode_block",
     "decode_each",

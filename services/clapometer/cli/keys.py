@@ -1,10 +1,11 @@
 """``clapometer keys``: make, list, edit and revoke API keys; rotate the secret of impression tokens."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from clapometer.cli import wiring
 from clapometer.cli.terminal import Console, echo
@@ -107,25 +108,34 @@ def edit(
     echo(f"{key_id}: origins {' '.join(changed.origins) or 'any'}; {until}")
 
 
+_TOLD: dict[str, Callable[["ApiKey"], str]] = {
+    "id": lambda key: key.id,
+    "kind": lambda key: key.kind,
+    "tenant": lambda key: key.tenant,
+    "name": lambda key: key.name,
+    "created": lambda key: f"{key.created:%Y-%m-%d}",
+    "expires": lambda key: "never" if key.expires is None else f"{key.expires:%Y-%m-%d}",
+    "origins": lambda key: " ".join(key.origins) or "any",
+    "proof": lambda key: "sent" if key.signing is None else "signs",
+}
+"""What is told of a key, by the header of its column."""
+
+
 @app.command("list")
-def list_keys() -> None:
+def list_keys(
+    wide: Annotated[bool, typer.Option("--wide", help="Everything in full, however wide the terminal is.")] = False,
+) -> None:
     """List the keys; what is secret of them is not stored and not shown."""
-    table = Table(box=None, pad_edge=False)
-    for title in ("id", "kind", "tenant", "name", "created", "expires", "origins", "proof"):
-        table.add_column(title)
-    for key in _stored(load_settings()):
-        expires = "never" if key.expires is None else f"{key.expires:%Y-%m-%d}"
-        table.add_row(
-            key.id,
-            key.kind,
-            key.tenant,
-            key.name,
-            f"{key.created:%Y-%m-%d}",
-            expires,
-            " ".join(key.origins) or "any",
-            "sent" if key.signing is None else "signs",
-        )
-    Console().print(table)
+    from clapometer.tables import Column, chosen, fitted
+
+    keys = _stored(load_settings())
+    columns = [
+        Column(name, name, [Text(told(key)) for key in keys], right=False, short=name in {"name", "tenant", "origins"})
+        for name, told in _TOLD.items()
+    ]
+    console = Console(width=10_000 if wide else None)
+    shown = chosen(columns, ("id", "kind", "tenant", "name", "expires", "origins"), ("proof", "created"), console.width)
+    console.print(fitted(shown, console.width))
 
 
 @app.command()

@@ -8,16 +8,15 @@ import typer
 
 from clapometer.cli import wiring
 from clapometer.cli.terminal import Console, echo_exact, echo_json
-from clapometer.domain import InputError, nearest
+from clapometer.domain import Answer, InputError, NotFoundError, nearest
 from clapometer.settings import load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     import duckdb
 
-    from clapometer.serving import RankingQuery
+    from clapometer.serving import Ranking, RankingQuery
 
-_WIDE = 130
-"""Columns of text from which on a table says how little would change each place."""
+_NO_END = 10_000
 Subject = Literal["model_versions", "prompts", "templates"]
 Segment = Annotated[
     str | None,
@@ -39,18 +38,18 @@ def rank(
     as_of: AsOf = None,
     tenant: Tenant = "default",
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="Form of the answer.")] = "table",
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Every column, and names in full, however wide the terminal is.")
+    ] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="These columns, such as `item,effect,cost`; an unknown one lists them.")
+    ] = None,
 ) -> None:
-    """Print a ranking with its intervals."""
-    from clapometer.serving import (
-        ranking_csv,
-        ranking_json,
-        ranking_table,
-        read_ranking,
-        set_aside_lines,
-        unranked_lines,
-    )
+    """Print a ranking with its intervals: as many columns as fit into the terminal."""
+    from clapometer.serving import ranking_csv, ranking_json, read_ranking
 
     query = _query(subject, segment, run, as_of, limit)
+    only = _columns(columns, wide)
     with _published() as connection:
         ranking = read_ranking(connection, tenant, query)
     if form == "json":
@@ -58,42 +57,83 @@ def rank(
     elif form == "csv":
         echo_exact(ranking_csv(ranking))
     else:
-        console = Console()
-        title = f"{subject}, run {ranking.run.run_id}"
-        console.print(ranking_table(ranking.rows, title=title, wide=console.width >= _WIDE))
-        for line in unranked_lines(ranking.unranked):
-            console.print("unranked:", line)
-        for line in set_aside_lines(ranking):
-            console.print("set aside:", line)
-        for note in [*ranking.notes, *([ranking.stale_reason] if ranking.stale_reason else [])]:
-            console.print(f"note: {note}")
+        _print(ranking, only, wide)
+
+
+def _columns(given: str | None, wide: bool) -> list[str] | None:
+    from clapometer.serving import column_keys
+
+    known = column_keys()
+    if given is None:
+        return known if wide else None
+    names = [name.strip() for name in given.split(",")]
+    for name in names:
+        if name not in known:
+            msg = f"{name!r} is no column; there are {', '.join(known)}"
+            raise InputError(msg, "columns")
+    return names
+
+
+def _print(ranking: "Ranking", only: list[str] | None, wide: bool) -> None:
+    from clapometer.serving import ranking_tables, set_aside_lines, unranked_lines
+
+    console = Console(width=_NO_END if wide else None)
+    console.print(f"{ranking.subject}, run {ranking.run.run_id}")
+    for table in ranking_tables(ranking.rows, console.width, only):
+        console.print(table)
+    for line in unranked_lines(ranking.unranked):
+        console.print("unranked:", line)
+    for line in set_aside_lines(ranking):
+        console.print("set aside:", line)
+    for note in [*ranking.notes, *([ranking.stale_reason] if ranking.stale_reason else [])]:
+        console.print(f"note: {note}")
 
 
 def compare(
-    left: Annotated[str, typer.Argument(help="An item, as `rank` names it.")],
-    right: Annotated[str, typer.Argument(help="Another item.")],
+    left: Annotated[str, typer.Argument(help="An item, by the id that `rank` names: the new one.")],
+    right: Annotated[str, typer.Argument(help="Another item: the one that it is compared with.")],
     subject: Annotated[Subject, typer.Option(help="What is compared.")] = "model_versions",
     segment: Segment = None,
     run: Run = None,
     as_of: AsOf = None,
     tenant: Tenant = "default",
+    require: Annotated[
+        Literal["better", "not-worse"] | None,
+        typer.Option(help="Decide by the exit code whether the first is better, or not worse, by the margin."),
+    ] = None,
+    margin: Annotated[float, typer.Option(min=0, help="For --require, in label units.")] = 0.0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say how much better one item is than another, and how sure that is."""
+    """Say how much better one item is than another, and how sure that is.
+
+    Exit codes with --require: 0 yes, 1 no, 3 not enough evidence; 2 it cannot be asked: no such item, no ranking, a
+    wrong setting. It goes by the interval that holds at all looks together, so that a pipeline may ask every day.
+    """
     import msgspec
 
     from clapometer.serving import compare as compare_items
-    from clapometer.serving import comparison_lines
+    from clapometer.serving import comparison_lines, required
 
     query = _query(subject, segment, run, as_of, limit=2)  # both items
-    with _published() as connection:
-        comparison = compare_items(connection, tenant, query, left, right)
+    try:
+        with _published() as connection:
+            comparison = compare_items(connection, tenant, query, left, right)
+            decided = None if require is None else required(connection, tenant, comparison, require, margin)
+    except NotFoundError as error:
+        if require is None:
+            raise
+        raise InputError(str(error)) from error  # 1 would say no
     if json:
-        echo_json(msgspec.json.format(msgspec.json.encode(comparison), indent=2))
-        return
-    console = Console()
-    for line in comparison_lines(comparison):
-        console.print(line)
+        summary = {**msgspec.structs.asdict(comparison), **({} if decided is None else {"required": decided.told})}
+        echo_json(msgspec.json.format(msgspec.json.encode(summary), indent=2))
+    else:
+        console = Console()
+        for line in comparison_lines(comparison):
+            console.print(line)
+        if decided is not None:
+            console.print(decided.sentence)
+    if decided is not None:
+        raise typer.Exit({Answer.YES: 0, Answer.NO: 1, Answer.NOT_ENOUGH: 3}[decided.decision.answer])
 
 
 @contextmanager

@@ -20,13 +20,15 @@ from clapometer.serving.errors import NoRunError, NotPublishedError, UnknownItem
 from clapometer.serving.published import Published
 from clapometer.serving.queries import RankingQuery, parse_as_of, read_pipeline, read_ranking, read_runs, subject_of
 from clapometer.serving.render import (
+    column_keys,
     comparison_lines,
     ranking_csv,
     ranking_json,
-    ranking_table,
+    ranking_tables,
     set_aside_lines,
     unranked_lines,
 )
+from clapometer.serving.requirement import required
 
 __all__ = [
     "SEGMENTS",
@@ -47,16 +49,18 @@ __all__ = [
     "Subject",
     "UnknownItemError",
     "UnknownSegmentError",
+    "column_keys",
     "compare",
     "comparison_lines",
     "create_app",
     "parse_as_of",
     "ranking_csv",
     "ranking_json",
-    "ranking_table",
+    "ranking_tables",
     "read_pipeline",
     "read_ranking",
     "read_runs",
+    "required",
     "set_aside_lines",
     "subject_of",
     "unranked_lines",

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from rich.table import Table
@@ -11,48 +11,98 @@ from rich.text import Text
 from clapometer.domain.printable import printable
 from clapometer.serving.answers import Comparison, NotRanked, Ranking, Standing
 from clapometer.serving.words import count, number, percent, places, set_aside, terms
+from clapometer.tables import Column, chosen, fitted
 
 _CSV_COLUMNS = (*(field.name for field in msgspec.structs.fields(Standing)), "unranked_reason")
+NAME_CELLS = 60
+"""Most cells that a name takes in a sentence."""
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def ranking_table(rows: Sequence[Standing], title: str | None = None, *, wide: bool = True) -> Table:
-    """Returns a table for the terminal: best first, with intervals and the completion rate's order beside ours.
+def ranking_tables(rows: Sequence[Standing], width: int, only: Sequence[str] | None = None) -> list[Table]:
+    """Returns a ranking for a terminal of that width: best first, with as many columns as fit.
 
-    A narrow one leaves out how little would change each place.
+    What clips cost and earned, where that is known and did not fit, is a table of its own. ``only`` names the columns.
     """
-    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name in ("rank", "places", "item", "effect", "95 % interval", "value", "P(best)", "completion", "its place"):
-        table.add_column(name, justify="left" if name == "item" else "right", overflow="fold")
-    table.add_column("impressions", justify="right")
-    sturdy = wide and any(row.impressions_to_drop is not None or row.fake_reactions_to_top is not None for row in rows)
-    if sturdy:
-        table.add_column("drop to fall", justify="right")
-        table.add_column("fakes to top", justify="right")
-    table.add_column("tier")
-    table.add_column("verdict")
-    for row in rows:
-        table.add_row(
-            str(row.rank),
-            places(row.rank_low, row.rank_high),
-            Text(printable(row.name)),
-            number(row.effect, sign=True),
-            f"{number(row.effect_low, sign=True)} to {number(row.effect_high, sign=True)}",
-            number(row.value),
-            percent(row.p_best, 0),
-            percent(row.completion_rate),
-            "–" if row.completion_rank is None else str(row.completion_rank),
-            count(row.impressions),
-            *((count(row.impressions_to_drop), count(row.fake_reactions_to_top)) if sturdy else ()),
-            row.tier or "–",
-            row.verdict or "–",
-        )
-    return table
+    columns = ranking_columns(rows)
+    if only is not None:
+        return [fitted([column for key in only for column in columns if column.key == key], width)]
+    shown = chosen(columns, _NEEDED, [key for key in _PRIORITY if _known(rows, key)], width)
+    tables = [fitted(shown, width)]
+    money = [key for key in _MONEY if _known(rows, key)]
+    if set(money) - {column.key for column in shown}:
+        beside = [column for column in columns if column.key in {"rank", "item", *money}]
+        tables.append(fitted(beside, width))
+    return tables
+
+
+def ranking_columns(rows: Sequence[Standing]) -> list[Column]:
+    """Returns every column of a ranking, in the order in which they are shown."""
+    return [
+        Column(key, title, [made(row) for row in rows], right=key not in _LEFT, short=key == "item")
+        for key, title, made in _COLUMNS
+    ]
+
+
+def column_keys() -> list[str]:
+    """Returns the names of the columns of a ranking."""
+    return [key for key, _, _ in _COLUMNS]
+
+
+def _known(rows: Sequence[Standing], key: str) -> bool:
+    """Returns whether a column has anything to show."""
+    field = _SOMETIMES.get(key)
+    return field is None or any(getattr(row, field) is not None for row in rows)
+
+
+def _money(value: float | None, currency: str | None) -> Text:
+    return Text("–") if value is None else one_line(f"{number(value, 2)} {currency or ''}")
+
+
+def _interval(row: Standing) -> Text:
+    return Text(f"{number(row.effect_low, sign=True)} to {number(row.effect_high, sign=True)}")
+
+
+def one_line(text: str, most: int | None = None) -> Text:
+    """Returns text that others wrote on one line, and no longer than ``most`` cells."""
+    line = Text(printable(" ".join(text.split())))
+    if most is not None:
+        line.truncate(most, overflow="ellipsis")
+    return line
+
+
+_COLUMNS: tuple[tuple[str, str, Callable[[Standing], Text]], ...] = (
+    ("rank", "rank", lambda row: Text(str(row.rank))),
+    ("places", "places", lambda row: Text(places(row.rank_low, row.rank_high))),
+    ("item", "item", lambda row: one_line(row.name)),
+    ("id", "id", lambda row: one_line(row.item)),
+    ("effect", "effect", lambda row: Text(number(row.effect, sign=True))),
+    ("interval", "95 % interval", _interval),
+    ("value", "value", lambda row: Text(number(row.value))),
+    ("best", "P(best)", lambda row: Text(percent(row.p_best, 0))),
+    ("completion", "completion", lambda row: Text(percent(row.completion_rate))),
+    ("its-place", "its place", lambda row: Text("–" if row.completion_rank is None else str(row.completion_rank))),
+    ("impressions", "impressions", lambda row: Text(count(row.impressions))),
+    ("cost", "cost/clip", lambda row: _money(row.cost_per_clip, row.currency)),
+    ("revenue", "revenue/1000", lambda row: _money(row.revenue_per_1000, row.currency)),
+    ("drop", "drop to fall", lambda row: Text(count(row.impressions_to_drop))),
+    ("fakes", "fakes to top", lambda row: Text(count(row.fake_reactions_to_top))),
+    ("tier", "tier", lambda row: Text(row.tier or "–")),
+    ("verdict", "verdict", lambda row: one_line(row.verdict or "–")),
+)
+_LEFT = {"item", "id", "tier", "verdict"}
+_MONEY = ("cost", "revenue")
+_NEEDED = ("rank", "places", "item", "effect", "interval", "verdict")
+_PRIORITY = (*_MONEY, "impressions", "value", "best", "tier", "completion", "its-place", "drop", "fakes")
+_SOMETIMES = {
+    "cost": "cost_per_clip", "revenue": "revenue_per_1000", "drop": "impressions_to_drop",
+    "fakes": "fake_reactions_to_top", "completion": "completion_rate", "its-place": "completion_rank",
+}  # fmt: skip
 
 
 def unranked_lines(items: Sequence[NotRanked]) -> list[Text]:
     """Returns a line for each item without a place: why it has none."""
-    return [Text.assemble(printable(item.name), ": ", printable(item.reason)) for item in items]
+    return [Text.assemble(one_line(item.name, NAME_CELLS), ": ", printable(item.reason)) for item in items]
 
 
 def set_aside_lines(ranking: Ranking) -> list[Text]:
@@ -68,7 +118,7 @@ def set_aside_lines(ranking: Ranking) -> list[Text]:
 
 def comparison_lines(comparison: Comparison) -> list[Text]:
     """Returns what a comparison says, for the terminal."""
-    left, right = printable(comparison.left.name), printable(comparison.right.name)
+    left, right = one_line(comparison.left.name, NAME_CELLS), one_line(comparison.right.name, NAME_CELLS)
     if not comparison.comparable:
         return [Text.assemble(left, " and ", right, " cannot be compared: ", printable(comparison.reason or ""))]
     interval = f"{number(comparison.low, sign=True)} to {number(comparison.high, sign=True)}"

@@ -16,8 +16,9 @@ from clapometer.serving import (
     comparison_lines,
     ranking_csv,
     ranking_json,
-    ranking_table,
+    ranking_tables,
     read_ranking,
+    required,
     unranked_lines,
 )
 from clapometer.serving.answers import Ranking, Standing
@@ -32,8 +33,8 @@ def renamed(ranking: Ranking, label: str) -> list[Standing]:
     return [msgspec.structs.replace(row, label=label) for row in ranking.rows[:1]]
 
 
-def printed(*things: object) -> str:
-    console = Console(width=160, force_terminal=False, file=io.StringIO())
+def printed(*things: object, width: int = 160) -> str:
+    console = Console(width=width, force_terminal=False, file=io.StringIO())
     for thing in things:
         console.print(thing)
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -44,7 +45,7 @@ def printed(*things: object) -> str:
 def test_the_command_line_the_api_and_the_page_say_the_same(lake: Lake, serving: Serving) -> None:
     ranking = read(lake)
     assert msgspec.json.decode(ranking_json(ranking)) == serving.get("/v1/rankings/model_versions").json()
-    table, page = printed(ranking_table(ranking.rows)), serving.get("/").text
+    table, page = printed(*ranking_tables(ranking.rows, 160)), serving.get("/").text
     for row in ranking.rows:
         shown = f"{row.effect:+.3f}".replace("-", "−")
         assert shown in table
@@ -53,10 +54,11 @@ def test_the_command_line_the_api_and_the_page_say_the_same(lake: Lake, serving:
 
 
 def test_the_table_shows_intervals_and_what_completion_rate_would_say(lake: Lake) -> None:
-    lines = printed(ranking_table(read(lake).rows)).splitlines()
+    lines = printed(*ranking_tables(read(lake).rows, 160)).splitlines()
     assert lines[1].split()[:3] == ["1", "1", "kite@3.1"]
     assert "+0.096 to +0.124" in lines[1]
-    assert lines[0].split()[-4:] == ["place", "impressions", "tier", "verdict"]
+    assert lines[0].split()[-1] == "verdict"
+    assert {"its", "place", "completion", "impressions", "tier"} <= set(lines[0].split())
 
 
 def test_csv_has_every_number_in_full_and_the_reasons(lake: Lake) -> None:
@@ -78,7 +80,7 @@ def test_a_label_is_no_formula(lake: Lake, start: str) -> None:
 
 def test_a_label_cannot_steer_the_terminal_or_write_markup(lake: Lake) -> None:
     label = "[red]x[/red] \x1b[2J\x07\u202egnp.exe"
-    text = printed(ranking_table(renamed(read(lake), label)), *unranked_lines([not_ranked(label)]))
+    text = printed(*ranking_tables(renamed(read(lake), label), 160), *unranked_lines([not_ranked(label)]))
     assert "[red]x[/red]" in text
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
 
@@ -102,4 +104,51 @@ def test_unknown_numbers_are_dashes(lake: Lake) -> None:
     unknown = msgspec.structs.replace(
         read(lake).rows[0], effect=None, value=None, rank_low=None, p_best=None, completion_rate=None, impressions=None
     )
-    assert printed(ranking_table([unknown])).splitlines()[1].count("–") >= 5
+    assert printed(*ranking_tables([unknown], 160)).splitlines()[1].count("–") >= 5
+
+
+PROMPT = "A very long prompt of a " + "very " * 40 + "small\nkite"
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 250])
+def test_no_line_of_a_ranking_is_wider_than_the_terminal_and_no_header_is_broken(lake: Lake, width: int) -> None:
+    priced = {"cost_per_clip": 0.07, "revenue_per_1000": 1234.5, "currency": "USD"}
+    rows = [msgspec.structs.replace(row, label=PROMPT, **priced) for row in read(lake).rows]
+    tables = ranking_tables(rows, width)
+    lines = printed(*tables, width=width).splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    assert len(lines) == len(tables) * (len(rows) + 1)
+    shown = "\n".join(lines)
+    for header in ("rank", "places", "item", "effect", "95 % interval", "verdict", "cost/clip", "revenue/1000"):
+        assert header in shown
+    assert "…" in lines[1]
+    assert "0.07 USD" in shown
+    assert "not enough evidence" in shown or "keep" in shown
+
+
+def test_more_room_shows_more_columns(lake: Lake) -> None:
+    narrow, wide = (len(ranking_tables(read(lake).rows, width)[0].columns) for width in (80, 250))
+    assert narrow < wide
+
+
+def test_columns_are_shown_in_the_order_in_which_they_are_named(lake: Lake) -> None:
+    (table,) = ranking_tables(read(lake).rows, 80, ["tier", "item"])
+    assert printed(table).split()[:2] == ["tier", "item"]
+
+
+def test_a_requirement_goes_by_the_interval_that_holds_at_all_looks(lake: Lake) -> None:
+    with lake.connect() as connection:
+        comparison = compare(connection, "default", RankingQuery(limit=2), "kite@3.1", "aurora@2")
+        assert (comparison.low, comparison.always_low) == (pytest.approx(0.028), pytest.approx(0.0214))
+        met = required(connection, "default", comparison, "better", 0.02)
+        open_ = required(connection, "default", comparison, "better", 0.025)  # above it at one look
+        failed = required(connection, "default", comparison, "better", 0.06)
+        refused = required(
+            connection, "default", compare(connection, "default", RankingQuery(limit=2), "kite@3.1", "pixel@2"),
+            "better", 0,
+        )  # fmt: skip
+    answers = [each.told["answer"] for each in (met, open_, failed, refused)]
+    assert answers == ["yes", "not enough evidence", "no", "not enough evidence"]
+    assert met.told["interval"] == "always"
+    assert "lies above +0.020" in met.sentence
+    assert "pixel@2 is not ranked" in refused.sentence
