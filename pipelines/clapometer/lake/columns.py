@@ -26,7 +26,7 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
         CommitConflictError: Another process is at it; open the table again.
         TerminalError: The table has columns that this version does not know, or is too large to be written anew.
     """
-    found = table.columns()
+    found = {field.name: field.nullable for field in table.declared()}
     missing, unknown = (
         [name for name in table.schema.names if name not in found],
         sorted({*found} - {*table.schema.names}),
@@ -58,7 +58,7 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
 
 def _widen(table: Table) -> None:
     """Gives columns the type that holds more than that of older versions, in the files and in the table's log."""
-    declared = table.types()
+    declared = {field.name: field.type for field in table.declared()}
     wider = [field for field in table.schema if field.type == WIDE != declared.get(field.name, WIDE)]
     if not wider:
         return

@@ -21,7 +21,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError
-from deltalake.table import TableAlterer
 from deltalake.transaction import AddAction, RemoveAction
 
 from clapometer.domain import TransientError
@@ -97,52 +96,28 @@ class Table:
         self._doubtful: int | None = None
         self._base = self._log.checkpointed()
 
-    def columns(self) -> dict[str, bool]:
-        """Returns the names of the columns that the table's log declares, and whether they may be null."""
-        return {field.name: field.nullable for field in self._delta.schema().fields}
-
-    def types(self) -> dict[str, pa.DataType]:
-        """Returns the type of each column that the table's log declares."""
-        declared = pa.schema(self._delta.schema().to_arrow())
-        return {field.name: field.type for field in declared}
+    def declared(self) -> pa.Schema:
+        """Returns the columns that the table's log declares."""
+        return pa.schema(self._delta.schema().to_arrow())
 
     def declare_types(self) -> None:
-        """Declares the columns' types of this version, which the table's files have, durably.
-
-        Raises:
-            CommitConflictError: Another process changed the table first.
-        """
-        nowhere = [(self.partition_by[0], "=", "0001-01-01")]  # or it would remove all files
-        try:
-            self._delta.create_write_transaction(
-                [], "overwrite", Schema.from_arrow(self.schema), partition_by=list(self.partition_by),
-                partition_filters=nowhere,
-            )  # fmt: skip
-        except CommitFailedError as error:
-            msg = f"another process changed {self.folder.name} first: {error}"
-            raise CommitConflictError(msg) from error
-        self._delta = self._open()
-        self.make_durable()
+        """Declares the columns' types of this version, which the table's files have, durably."""
+        schema, nowhere = Schema.from_arrow(self.schema), [(self.partition_by[0], "=", "0001-01-01")]
+        columns = list(self.partition_by)  # without the filter all files would go
+        self._alter(lambda delta: delta.create_write_transaction([], "overwrite", schema, columns, nowhere))
 
     def add_columns(self, fields: Sequence[pa.Field]) -> None:
-        """Declares columns that the table's files have, durably.
-
-        Raises:
-            CommitConflictError: Another process changed the table first.
-        """
-        self._alter(lambda alter: alter.add_columns(list(Schema.from_arrow(pa.schema(fields)).fields)))
+        """Declares columns that the table's files have, durably."""
+        self._alter(lambda delta: delta.alter.add_columns(list(Schema.from_arrow(pa.schema(fields)).fields)))
 
     def allow_null(self, column: str) -> None:
-        """Declares that a column may be null, durably.
+        """Declares that a column may be null, durably."""
+        self._alter(lambda delta: delta.alter.drop_column_not_null(column))
 
-        Raises:
-            CommitConflictError: Another process changed the table first.
-        """
-        self._alter(lambda alter: alter.drop_column_not_null(column))
-
-    def _alter(self, change: Callable[[TableAlterer], None]) -> None:
+    def _alter(self, change: Callable[[DeltaTable], None]) -> None:
+        """Changes what the table's log declares; raises `CommitConflictError` where another process was first."""
         try:
-            change(self._delta.alter)
+            change(self._delta)
         except CommitFailedError as error:
             msg = f"another process changed {self.folder.name} first: {error}"
             raise CommitConflictError(msg) from error

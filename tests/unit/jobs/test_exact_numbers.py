@@ -88,7 +88,7 @@ def test_a_lake_of_an_older_version_gets_the_wider_seed_and_keeps_the_old_ones(t
     with lake.connect() as con:
         found = con.execute("SELECT clip_id, seed FROM clips ORDER BY clip_id").fetchall()
     assert found == [("new", Decimal(2**64 - 1)), ("none", None), ("old", Decimal(-5))]
-    assert Table(tmp_path / "events", schema, partition_by).types()["seed"] == WIDE
+    assert Table(tmp_path / "events", schema, partition_by).declared().field("seed").type == WIDE
     assert lake.txn("events", "load") == 7
     publish(lake)
 
