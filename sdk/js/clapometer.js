@@ -1,215 +1,33 @@
 // Clapometer player SDK: what viewers do with clips, sent so that nothing is lost and nothing counts twice.
-// An ES module without dependencies. See README.md beside it.
+// ES modules without dependencies. See README.md beside this file.
 
-const MAX_SEGMENTS = 256; // of one `watched` event
-const BEACON_BYTES = 60_000; // browsers and the collector take 64 KiB
-const SLACK_S = 0.3; // how far a position may run ahead of the clock and still be playing, not a seek
+import { Impression } from "./impression.js";
+import { Keep, Letter, bodyOf, byWorth, fitting, uuidv7 } from "./outbox.js";
+import { PlayedSegments } from "./watch.js";
 
-/** A UUID version 7 (RFC 9562): 48 bits of time, 74 random bits. */
-export function uuidv7(now = Date.now()) {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (40 - 8 * i)) % 256;
-  bytes[6] = 0x70 | (bytes[6] & 0x0f);
-  bytes[8] = 0x80 | (bytes[8] & 0x3f);
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
-}
+export { Impression, PlayedSegments, uuidv7 };
 
-/** Which parts of a clip were played, as disjoint [start, end] in milliseconds, in order. */
-export class PlayedSegments {
-  #segments = [];
-
-  add(start, end) {
-    if (!(end > start) || start < 0) return;
-    const apart = this.#segments.filter(([from, to]) => to < start || from > end);
-    const joined = this.#segments.filter(([from, to]) => to >= start && from <= end);
-    const from = Math.min(start, ...joined.map((segment) => segment[0]));
-    const to = Math.max(end, ...joined.map((segment) => segment[1]));
-    this.#segments = [...apart, [from, to]].sort((a, b) => a[0] - b[0]);
-  }
-
-  list() {
-    return this.#segments.map(([start, end]) => [Math.round(start), Math.round(end)]);
-  }
-
-  /** Milliseconds of the clip that were seen at least once. */
-  get unique() {
-    return Math.round(this.#segments.reduce((sum, [start, end]) => sum + end - start, 0));
-  }
-}
-
-/** Follows one media element and knows what came of one impression. */
-class Watch {
-  segments = new PlayedSegments();
-  total = 0;
-  muted = 0;
-  paused = 0;
-  loops = 0;
-  furthest = 0;
-  changed = false;
-  #video;
-  #last = null; // latest position while playing, in seconds
-  #lastAt = 0; // when that was, in milliseconds
-  #pausedAt = null;
-  #listeners = [];
-
-  /** Goes on from `before`, where the viewer came back to the clip. */
-  constructor(video, onEnd, now, before) {
-    this.#video = video;
-    this.now = now;
-    if (before) {
-      const { segments, total, muted, paused, loops, furthest } = before;
-      Object.assign(this, { segments, total, muted, paused, loops, furthest });
-    }
-    if (!video.paused) this.#mark(video.currentTime);
-    this.#on("playing", () => this.#resume());
-    this.#on("timeupdate", () => this.#step());
-    this.#on("pause", () => this.#pause());
-    this.#on("seeking", () => this.#seek());
-    this.#on("seeked", () => this.#mark(this.#video.paused ? null : this.#video.currentTime));
-    this.#on("ended", () => {
-      this.#step();
-      onEnd("ended");
-    });
-    this.#on("error", () => onEnd("error"));
-  }
-
-  #on(name, listener) {
-    this.#video.addEventListener(name, listener);
-    this.#listeners.push([name, listener]);
-  }
-
-  #resume() {
-    if (this.#pausedAt !== null) this.paused += this.now() - this.#pausedAt;
-    this.#pausedAt = null;
-    this.#mark(this.#video.currentTime);
-  }
-
-  #mark(position) {
-    this.#last = position;
-    this.#lastAt = this.now();
-  }
-
-  #pause() {
-    this.#step();
-    this.#last = null;
-    this.#pausedAt = this.now();
-  }
-
-  #seek() {
-    // A looping element seeks from its end to its start by itself.
-    const wrapped = this.#video.loop && this.#last !== null && this.#video.currentTime < 0.5;
-    if (wrapped && this.#couldPlayTo(this.#video.duration)) {
-      this.#played(this.#last, this.#video.duration);
-      this.loops += 1;
-    }
-    this.#last = null;
-  }
-
-  #step() {
-    if (this.#last === null) return;
-    const at = this.#video.currentTime;
-    if (at > this.#last && this.#couldPlayTo(at)) this.#played(this.#last, at);
-    this.#mark(at);
-  }
-
-  /** Whether playing alone explains the position: events come late, so a seek may already show in it. */
-  #couldPlayTo(position) {
-    const passed = ((this.now() - this.#lastAt) / 1000) * (this.#video.playbackRate || 1);
-    return position - this.#last <= passed + SLACK_S;
-  }
-
-  #played(from, to) {
-    const milliseconds = (to - from) * 1000;
-    this.segments.add(from * 1000, to * 1000);
-    this.total += milliseconds / (this.#video.playbackRate || 1);
-    if (this.#video.muted || this.#video.volume === 0) this.muted += milliseconds / (this.#video.playbackRate || 1);
-    this.furthest = Math.max(this.furthest, to * 1000);
-    this.changed = true;
-  }
-
-  /** The data of a `watched` event: everything so far, so that the largest numbers win in any order. */
-  data(impressionId, endReason) {
-    this.#step();
-    this.changed = false;
-    const segments = this.segments.list();
-    const paused = this.paused + (this.#pausedAt === null ? 0 : this.now() - this.#pausedAt);
-    return {
-      impression_id: impressionId,
-      ...(segments.length <= MAX_SEGMENTS ? { played_segments: segments } : { watched_ms: this.segments.unique }),
-      total_ms: Math.round(this.total),
-      muted_ms: Math.round(this.muted),
-      paused_ms: Math.round(paused),
-      loops: this.loops,
-      max_position_ms: Math.round(this.furthest),
-      end_reason: endReason,
-    };
-  }
-
-  stop() {
-    for (const [name, listener] of this.#listeners) this.#video.removeEventListener(name, listener);
-    this.#listeners = [];
-  }
-}
-
-/** One clip shown to one viewer. Made by `Clapometer.impression`. */
-export class Impression {
-  #client;
-  #watch = null;
-
-  constructor(client, id) {
-    this.#client = client;
-    this.id = id;
-  }
-
-  /** Follows a media element: heartbeats while it plays, a last word when it ends or the page goes. */
-  watch(video) {
-    this.#watch?.stop();
-    this.#watch = new Watch(video, (reason) => this.report(reason), this.#client.monotonic, this.#watch);
-    this.#client.follow(this);
-    return this;
-  }
-
-  /** Sends what was watched so far; `reason` is an `end_reason` of the event reference. */
-  report(reason = "heartbeat") {
-    if (this.#watch) this.#client.track("watched", this.#watch.data(this.id, reason));
-  }
-
-  heartbeat() {
-    if (this.#watch?.changed) this.report();
-  }
-
-  /** Stops following, such as when the viewer swipes on: `skipped`, `closed`, `navigated`. `watch` goes on. */
-  end(reason = "skipped") {
-    if (!this.#client.unfollow(this)) return;
-    this.report(reason);
-    this.#watch.stop();
-  }
-
-  react(reaction, more = {}) {
-    this.#client.track("reacted", { ...more, impression_id: this.id, reaction });
-  }
-
-  undo(reaction) {
-    this.react(reaction, { undone: true });
-  }
-
-  convert(kind, more = {}) {
-    this.#client.track("converted", { ...more, impression_id: this.id, kind });
-  }
-}
+const BEACON_BYTES = 65_536; // of all beacons of a page together in Chromium, and of each at the collector
+const ANSWER_MS = 30_000; // a request without an answer for so long has failed
+const ASK_AT = 3; // failures after which the reason is looked for
+const REFUSED_MS = 600_000; // between two tries where it is that the browser may not
+const REFUSED_TRIES = 6;
 
 export class Clapometer {
-  #queue = []; // events not yet acknowledged, oldest first
+  #queue = []; // letters without an answer, oldest first
   #inFlight = 0; // of the queue's first ones
-  #tries = 0;
+  #tries = 0; // that failed since one that did not
   #retryAt = 0;
-  #followed = new Set();
-  #beaconed = new WeakSet();
+  #unreached = false; // whether the last try got no answer
+  #refused = false; // by the browser: no try since then went through
+  #followed = new Map(); // impressions by their element
+  #beaconed = new WeakSet(); // since the page was last in sight, like the next
+  #beaconBytes = 0;
+  #keep;
+  #latest = { date: 0, at: 0 };
   #timers = [];
   #sending = null;
-  #leave = () => this.#onLeave("navigated");
-  #hide = () => document.visibilityState === "hidden" && this.#onLeave("heartbeat");
+  #listening = new AbortController();
 
   /**
    * @param {object} options
@@ -220,8 +38,11 @@ export class Clapometer {
    * @param {number} [options.flushMs] Longest wait before events are sent.
    * @param {number} [options.heartbeatMs] Time between two reports of what was watched.
    * @param {number} [options.maxBatch] Most events in a request.
-   * @param {number} [options.maxQueue] Most events kept while the collector is away; the oldest go first.
-   * @param {(problem: {reason: string, events: object[]}) => void} [options.onProblem] Told of events that are lost.
+   * @param {number} [options.maxQueue] Most events held while the collector is away; the oldest go first.
+   * @param {Storage | null} [options.storage] Where events wait for the next page; null for nowhere.
+   * @param {number} [options.maxStored] Most characters that wait there.
+   * @param {(problem: {reason: string, events: object[]}) => void} [options.onProblem] Told what is wrong and, where
+   *   events are lost, which.
    */
   constructor(options) {
     const { url, key, viewerId } = options;
@@ -235,16 +56,27 @@ export class Clapometer {
       heartbeatMs: 10_000,
       maxBatch: 100,
       maxQueue: 2000,
+      maxStored: 1_000_000,
+      storage: storageOf(globalThis),
       onProblem: ({ reason }) => console.warn(`clapometer: ${reason}`),
       ...options,
       url: url.replace(/\/+$/, ""),
     };
     this.sessionId = uuidv7();
-    this.monotonic = () => performance.now();
+    this.#keep = new Keep(this.options.storage, `${this.options.url} ${key}`, this.options.maxStored);
+    this.#takeOver();
     this.#timers.push(setInterval(() => this.flush(), this.options.flushMs));
     this.#timers.push(setInterval(() => this.#followed.forEach((shown) => shown.heartbeat()), this.options.heartbeatMs));
-    addEventListener("pagehide", this.#leave);
-    document.addEventListener("visibilitychange", this.#hide);
+    this.#listen();
+  }
+
+  #listen() {
+    const { signal } = this.#listening;
+    addEventListener("pagehide", () => this.#leave("navigated"), { signal });
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#comeBack(), { signal });
+    addEventListener("online", () => this.#reconnect(), { signal });
+    const seen = () => (document.visibilityState === "hidden" ? this.#leave("heartbeat") : this.#comeBack());
+    document.addEventListener("visibilitychange", seen, { signal });
   }
 
   /**
@@ -277,27 +109,57 @@ export class Clapometer {
   /** Queues an event of the event reference; what has no value is left out. */
   track(type, data, id = uuidv7()) {
     const given = Object.fromEntries(Object.entries(data).filter(([, value]) => value !== undefined && value !== null));
-    this.#queue.push({
-      specversion: "1.0",
-      id,
-      source: this.options.source,
-      type: `clapometer.${type}.v1`,
-      time: new Date().toISOString(),
-      data: given,
-    });
-    if (this.#queue.length > this.options.maxQueue) {
-      const lost = this.#queue.splice(this.#inFlight, this.#queue.length - this.options.maxQueue);
-      this.options.onProblem({ reason: `${lost.length} events were dropped: the queue is full`, events: lost });
-    }
+    const { source } = this.options;
+    const letter = new Letter({ specversion: "1.0", id, source, type: `clapometer.${type}.v1`, time: this.#now(), data: given });
+    if (type === "watched") this.#supersede(given.impression_id);
+    this.#queue.push(letter);
+    this.#dropOldest("the queue is full");
     if (this.#queue.length >= this.options.maxBatch) this.flush();
   }
 
-  follow(impression) {
-    this.#followed.add(impression);
+  /** A report says all that the heartbeat before it said. */
+  #supersede(impressionId) {
+    const said = ({ event }) => event.data.impression_id === impressionId && event.data.end_reason === "heartbeat";
+    const at = this.#queue.findLastIndex(said);
+    if (at >= this.#inFlight) this.#queue.splice(at, 1);
+  }
+
+  #dropOldest(why) {
+    const surplus = this.#queue.length - this.options.maxQueue;
+    if (surplus > 0) this.#lose(this.#queue.splice(this.#inFlight, surplus), why);
+  }
+
+  #lose(letters, why) {
+    if (letters.length) this.#tell(`${letters.length} events were dropped: ${why}`, letters);
+  }
+
+  #tell(reason, letters = []) {
+    try {
+      this.options.onProblem({ reason, events: letters.map(({ event }) => event) });
+    } catch (error) {
+      console.error(error); // the page's, and no reason to stop sending
+    }
+  }
+
+  /** The time as text. A clock that is set back does not turn a like and its undoing around. */
+  #now() {
+    const at = performance.now();
+    const date = Math.max(Date.now(), this.#latest.date + at - this.#latest.at);
+    this.#latest = { date, at };
+    return new Date(date).toISOString();
+  }
+
+  /** Used by impressions: an element shows one of them at a time, and each is shown in one. */
+  follow(video, impression) {
+    const other = this.#followed.get(video);
+    if (other !== impression) other?.end();
+    this.unfollow(impression);
+    this.#followed.set(video, impression);
   }
 
   unfollow(impression) {
-    return this.#followed.delete(impression);
+    for (const [video, shown] of this.#followed) if (shown === impression) return this.#followed.delete(video);
+    return false;
   }
 
   /** Events that are not acknowledged yet. */
@@ -311,33 +173,36 @@ export class Clapometer {
     return this.#sending;
   }
 
-  /** Stops everything; what is queued goes out as a beacon. */
+  /** Stops everything; what is queued goes out as beacons, and waits for the next page in case they are refused. */
   close() {
-    this.#onLeave("closed");
+    this.#leave("closed");
+    this.#followed.clear();
     this.#timers.forEach(clearInterval);
-    removeEventListener("pagehide", this.#leave);
-    document.removeEventListener("visibilitychange", this.#hide);
+    this.#listening.abort();
   }
 
   async #drain() {
     let limit = this.options.maxBatch;
-    while (this.#queue.length && this.monotonic() >= this.#retryAt) {
+    this.#dropStale();
+    while (this.#queue.length && performance.now() >= this.#retryAt) {
       const batch = this.#queue.slice(0, limit);
       this.#inFlight = batch.length;
       const answer = await this.#post(batch);
       this.#inFlight = 0;
       if (answer.status === 202) {
         this.#tries = 0;
+        this.#refused = false;
         this.#settle(batch, (await answer.json().catch(() => ({}))).rejected ?? []);
       } else if (answer.status === 413 && batch.length > 1) {
         limit = Math.ceil(batch.length / 2);
-      } else if (answer.status === 0 || answer.status === 408 || answer.status === 429 || answer.status >= 500) {
-        this.#later(answer);
+      } else if (answer.status < 400 || answer.status === 408 || answer.status === 429 || answer.status >= 500) {
+        await this.#later(answer);
       } else {
         const problem = await answer.json().catch(() => ({}));
         this.#settle(batch, problem.rejected?.length ? problem.rejected : [{ reason: problem.detail ?? `HTTP ${answer.status}` }]);
       }
     }
+    if (!this.#queue.length) this.#keep.put([]);
   }
 
   async #post(batch) {
@@ -345,8 +210,9 @@ export class Clapometer {
       return await fetch(`${this.options.url}/v1/events`, {
         method: "POST",
         headers: { authorization: `Bearer ${this.options.key}`, "content-type": "application/json" },
-        body: stamped(batch),
+        body: bodyOf(batch, this.#now()),
         credentials: "omit",
+        signal: AbortSignal.timeout(ANSWER_MS),
       });
     } catch {
       return { status: 0, headers: new Headers() };
@@ -356,53 +222,114 @@ export class Clapometer {
   /** Forgets events that have their verdict, wherever they are in the queue by now. */
   #settle(batch, rejected) {
     const settled = new Set(batch);
-    this.#queue = this.#queue.filter((event) => !settled.has(event));
+    this.#queue = this.#queue.filter((letter) => !settled.has(letter));
     for (const { index, field, reason } of rejected) {
-      const events = index === undefined ? batch : [batch[index]];
-      this.options.onProblem({ reason: field ? `${field}: ${reason}` : reason, events });
+      this.#tell(field ? `${field}: ${reason}` : reason, index === undefined ? batch : [batch[index]]);
     }
   }
 
   /** Waits longer each time, with jitter, and never less than the server asks for. */
-  #later(answer) {
+  async #later(answer) {
     this.#tries += 1;
+    this.#unreached = answer.status === 0 && !this.#refused;
     const asked = Number(answer.headers.get("retry-after")) * 1000 || 0;
-    const wait = asked + Math.random() * Math.min(60_000, 500 * 2 ** Math.min(this.#tries, 10));
-    this.#retryAt = this.monotonic() + wait;
+    const wait = this.#refused ? REFUSED_MS : Math.random() * Math.min(60_000, 500 * 2 ** Math.min(this.#tries, 10));
+    this.#retryAt = this.#refused && this.#tries > ASK_AT + REFUSED_TRIES ? Infinity : performance.now() + asked + wait;
+    this.#keep.put(this.#queue);
+    if (answer.status === 0 && this.#tries === ASK_AT && navigator.onLine) await this.#explain();
+  }
+
+  /** A browser says no more than "failed" of a request that it may not send, and of one that does not arrive. */
+  async #explain() {
+    const { url } = this.options;
+    const signal = AbortSignal.timeout(ANSWER_MS);
+    const asked = fetch(`${url}/healthz`, { mode: "no-cors", credentials: "omit", cache: "no-store", signal });
+    this.#refused = await asked.then(() => true, () => false);
+    const waiting = `${this.#queue.length} events wait here, or for the next page, and are tried again`;
+    if (!this.#refused) return this.#tell(`${url} does not answer: ${waiting}, less and less often`);
+    this.#unreached = false;
+    this.#retryAt = performance.now() + REFUSED_MS;
+    this.#tell(
+      `${url} answers, but not to requests of pages of ${location.origin}: allow this origin (in the key and in ` +
+        "`cors_origins`) and, where a proxy answers the browser's OPTIONS request, POST with the headers authorization " +
+        "and content-type and those that a tracer of the page adds, such as tracestate, or keep the tracer off this " +
+        `address. ${waiting}, a few times`,
+    );
+  }
+
+  #dropStale() {
+    const now = Date.now();
+    const stale = this.#queue.filter((letter) => letter.isStale(now));
+    if (!stale.length) return;
+    this.#queue = this.#queue.filter((letter) => !letter.isStale(now));
+    this.#lose(stale, "nobody took them for days");
+  }
+
+  #takeOver() {
+    const { letters, lost } = this.#keep.take();
+    this.#queue = letters;
+    this.#dropOldest("the queue is full");
+    if (lost) this.#tell(`${lost} events of earlier pages were dropped: there was no room to keep them`);
   }
 
   /**
-   * The page may never run again: what is not acknowledged goes out now. A beacon brings no answer, so the events
-   * stay queued in case the page does run again; arriving twice is harmless, as ids stay the same.
+   * The page may never run again: what is not acknowledged is kept for the next one, and as much as the browser lets a
+   * leaving page send goes out now. A beacon brings no answer; arriving twice is harmless, as ids stay the same.
    */
-  #onLeave(reason) {
-    this.#followed.forEach((shown) => (reason === "heartbeat" ? shown.heartbeat() : shown.report(reason)));
+  #leave(reason) {
+    this.#followed.forEach((shown) => (reason === "heartbeat" ? shown.heartbeat() : shown.leave(reason)));
+    const homeless = this.#keep.put(this.#queue);
+    this.#beacon();
+    this.#lose(homeless.filter((letter) => !this.#beaconed.has(letter)), "there is no room to keep them");
+  }
+
+  /** Where other beacons of the page have taken their part of what there is, smaller ones may still go. */
+  #beacon() {
     const address = `${this.options.url}/v1/events?key=${encodeURIComponent(this.options.key)}`;
-    for (const batch of beacons(this.#queue.filter((event) => !this.#beaconed.has(event)))) {
-      const body = new Blob([stamped(batch)], { type: "text/plain" });
-      if (!navigator.sendBeacon(address, body)) return;
-      batch.forEach((event) => this.#beaconed.add(event));
-      if (reason === "closed") this.#settle(batch, []);
+    let room = BEACON_BYTES - this.#beaconBytes;
+    while (room > 200) {
+      const letters = byWorth(this.#queue).filter((letter) => !this.#beaconed.has(letter));
+      const sentat = this.#now();
+      const batch = fitting(letters, room, sentat);
+      if (!batch.length) return;
+      const body = new Blob([bodyOf(batch, sentat)], { type: "text/plain" });
+      if (sendBeacon(address, body)) {
+        batch.forEach((letter) => this.#beaconed.add(letter));
+        this.#beaconBytes += body.size;
+        room = Math.min(room, BEACON_BYTES - this.#beaconBytes);
+      } else {
+        room = Math.floor(room / 2);
+      }
     }
+  }
+
+  /** The page runs on, in sight again. */
+  #comeBack() {
+    this.#beaconed = new WeakSet();
+    this.#beaconBytes = 0;
+    this.#followed.forEach((shown) => shown.comeBack());
+    this.flush();
+  }
+
+  /** There is a network again; what a collector asked for, or a browser refuses, stays as it is. */
+  #reconnect() {
+    if (this.#unreached) this.#retryAt = 0;
+    this.flush();
   }
 }
 
-function stamped(batch) {
-  const sentat = new Date().toISOString();
-  return JSON.stringify(batch.map((event) => ({ ...event, sentat })));
+function storageOf(page) {
+  try {
+    return page.localStorage;
+  } catch {
+    return null; // denied
+  }
 }
 
-function beacons(queue) {
-  const batches = [];
-  let size = Infinity;
-  for (const event of queue) {
-    const bytes = new TextEncoder().encode(JSON.stringify(event)).length + 50;
-    if (size + bytes > BEACON_BYTES) {
-      batches.push([]);
-      size = 2;
-    }
-    batches.at(-1).push(event);
-    size += bytes;
+function sendBeacon(address, body) {
+  try {
+    return navigator.sendBeacon(address, body);
+  } catch {
+    return false;
   }
-  return batches;
 }

@@ -1,0 +1,71 @@
+import { Watch } from "./watch.js";
+
+/** One clip shown to one viewer. Made by `Clapometer.impression`. */
+export class Impression {
+  #client;
+  #watch = null;
+  #ended = false; // its clip's end was reported
+
+  constructor(client, id) {
+    this.#client = client;
+    this.id = id;
+  }
+
+  /**
+   * Follows a media element: heartbeats while it plays, a last word when it ends or the page goes. An element that
+   * showed another impression so far shows it no more.
+   * @param {HTMLMediaElement} video
+   */
+  watch(video) {
+    this.#client.follow(video, this);
+    this.#watch?.stop();
+    this.#watch = new Watch(video, (reason) => this.#over(reason), this.#watch);
+    return this;
+  }
+
+  #over(reason) {
+    if (reason === "replaced") this.end();
+    else this.report(reason);
+  }
+
+  /** Sends what was watched so far; `reason` is an `end_reason` of the event reference. */
+  report(reason = "heartbeat") {
+    if (!this.#watch) return;
+    this.#client.track("watched", this.#watch.data(this.id, reason));
+    this.#ended = reason === "ended";
+  }
+
+  /** Reports what changed since the last report, if anything. */
+  heartbeat() {
+    if (this.#watch?.changed) this.report();
+  }
+
+  /** Stops following, such as when the viewer swipes on: `skipped`, `closed`, `navigated`. `watch` goes on. */
+  end(reason = "skipped") {
+    if (!this.#client.unfollow(this)) return;
+    this.#watch.stop();
+    this.report(reason);
+  }
+
+  /** The page goes, and may come back. A clip that ended has had its last word. */
+  leave(reason) {
+    this.#watch.stop();
+    if (this.#watch.changed || !this.#ended) this.report(reason);
+  }
+
+  comeBack() {
+    this.#watch.start();
+  }
+
+  react(reaction, more = {}) {
+    this.#client.track("reacted", { ...more, impression_id: this.id, reaction });
+  }
+
+  undo(reaction) {
+    this.react(reaction, { undone: true });
+  }
+
+  convert(kind, more = {}) {
+    this.#client.track("converted", { ...more, impression_id: this.id, kind });
+  }
+}
