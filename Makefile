@@ -34,8 +34,10 @@ check: $(TESTS) ## Format, lint, types and layers
 	$(BIN)/mypy services pipelines models
 	$(BIN)/lint-imports
 
-browser: ## Chromium for the page tests
+browser: ## Chromium and Firefox for the tests of pages and the player SDK, and ffmpeg, which makes their clips
 	@scripts/need chromium chromium
+	@scripts/need firefox-esr firefox-esr
+	@scripts/need ffmpeg ffmpeg
 
 kafka: ## Java and Apache Kafka (in .tools) for the tests with a real broker
 	@scripts/need java openjdk-17-jre-headless

@@ -98,7 +98,7 @@ export class Watch {
     if (event.type === "ended" || event.type === "error") this.#onEnd(event.type);
     if (event.type !== "loadstart" || this.#video.currentSrc === this.#source) return;
     this.#source = this.#video.currentSrc;
-    if (this.#moved) this.#onEnd("replaced"); // else the page called `watch` first and set the clip then
+    if (this.#moved) this.#onEnd("replaced");
   }
 
   /** Counts what happened since the last look; an event may come late. */
@@ -170,7 +170,8 @@ export class Watch {
 
   /** How far the clip had played when it was sought in, began again, or was taken away: nobody saw its last moment. */
   #reached(before, told) {
-    if (!before.moving) return before.position;
+    const isOther = !this.#moved && this.#video.readyState === 0; // the page called `watch` and sets the clip now
+    if (!before.moving || isOther) return before.position;
     const estimate = before.position + ((told - before.at) / 1000) * before.rate;
     return Math.max(before.position, Math.min(estimate, this.#playedTo(before.position), before.duration || Infinity));
   }

@@ -1,5 +1,6 @@
 """Debian's Firefox, driven by WebDriver BiDi over its own socket: no driver to build, no browser to download."""
 
+import contextlib
 import itertools
 import json
 import re
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.waiting import until
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 PREFERENCES = {
     "app.normandy.enabled": False,
@@ -39,7 +40,8 @@ class Firefox:
                 stdout=output, stderr=output,
             )  # fmt: skip
         until(self._address, seconds=60)
-        self._socket: ClientConnection = connect(f"{self._address()}/session", max_size=None, legacy=True)
+        self._open = contextlib.ExitStack()
+        self._socket = self._open.enter_context(connect(f"{self._address()}/session", max_size=None))
         self._ids = itertools.count()
         self.command("session.new", capabilities={})
 
@@ -62,7 +64,7 @@ class Firefox:
 
     def close(self) -> None:
         """Ends the browser."""
-        self._socket.close()
+        self._open.close()
         self._process.terminate()
         self._process.wait()
 
@@ -80,8 +82,11 @@ class FirefoxPage:
 
     def evaluate(self, script: str, argument: object = None) -> Any:
         """Returns the value of an expression, or what a function returns, as JSON."""
-        asked = f"async (given) => {{ let value = ({script}); const of = JSON.parse(given);\n" \
-            "if (typeof value === 'function') value = value(of); return JSON.stringify(await value) ?? 'null'; }"
+        asked = f"""async (given) => {{
+          const value = ({script});
+          const told = await (typeof value === "function" ? value(JSON.parse(given)) : value);
+          return JSON.stringify(told) ?? "null";
+        }}"""
         result = self._firefox.command(
             "script.callFunction",
             functionDeclaration=asked,
@@ -91,6 +96,11 @@ class FirefoxPage:
         )
         assert result["type"] == "success", result["exceptionDetails"]["text"]
         return json.loads(result["result"]["value"])
+
+    def go_back(self, wait_until: str) -> None:
+        """Goes to the page before this one, as ``wait_until`` "commit" has it: it may still be under way."""
+        assert wait_until == "commit"
+        self._firefox.command("browsingContext.traverseHistory", context=self._context, delta=-1)
 
     def close(self) -> None:
         """Closes the tab, as its user would."""

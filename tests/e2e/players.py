@@ -64,7 +64,9 @@ class Serving:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(self._app, log_level="error", lifespan="off", interface="asgi3", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            self._app, log_level="error", lifespan="off", interface="asgi3", timeout_graceful_shutdown=1
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
         self._thread.start()

@@ -1,6 +1,5 @@
 """The tutorial's way: a page with a player, Clapometer's slates, and what becomes of it in the lake."""
 
-import base64
 import http.server
 import runpy
 import shutil
@@ -15,8 +14,8 @@ import duckdb
 import msgspec
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.e2e.players import QUIET, film
 from tests.e2e.running import RunningService
-from tests.e2e.test_player_sdk import PAGE, QUIET, RECORD
 from tests.waiting import until
 
 EXAMPLE = Path(__file__).parents[2] / "sdk" / "js" / "example" / "server.py"
@@ -83,17 +82,8 @@ def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
         chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
         try:
             page = chromium.new_page()
-            page.goto(f"{address}/settings")
-            page.set_content(PAGE.decode())
-            page.evaluate(RECORD)
-            film = page.evaluate(
-                """async () => {
-                  const bytes = new Uint8Array(await (await fetch(video.src)).arrayBuffer());
-                  return btoa(String.fromCharCode(...bytes));
-                }"""
-            )
             for version in ("1.0", "2.0"):
-                (clips / f"fox-{version}.webm").write_bytes(base64.b64decode(film))
+                film(clips / f"fox-{version}.webm", 2)
                 register(service, secret, f"fox-{version}.webm", version)
             page.goto(f"{address}/")
             page.wait_for_selector("video")

@@ -13,7 +13,8 @@ import urllib.parse
 import urllib.request
 
 HERE = pathlib.Path(__file__).parent
-FILES = {"/": (HERE / "index.html", "text/html"), "/clapometer.js": (HERE.parent / "clapometer.js", "text/javascript")}
+SDK = {f"/{path.name}": (path, "text/javascript") for path in HERE.parent.glob("*.js")}
+FILES = {"/": (HERE / "index.html", "text/html"), **SDK}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
