@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clapometer.domain import InputError
+from clapometer.domain import ClapometerError, InputError
 from clapometer.jobs.audit_ranking import placebo_finding, power_finding, screening_finding, top_findings
 from clapometer.jobs.audit_traffic import (
     Plan,
@@ -88,12 +88,27 @@ def audit(
     with opened(lake, run, resources) as audited:
         for done, (name, step) in enumerate(steps.items()):
             progress(name, done, len(steps))
-            findings += step(audited)
+            findings += checked(name, step, audited)
         tier = audited.fitted.scored.tier
     return AuditReport(
         run_id=run.run_id, tenant=tenant, tier=tier, alarm_rate=options.alarm_rate,
         findings=judge(findings, options.alarm_rate),
     )  # fmt: skip
+
+
+def checked(name: str, step: Step, audited: Audited) -> list[Finding]:
+    """Returns what a check found; one that cannot be made has failed, and takes no other with it."""
+    try:
+        return list(step(audited))
+    except ClapometerError:
+        raise  # what was asked for does not fit
+    except Exception as error:  # noqa: BLE001 - it is told, with the others
+        return [
+            Finding(
+                check=name, status="failed", found=f"the check could not be made: {type(error).__name__}: {error}",
+                advice="what it reads is damaged or out of range, or this is a fault of Clapometer's: nothing is known",
+            )
+        ]  # fmt: skip
 
 
 def _steps(options: AuditOptions) -> dict[str, Step]:

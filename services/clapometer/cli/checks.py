@@ -30,6 +30,7 @@ LATE = dt.timedelta(minutes=10)
 MOST_FILL = 0.8
 SOON = dt.timedelta(days=14)
 _SECONDS = 3.0
+_SHOWN_TENANTS = 5
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +54,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     for part, check in (
         ("folders", _folders), ("disk", _disk), ("keys", _keys), ("secrets", _secrets), ("label rule", _rule),
         ("schedule", _schedule),
-        ("event log", _log), ("lake", _lake), ("clock", _clock), ("services", _services),
+        ("event log", _log), ("lake", _lake), ("training", _training), ("clock", _clock), ("services", _services),
     ):  # fmt: skip
         try:
             yield from check(settings)
@@ -61,6 +62,11 @@ def examine(settings: Settings) -> Iterator[Check]:
             yield Check(part=part, status="error", found=str(error), advice="mend what the message names")
         except OSError as error:
             yield Check(part=part, status="error", found=str(error), advice="check the path and its permissions")
+        except Exception as error:  # noqa: BLE001 - what one look fails of must not hide what the others find
+            yield Check(
+                part=part, status="error", found=f"this could not be looked at: {type(error).__name__}: {error}",
+                advice="something that it reads is damaged, or this is a fault of Clapometer's",
+            )  # fmt: skip
 
 
 def _folders(settings: Settings) -> Iterator[Check]:
@@ -226,7 +232,6 @@ def _oldest(log: EventLog, loaded: dict[int, int], behind: dict[int, int]) -> dt
 
 
 def _lake(settings: Settings) -> Iterator[Check]:
-    from clapometer.jobs.runs import read_runs
     from clapometer.lake.ledger import ledger_difference
 
     if not wiring.has_lake(settings):
@@ -241,15 +246,44 @@ def _lake(settings: Settings) -> Iterator[Check]:
         advice="events were lost or doubled after they were received: restore a backup, or load the log again" if lost
         else "",
     )  # fmt: skip
-    runs = read_runs(lake)
-    failed = runs[-1] if runs and runs[-1].status != "succeeded" else None
-    yield Check(
-        part="training", status="warning" if failed or not runs else "ok",
-        found=f"the last run failed: {failed.error}" if failed else f"{len(runs)} runs, the last one succeeded"
-        if runs else "no run yet",
-        advice="mend the reason; until then the last good ranking is served" if failed else ""
-        if runs else "`clapometer train` makes the first ranking",
-    )  # fmt: skip
+
+
+def _training(settings: Settings) -> Iterator[Check]:
+    """Looks at the newest run of every tenant: that of one says nothing about the others."""
+    from clapometer.jobs.planning import tenants
+    from clapometer.jobs.runs import newest_runs
+
+    if not wiring.has_lake(settings):
+        return
+    lake = wiring.open_lake(settings)
+    newest = newest_runs(lake)
+    owners = sorted({*newest, *tenants(lake)})
+    good = [tenant for tenant in owners if tenant in newest and newest[tenant].status == "succeeded"]
+    for tenant in owners:
+        if tenant not in newest:
+            yield Check(
+                part="training", status="warning", found=f"tenant {tenant}: no run yet",
+                advice=f"`clapometer train --tenant {tenant}` makes the first ranking",
+            )  # fmt: skip
+        elif tenant not in good:
+            run = newest[tenant]
+            yield Check(
+                part="training", status="warning",
+                found=f"tenant {tenant}: the newest run ({run.started_at:%Y-%m-%d %H:%M} UTC) failed: {run.error}",
+                advice="mend the reason; until then the last good ranking is served, if there is one",
+            )  # fmt: skip
+    if good:
+        yield Check(part="training", status="ok", found=f"the newest run of {_tenants(good)} succeeded")
+    if not owners:
+        yield Check(
+            part="training", status="warning", found="no run yet", advice="`clapometer train` makes the first ranking"
+        )
+
+
+def _tenants(names: list[str]) -> str:
+    shown = ", ".join(names[:_SHOWN_TENANTS])
+    rest = len(names) - _SHOWN_TENANTS
+    return f"{len(names)} tenant{'s' if len(names) > 1 else ''} ({shown}{f' and {rest} more' if rest > 0 else ''})"
 
 
 def _clock(settings: Settings) -> Iterator[Check]:
@@ -267,14 +301,14 @@ def _clock(settings: Settings) -> Iterator[Check]:
 
 def _witnesses(settings: Settings) -> Iterator[tuple[str, dt.datetime]]:
     """Yields moments that cannot be in the future."""
+    for path in (settings.keys_file, settings.tokens_file):
+        if path.exists():
+            yield str(path), dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
     if wiring.has_lake(settings):
         with wiring.open_lake(settings).connect(threads=1) as con:
             newest = con.execute("SELECT epoch_us(max(received_at)) FROM events").fetchall()[0][0]
         if newest is not None:
             yield "the newest event", dt.datetime.fromtimestamp(newest / 1e6, dt.UTC)
-    for path in (settings.keys_file, settings.tokens_file):
-        if path.exists():
-            yield str(path), dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
 
 
 def _services(settings: Settings) -> Iterator[Check]:

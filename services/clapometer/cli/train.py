@@ -46,18 +46,20 @@ def train(
         if run is not None:
             line = _again(settings, run, told)
         else:
-            reports = _train(settings, label_rule, tenant, seed, trigger, told)
+            reports, untrained = _train(settings, label_rule, tenant, seed, trigger, told)
     if run is not None:
         echo(line)
         return
     if not json:
         _warn(settings, label_rule)
     _trace(settings, reports)
-    failed = [report for report in reports if report.run.error is not None]
     for report in reports:
         _print(report, json)
+    for owner, error in untrained.items():
+        Console(stderr=True).print(f"tenant {owner} was not trained: {error}")
+    failed = len(untrained) + sum(report.run.error is not None for report in reports)
     if failed:
-        msg = f"{len(failed)} of {len(reports)} runs failed; the last good ranking stays"
+        msg = f"{failed} of {len(reports) + len(untrained)} runs failed; the last good ranking stays"
         raise TerminalError(msg)
 
 
@@ -102,26 +104,36 @@ def _train(
     seed: int | None,
     trigger: str,
     told: "Callable[[str, int, int], None]",
-) -> "list[TrainReport]":
+) -> "tuple[list[TrainReport], dict[str, Exception]]":
+    """Returns what became of each tenant, and what kept others from being trained at all."""
     from clapometer.jobs.planning import tenants
     from clapometer.jobs.train import Resources, train_once
 
     lake = wiring.open_lake(settings)
     chosen = _rule(settings, rule)
-    return [
-        train_once(
-            lake,
-            chosen,
-            clock=wiring.utc_now,
-            tenant=owner,
-            seed=settings.seed if seed is None else seed,
-            trigger=trigger,
-            resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
-            keep_runs=settings.keep_runs,
-            progress=told,
-        )
-        for owner in _owners(tenants(lake), tenant)
-    ]
+    owners = _owners(tenants(lake), tenant)
+    reports: list[TrainReport] = []
+    failed: dict[str, Exception] = {}
+    for owner in owners:
+        try:
+            report = train_once(
+                lake,
+                chosen,
+                clock=wiring.utc_now,
+                tenant=owner,
+                seed=settings.seed if seed is None else seed,
+                trigger=trigger,
+                resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
+                keep_runs=settings.keep_runs,
+                progress=told,
+            )
+        except Exception as error:
+            if len(owners) == 1:
+                raise
+            failed[owner] = error
+        else:
+            reports.append(report)
+    return reports, failed
 
 
 def _owners(known: list[str], asked: str | None) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.builders import block, impression, registered
 from tests.event_rows import clip, events_table
+from tests.unit.jobs.lakes import traffic
 from typer.testing import CliRunner
 
 from clapometer.cli.main import app
@@ -196,3 +197,25 @@ def test_doctor_says_when_training_is_next(root: Path, monkeypatch: pytest.Monke
 def test_a_schedule_on_the_command_line_is_refused_by_the_name_of_its_option(root: Path) -> None:
     refused = CliRunner().invoke(app, ["schedule", "--every", "15 minutes"])
     assert str(refused.exception).startswith("every: '15 minutes' is no schedule")
+
+
+def test_the_newest_run_of_every_tenant_is_looked_at_and_none_hides_another(root: Path) -> None:
+    for tenant in ("failing", "good", "late", "shown-nothing"):
+        rows = traffic(prompts=22, tenant=tenant) if tenant == "good" else [clip(f"c-{tenant}", tenant=tenant)]
+        Lake(root / "lake").append("events", events_table(rows))
+    trained = CliRunner().invoke(app, ["train", "--no-wait"])
+    assert "3 of 5 runs failed" in str(trained.exception)
+    said = [each["found"] for each in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).output)["checks"]
+            if each["part"] == "training"]  # fmt: skip
+    assert "the newest run of 2 tenants (default, good) succeeded" in said
+    failed = sorted(each.split(":")[0] for each in said if "failed: there is nothing to rank" in each)
+    assert failed == ["tenant failing", "tenant late", "tenant shown-nothing"]
+
+
+def test_a_look_that_fails_of_something_unexpected_hides_no_other(root: Path) -> None:
+    (damaged, *_) = (root / "lake" / "runs" / "_delta_log").glob("*.json")
+    damaged.write_text("{")
+    checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).output)["checks"]
+    found = {(each["part"], each["status"]) for each in checks}
+    assert ("training", "error") in found
+    assert {("clock", "ok"), ("event log", "ok"), ("keys", "ok")} <= found

@@ -1,7 +1,7 @@
 """The audit finds what is planted, and leaves a sound lake in peace."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -13,7 +13,8 @@ from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.worlds import world_events
 
 from clapometer.domain import InputError, NotFoundError
-from clapometer.jobs.audit import AuditOptions, audit
+from clapometer.jobs.audit import AuditOptions, audit, checked
+from clapometer.jobs.audited import Audited
 from clapometer.jobs.findings import AuditReport, Finding, finding_of_test, judge
 from clapometer.jobs.rankings import Parameters
 from clapometer.jobs.train import train_once
@@ -284,3 +285,13 @@ def test_sound_lakes_rarely_raise_an_alarm(tmp_path: Path) -> None:
     assert len(alarms) <= 1, alarms
     p = [each.p_value for report in reports for each in report.findings if each.p_value is not None]
     assert sum(each < 0.05 for each in p) <= 0.12 * len(p)
+
+
+def test_a_check_that_cannot_be_made_is_told_and_takes_no_other_with_it() -> None:
+    def broken(audited: Audited) -> Iterator[Finding]:
+        yield Finding(check="broken", status="passed", found="")
+        raise ZeroDivisionError("float division by zero")
+
+    (found,) = checked("broken", broken, None)  # type: ignore[arg-type]
+    assert (found.status, found.check) == ("failed", "broken")
+    assert "could not be made: ZeroDivisionError: float division by zero" in found.found
