@@ -51,7 +51,7 @@ CASES = (
     "train, a new day",
 )  # fmt: skip
 LOOKS = {
-    training: ("refresh_outcomes", "count_orphans", "read_said", "model_robustness"),
+    training: ("refresh_outcomes", "count_orphans", "hear", "model_robustness"),
     Impressions: ("__init__", "screen", "score", "values", "cells", "sample", "viewers_by_model"),
 }
 """What of a whole run looks at single outcomes; all the rest works on sums by clip, day and viewer fold."""

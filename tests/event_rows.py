@@ -49,6 +49,18 @@ def answer(event_type: str, impression_id: str, id_: str, time: dt.datetime = DA
     return row(event_type, id_, time, impression_id=impression_id, **values)
 
 
+def vote(
+    id_: str, clips: tuple[str, str], result: str, viewer: str, time: dt.datetime = DAY, **shown: Any
+) -> list[Row]:
+    """Returns a vote on two clips, and the two impressions of the viewer that it is about."""
+    ids = {f"{side}_impression_id": f"{id_} {side}" for side in ("left", "right")}
+    seen = [
+        impression(f"{id_} {side}", clip_id, time, viewer_id=viewer, **shown)
+        for side, clip_id in zip(("left", "right"), clips, strict=True)
+    ]
+    return [*seen, row("voted", id_, time + dt.timedelta(seconds=30), result=result, **ids)]
+
+
 def clip(id_: str, prompt: str = "p1", model: str = "m1", time: dt.datetime = DAY, **values: Any) -> Row:
     """Returns a registration; ``model`` is its name, the version is ``1``."""
     said = {

@@ -240,7 +240,10 @@ VoteResult = Literal["left", "right", "tie", "both_bad"]
 
 
 class VotedData(_Data, frozen=True):
-    """A person compared two clips: the human anchor."""
+    """A person compared two clips: the human anchor.
+
+    It counts where both impressions are vouched for, and of one viewer.
+    """
 
     left_impression_id: Identifier
     right_impression_id: Identifier

@@ -53,11 +53,13 @@ from clapometer.labels.values import (
     silent_sql,
     watch_signal_sql,
 )
+from clapometer.labels.voters import MOST_OF_ONE, most_of_one, voter_weights
 
 __all__ = [
     "DEFAULT_RULE",
     "EXPLICIT_SIGNALS",
     "FLAGS",
+    "MOST_OF_ONE",
     "SIGNALS",
     "UNANCHORED_AGREEMENT",
     "VOTED_AGREEMENT",
@@ -89,6 +91,7 @@ __all__ = [
     "label_sql",
     "label_values",
     "mature_sql",
+    "most_of_one",
     "pairs_of_prompts",
     "posterior_pairs",
     "ratio_bin_sql",
@@ -98,6 +101,7 @@ __all__ = [
     "signal_sql",
     "signal_values",
     "silent_sql",
+    "voter_weights",
     "watch_bins",
     "watch_signal_sql",
     "watched_sql",

@@ -64,6 +64,7 @@ def fit_to_votes(
     result: Floats,
     *,
     group: Ints | None = None,
+    weight: Floats | None = None,
     strength: float = 60.0,
 ) -> FittedRule:
     """Fits to votes on pairs of clips.
@@ -75,13 +76,16 @@ def fit_to_votes(
             Shrink neither: the weights are to be used on raw signals.
         result: 1 where left won, 0 where right won, 0.5 for a tie, ``(n_votes,)``.
         group: Voter or prompt of each vote: held-out parts share none. None is each by itself.
+        weight: Of each vote (`voter_weights`); None is 1 each.
         strength: Votes that the starting rule is worth.
 
     Raises:
         InputError: Fewer than 50 votes, one result only, NaN, or signals that never differ.
     """
     anchor = f"{len(result)} votes"
-    return _fit(rule, names, gaps, result, group=group, strength=strength, anchor=anchor, intercept=False)
+    return _fit(
+        rule, names, gaps, result, group=group, weight=weight, strength=strength, anchor=anchor, intercept=False
+    )
 
 
 def fit_to_outcome(
@@ -124,8 +128,10 @@ def _fit(
     strength: float,
     anchor: str,
     intercept: bool,
+    weight: Floats | None = None,
 ) -> FittedRule:
     _check(names, signals, verdict)
+    each = np.ones(len(verdict)) if weight is None else weight
     spread = signals.std(0)
     used = spread > 0
     prior = np.array([rule.weights.of(name) for name in names])
@@ -135,8 +141,8 @@ def _fit(
         msg = "the signals never differ; nothing can be learnt from them"
         raise InputError(msg, "signals")
     whole = np.column_stack([_FREE * before / scale, signals[:, used] / spread[used]])
-    slope, loss, before_loss = _held_out(whole, verdict, group, strength, intercept=intercept)
-    coefficients = _regress(whole, verdict, strength, intercept=intercept).coef_[0]
+    slope, loss, before_loss = _held_out(whole, verdict, each, group, strength, intercept=intercept)
+    coefficients = _regress(whole, verdict, each, strength, intercept=intercept).coef_[0]
     weights = coefficients[0] * _FREE / scale * prior
     weights[used] += coefficients[1:] / spread[used]
     weights *= np.abs(prior).sum() / max(np.abs(weights).sum(), 1e-300)
@@ -164,28 +170,28 @@ def _check(names: Sequence[SignalName], signals: Floats, verdict: Floats) -> Non
             raise InputError(problem, field)
 
 
-def _regress(X: Floats, verdict: Floats, strength: float, *, intercept: bool) -> LogisticRegression:
+def _regress(X: Floats, verdict: Floats, each: Floats, strength: float, *, intercept: bool) -> LogisticRegression:
     """Logistic regression in which a tie is half a yes and half a no."""
     model = LogisticRegression(C=1 / strength, fit_intercept=intercept, solver="newton-cholesky", tol=1e-8)
     answer = np.repeat([1, 0], len(verdict))
-    weight = np.concatenate([verdict, 1 - verdict])
+    weight = np.concatenate([each * verdict, each * (1 - verdict)])
     said = weight > 0
     return model.fit(np.vstack([X, X])[said], answer[said], weight[said])
 
 
 def _held_out(
-    X: Floats, verdict: Floats, group: Ints | None, strength: float, *, intercept: bool
+    X: Floats, verdict: Floats, each: Floats, group: Ints | None, strength: float, *, intercept: bool
 ) -> tuple[float, float, float]:
     """Calibration slope and log loss of the fit, and log loss of the old label, on parts that were left out."""
     of = np.arange(len(verdict)) if group is None else group
     folds = GroupKFold(min(_FOLDS, len(np.unique(of))), shuffle=True, random_state=0)
     after, before = np.zeros(len(verdict)), np.zeros(len(verdict))
     for train, test in folds.split(X, groups=of):
-        model = _regress(X[train], verdict[train], strength, intercept=intercept)
+        model = _regress(X[train], verdict[train], each[train], strength, intercept=intercept)
         after[test] = model.decision_function(X[test])
-        plain = _regress(X[train, :1], verdict[train], strength, intercept=intercept)
+        plain = _regress(X[train, :1], verdict[train], each[train], strength, intercept=intercept)
         before[test] = plain.decision_function(X[test, :1])
-    slope = float(_regress(_FREE * after[:, None], verdict, 1.0, intercept=True).coef_[0, 0] * _FREE)
+    slope = float(_regress(_FREE * after[:, None], verdict, each, 1.0, intercept=True).coef_[0, 0] * _FREE)
     return slope, _loss(verdict, expit(after)), _loss(verdict, expit(before))
 
 

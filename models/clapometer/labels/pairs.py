@@ -59,11 +59,16 @@ class PairLabels:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Said:
-    """Explicit comparisons, one row each: the clip rows and 1 (left), 0 (right) or 0.5 (tie) as result."""
+    """Explicit comparisons, one row each: the clip rows and 1 (left), 0 (right) or 0.5 (tie) as result.
+
+    Attributes:
+        voter: Number of who said it; None where each row is of somebody else.
+    """
 
     left: Ints
     right: Ints
     result: Floats
+    voter: Ints | None = None
 
 
 def pairs_of_prompts(prompt: Ints, impressions: Floats, max_per_prompt: int = 20) -> tuple[Ints, Ints]:

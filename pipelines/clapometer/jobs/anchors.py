@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from clapometer.domain import InputError
 from clapometer.jobs.anchor_rows import clip_means, purchases, returns
-from clapometer.jobs.clips import Clips, load_clips, numbers
+from clapometer.jobs.clips import Clips, load_clips
+from clapometer.jobs.heard import Heard, hear, keep_automated
 from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
 from clapometer.jobs.statistics import Screening
@@ -26,8 +26,9 @@ from clapometer.labels import (
     SignalName,
     fit_to_outcome,
     fit_to_votes,
+    voter_weights,
 )
-from clapometer.lake import Lake, sql
+from clapometer.lake import Lake
 
 __all__ = ["ANCHORS", "AnchorName", "AnchorOptions", "fit_rule"]
 
@@ -94,7 +95,7 @@ def fit_rule(
             progress("statistics", 0, 1)
             clips = load_clips(con, tenant)
             impressions = Impressions(con, lake, tenant, (rule, as_of))
-            impressions.screen(ScreeningLimits())
+            automated = impressions.screen(ScreeningLimits())
             scored = impressions.score(Screening())
             if not scored.counted:
                 reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
@@ -102,8 +103,8 @@ def fit_rule(
                 raise InputError(msg, "anchor")
             progress("fit", 0, 1)
             if anchor == "votes":
-                said = con.sql(sql("train_said"), params={"tenant": tenant}).to_arrow_table()
-                return _fit_votes(impressions, said, clips, rule, options)
+                keep_automated(con, automated)
+                return _fit_votes(impressions, hear(con, clips, tenant), clips, rule, options)
             return _fit_outcome(impressions, scored.counted, anchor, rule, options)
 
 
@@ -113,13 +114,14 @@ def _signals(rule: LabelRule) -> tuple[SignalName, ...]:
 
 
 def _fit_votes(
-    impressions: Impressions, said: pa.Table, clips: Clips, rule: LabelRule, options: AnchorOptions
+    impressions: Impressions, heard: Heard, clips: Clips, rule: LabelRule, options: AnchorOptions
 ) -> FittedRule:
     signals = _signals(rule)
     shown, means = clip_means(impressions, signals, clips.unit)
-    voted = np.array(said["evidence"].to_pylist(), object) == "vote"
-    left, right = clips.unit[numbers(said["left_clip"])], clips.unit[numbers(said["right_clip"])]
-    known = voted & (left != right) & (np.minimum(shown[left], shown[right]) >= options.min_impressions)
+    said, voted = heard.said, heard.voted
+    assert said.voter is not None
+    left, right = said.left, said.right
+    known = voted & (np.minimum(shown[left], shown[right]) >= options.min_impressions)
     if voted.any() and not known.any():
         most = int(np.minimum(shown[left], shown[right])[voted].max())
         msg = (
@@ -129,8 +131,8 @@ def _fit_votes(
         raise InputError(msg, "anchor")
     left, right = left[known], right[known]
     return fit_to_votes(
-        rule, signals, means[left] - means[right], _floats(said, "result")[known],
-        group=clips.prompt.index[left], strength=options.strength,
+        rule, signals, means[left] - means[right], said.result[known],
+        group=clips.prompt.index[left], weight=voter_weights(said.voter[known]), strength=options.strength,
     )  # fmt: skip
 
 
@@ -147,8 +149,3 @@ def _fit_outcome(
         rule, signals, rows.signals, rows.happened, group=rows.viewer, strength=options.strength,
         what=f"{what}, {anchor}",
     )  # fmt: skip
-
-
-def _floats(table: pa.Table, name: str) -> Floats:
-    column: Floats = table[name].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
-    return column

@@ -21,6 +21,7 @@ from clapometer.jobs.audit_traffic import (
     policy_findings,
     propensity_findings,
 )
+from clapometer.jobs.audit_votes import vote_findings
 from clapometer.jobs.audited import Audited, choose_run, opened
 from clapometer.jobs.findings import AuditReport, Finding, judge
 from clapometer.jobs.outcomes import Progress, silent
@@ -119,6 +120,7 @@ def _steps(options: AuditOptions) -> dict[str, Step]:
         "propensities": propensity_findings,
         "policies": policy_findings,
         "influence": top_findings,
+        "votes": vote_findings,
         "power": lambda audited: iter([power_finding(audited, options.difference)]),
         "goodhart": goodhart_findings,
         "screening": lambda audited: iter([screening_finding(audited)]),

@@ -10,6 +10,7 @@ from clapometer.domain import InputError
 from clapometer.jobs.audited import Audited
 from clapometer.jobs.findings import Finding, finding_of_test, status
 from clapometer.jobs.tiers import exposure_of
+from clapometer.labels import MOST_OF_ONE
 from clapometer.lake import Lake, sql
 from clapometer.lake.ledger import ledger_difference
 from clapometer.ranking import (
@@ -211,7 +212,7 @@ def _halves(audited: Audited) -> dict[str, ShareChange]:
 
 
 def _said(audited: Audited) -> dict[str, ShareChange]:
-    rows = audited.con.execute(sql("audit_said"), _of_run(audited)).fetchall()
+    rows = audited.con.execute(sql("audit_said"), _of_run(audited) | {"most": MOST_OF_ONE}).fetchall()
     counts = {(signal, late): (answers, bad) for signal, late, answers, bad in rows}
     return {
         signal: change_of_counts(counts[signal, False], counts[signal, True])

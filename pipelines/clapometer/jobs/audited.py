@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from clapometer.domain import InputError, NotFoundError, TerminalError
 from clapometer.jobs.clips import Clips, load_clips
+from clapometer.jobs.heard import keep_automated
 from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.rankings import Scores, fit_models, score_clips, slices
 from clapometer.jobs.runs import Run, read_run, read_runs
@@ -129,9 +130,7 @@ def fit_again(
     Makes ``automated`` anew, and from then on other impressions count.
     """
     parameters = run.parameters
-    con.register("given", impressions.screen(limits))
-    con.execute("CREATE OR REPLACE TEMP TABLE automated AS FROM given")
-    con.unregister("given")
+    keep_automated(con, impressions.screen(limits))
     screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
     scored = impressions.score(screening)
     everything = msgspec.structs.replace(parameters, segments=())

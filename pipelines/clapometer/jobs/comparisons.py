@@ -22,7 +22,7 @@ def compare_clips(
     """Returns the labels of pairs of clips; what people said of a pair replaces what their viewers did.
 
     Args:
-        said: What people said, `clapometer.jobs.said.read_said`.
+        said: What people said, `clapometer.jobs.heard.hear`.
         part: The slice of everything.
         fitted: Its fit.
         clips: The tenant's clips.

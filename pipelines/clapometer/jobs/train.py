@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from clapometer.domain import ClapometerError, InputError, TerminalError
 from clapometer.jobs.clips import load_clips
 from clapometer.jobs.comparisons import compare_clips
+from clapometer.jobs.heard import hear, keep_automated
 from clapometer.jobs.impressions import Impressions
 from clapometer.jobs.kept import drop_kept
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
@@ -32,7 +33,7 @@ from clapometer.jobs.runs import (
     record_run,
     result_hash,
 )
-from clapometer.jobs.said import rank_said, read_said
+from clapometer.jobs.said import rank_said
 from clapometer.jobs.screened import screened_items
 from clapometer.jobs.sheets import Row, to_table
 from clapometer.jobs.statistics import ORPHANS, Screening, count_orphans
@@ -293,15 +294,16 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
                         item = clips.model.names.index(row["item"])
                         row["viewers"] = int(viewers[item])
                         row.update(sturdy.get(item, {}))
-                said = read_said(con, clips, run.tenant)
-                voted, contrasted = rank_said(said, part, clips, scored, parameters=parameters, seed=run.seed)
+                keep_automated(con, automated)
+                heard = hear(con, clips, run.tenant)
+                voted, contrasted = rank_said(heard, part, clips, scored, parameters=parameters, seed=run.seed)
                 rankings += voted
                 contrasts += contrasted
                 comparisons = compare_clips(
-                    said, part, fitted, clips, rule=run.rule.id, tier=scored.tier, max_pairs=parameters.max_pairs
+                    heard.said, part, fitted, clips, rule=run.rule.id, tier=scored.tier, max_pairs=parameters.max_pairs
                 )
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
-        excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {})
+        excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {}) | heard.aside
         left_out = screened_items(con, clips, automated, screening, impressions.outliers)
         return _Results(
             rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason

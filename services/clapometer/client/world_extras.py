@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from clapometer.client.world_views import ViewWriter
@@ -51,31 +52,38 @@ def conversions(
 
 
 def votes(world: World, log: EngagementLog, writer: ViewWriter, n_votes: int, seed: int) -> Iterator[events.Voted]:
-    """Yields human votes on pairs of clips of one prompt by different model versions.
+    """Yields votes of viewers on two clips of one prompt by different model versions that they both saw.
 
-    Those that the log shows are drawn from; fewer than ``n_votes`` where it has fewer such pairs.
+    Those that the log shows are drawn from, one of each viewer and prompt; fewer than ``n_votes`` where it has fewer.
     """
     random = np.random.default_rng([seed, 2])
-    clips, rows = np.unique(log.clip[~log.bot], return_index=True)
-    shown = np.flatnonzero(~log.bot)[rows]
-    prompt, model = world.clips.prompt[clips], world.clips.model[clips]
-    left = random.permutation(len(clips))
-    order = np.lexsort((random.random(len(clips)), prompt))
-    after = np.empty(len(clips), np.int64)
-    after[order] = np.roll(order, -1)
-    pairs = [(i, int(after[i])) for i in left.tolist() if prompt[i] == prompt[after[i]] and model[i] != model[after[i]]]
-    for vote, (one, other) in enumerate(pairs[:n_votes]):
-        difference = float(world.clips.appeal[clips[one]] - world.clips.appeal[clips[other]])
+    pairs = random.permutation(_seen_by_one(world, log))[:n_votes]
+    for vote, pair in enumerate(pairs.tolist()):
+        one, other = random.permutation(pair).tolist()
+        difference = float(world.clips.appeal[log.clip[one]] - world.clips.appeal[log.clip[other]])
         result = _judge(difference, float(random.random()))
-        impressions = [writer.ids.id("impression", int(shown[clip])) for clip in (one, other)]
-        moment = max(_shown_at(writer, log, int(shown[clip])) for clip in (one, other))
+        left, right = (writer.ids.id("impression", row) for row in (one, other))
+        moment = max(_shown_at(writer, log, row) for row in (one, other))
         yield events.Voted(
             specversion="1.0",
             id=writer.ids.id("vote", vote),
             source=writer.source,
             time=moment + dt.timedelta(minutes=1),
-            data=events.VotedData(left_impression_id=impressions[0], right_impression_id=impressions[1], result=result),
+            data=events.VotedData(left_impression_id=left, right_impression_id=right, result=result),
         )
+
+
+def _seen_by_one(world: World, log: EngagementLog) -> NDArray[np.int64]:
+    """Rows of two impressions of one human viewer, of one prompt and two model versions, ``(n, 2)``."""
+    rows = np.flatnonzero(~log.bot)
+    prompt, model = world.clips.prompt[log.clip[rows]], world.clips.model[log.clip[rows]]
+    order = np.lexsort((rows, model, prompt, log.viewer[rows]))
+    rows, prompt, model, viewer = rows[order], prompt[order], model[order], log.viewer[rows[order]]
+    same = (viewer[1:] == viewer[:-1]) & (prompt[1:] == prompt[:-1])
+    first = np.flatnonzero(same & (model[1:] != model[:-1]))
+    _, once = np.unique(np.column_stack([viewer[first], prompt[first]]), axis=0, return_index=True)
+    chosen = first[once]
+    return np.column_stack([rows[chosen], rows[chosen + 1]])
 
 
 def _judge(difference: float, dice: float) -> events.VoteResult:

@@ -22,6 +22,14 @@ SET_ASIDE = {
     "engagement without impression": "events that answer an impression which nobody sent",
     "outside the days of the run": "its date is far from all other traffic: look at the clock of its sender",
     "propensity below what exploration allows": "no slot can have been filled with so small a chance",
+    "vote on an untrusted impression": "nobody vouches for both impressions, by a secret key or a token",
+    "vote on impressions of two viewers": "a vote compares two clips that the voter was shown",
+    "vote of a viewer that is no person": "the viewer was screened out",
+    "vote that a later one of the same viewer replaced": "of a viewer and a pair of clips the latest vote counts",
+    "vote of the creator of a clip": "the voter made one of the two",
+    "vote on a clip that is not registered": "`PUT /v1/clips/{id}` was not called for one of the two",
+    "vote on clips of two prompts, or on one clip": "only clips of one prompt can be compared",
+    "vote on a clip that does not count": "one of the two was taken down, or is an advertisement",
     "revenue far beyond all other": "one purchase is worth more than all others together",
 }
 """What the reasons of a run mean; a reason that is not here is shown as it stands."""

@@ -4,7 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.event_rows import Row, answer, at, clip, impression, row
+from tests.event_rows import Row, answer, at, clip, impression, vote
 from tests.unit.jobs.lakes import clock, lake_of, traffic
 
 from clapometer.domain import InputError
@@ -25,8 +25,8 @@ def votes(n: int, prompts: int = 40, seed: int = 0) -> list[Row]:
         left, right = (low, high) if rng.random() < 0.5 else (high, low)
         better = "left" if left > right else "right"
         worse = "right" if better == "left" else "left"
-        ids = {f"{side}_impression_id": f"i-c{prompt}-{m}-0" for side, m in (("left", left), ("right", right))}
-        rows.append(row("voted", f"v{k}", at(), result=better if rng.random() < 0.8 else worse, **ids))
+        result = better if rng.random() < 0.8 else worse
+        rows += vote(f"v{k}", (f"c{prompt}-{left}", f"c{prompt}-{right}"), result, f"voter {k}")
     return rows
 
 

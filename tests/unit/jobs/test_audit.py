@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.event_rows import answer, at, events_table, impression, row
+from tests.event_rows import Row, answer, at, events_table, impression, vote
 from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.worlds import world_events
 
@@ -61,7 +61,9 @@ def test_a_sound_lake_passes_every_check(report: AuditReport) -> None:
     assert report.failed == []
     assert report.passed
     checked = "placebo, sample ratio, propensities, balance, overlap, influence, attack cost, power, goodhart"
-    assert {each.check for each in report.findings} == {*checked.split(", "), "screening", "ledger"}
+    votes = {each.check: each.status for each in report.findings if each.check.startswith("vote")}
+    assert votes == {"vote influence": "skipped", "vote cost": "skipped"}
+    assert {each.check for each in report.findings} == {*checked.split(", "), *votes, "screening", "ledger"}
 
 
 def test_the_placebo_claims_about_one_difference_in_twenty(report: AuditReport) -> None:
@@ -197,12 +199,29 @@ def test_engagement_that_rises_while_people_refuse_more_is_found(tmp_path: Path,
     assert "before you release by it" in found[0].advice
 
 
-def test_more_votes_that_both_are_bad_while_engagement_rises_are_found(tmp_path: Path, sound: pa.Table) -> None:
-    votes = [
-        row("voted", f"v{n}", at(days=n % 14), left_impression_id="i1", right_impression_id="i2", result=result)
-        for n in range(1_400)
-        for result in ["both_bad" if n % 14 > 7 and n % 2 else "left"]
+def bad_votes(n: int, viewer: str = "voter {}", **changed: str) -> list[Row]:
+    """Votes of 14 days, of which half say from the second week on that both clips are bad."""
+    return [
+        line | changed
+        for k in range(n)
+        for result in ["both_bad" if k % 14 > 7 and k % 2 else "left"]
+        for line in vote(f"v{k}", (f"x{k}", f"y{k}"), result, viewer.format(k), at(days=k % 14))
     ]
+
+
+@pytest.mark.parametrize(
+    "votes", [bad_votes(1_400, trust="none"), bad_votes(1_400, viewer="one")], ids=["untrusted", "of one viewer"]
+)
+def test_votes_that_both_are_bad_raise_no_alarm_where_nobody_vouches_for_them(
+    tmp_path: Path, sound: pa.Table, votes: list[Row]
+) -> None:
+    likes = [answer("reacted", f"i{n}", f"more {n}", at(days=13), reaction="like") for n in range(13_000, 20_000, 3)]
+    report = audited(tmp_path, pa.concat_tables([sound, events_table(votes + likes)]))
+    assert [each.status for each in of(report, "goodhart") if "votes" in each.subject] in ([], ["passed"])
+
+
+def test_more_votes_that_both_are_bad_while_engagement_rises_are_found(tmp_path: Path, sound: pa.Table) -> None:
+    votes = bad_votes(1_400)
     likes = [answer("reacted", f"i{n}", f"more {n}", at(days=13), reaction="like") for n in range(13_000, 20_000, 3)]
     report = audited(tmp_path, pa.concat_tables([sound, events_table(votes + likes)]))
     (found,) = [each for each in of(report, "goodhart") if "votes" in each.subject]

@@ -1,10 +1,28 @@
 -- What creators and voters thought of the clips in the first and the second half of the traffic.
--- Reads  events, outcomes. One row per question and half: how often it was answered, and how often badly.
--- Parameters  tenant; days: those that are no part of the run.
-WITH said AS (
+-- Reads  events, outcomes, automated.
+-- Parameters  tenant; days: those that are no part of the run; most: answers of one viewer.
+-- One row per question and half: how often it was answered, and how often badly.
+WITH vouched AS (
+    SELECT impression_id, clip_id, viewer_id
+    FROM outcomes ANTI JOIN automated USING (viewer_id)
+    WHERE tenant = $tenant AND trust IN ('key', 'token')
+),
+heard AS (
+    -- of each viewer and pair the latest vote, on impressions that are vouched for
+    SELECT DISTINCT ON (voter, pair)
+        l.viewer_id AS voter, least(l.clip_id, r.clip_id) || ' ' || greatest(l.clip_id, r.clip_id) AS pair,
+        votes.time, votes.result
+    FROM events AS votes
+        JOIN vouched AS l ON l.impression_id = votes.left_impression_id
+        JOIN vouched AS r ON r.impression_id = votes.right_impression_id AND r.viewer_id = l.viewer_id
+    WHERE votes.tenant = $tenant AND votes.type = 'voted'
+    ORDER BY voter, pair, votes.time DESC, votes.received_at DESC, votes.source DESC, votes.id DESC
+),
+said AS (
     SELECT 'votes that both clips are bad' AS signal, time, result = 'both_bad' AS bad
-    FROM events
-    WHERE tenant = $tenant AND type = 'voted'
+    FROM heard
+    -- nobody is a crowd
+    QUALIFY row_number() OVER (PARTITION BY voter ORDER BY time, pair) <= $most
     UNION ALL
     SELECT 're-rolls by creators', time, action = 'rerolled'
     FROM events
