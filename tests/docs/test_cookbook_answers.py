@@ -241,10 +241,10 @@ def test_17_what_is_missing_here_does_not_make_up_for_what_is_too_much_there(tmp
 
 def test_19_votes_are_compared_with_reactions_and_watch_time(tmp_path: Path) -> None:
     outcomes = [
-        shown(0, "good", "v0", liked=True),
-        shown(1, "fair", "v1"),
-        shown(2, "bad", "v2", watched_ms=100),
-        shown(3, "fair", "v3"),
+        shown(0, "good", "v", liked=True),
+        shown(1, "fair", "v"),
+        shown(2, "bad", "v", watched_ms=100),
+        shown(3, "fair", "v"),
     ]
     pairs = [
         ("i0", "i1", "left"),
