@@ -55,8 +55,8 @@ def test_while_viewers_are_erased_nothing_is_folded(tmp_path: Path) -> None:
 
 def test_votes_on_clips_that_hardly_anybody_saw_are_refused_with_what_to_do(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, [*traffic(prompts=40, shown=2), *votes(60)])
-    with pytest.raises(InputError, match=r"at most 2.*lower --min-impressions"):
-        fitted(lake, "votes")
+    with pytest.raises(InputError, match=r"100 impressions each \(at most \d+\).*lower --min-impressions"):
+        fitted(lake, "votes", AnchorOptions(min_impressions=100))
 
 
 def test_too_few_votes_and_none_are_refused(tmp_path: Path) -> None:
