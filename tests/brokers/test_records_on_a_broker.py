@@ -5,8 +5,9 @@ import time
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
+from tests.sdk_messages import assert_understood, messages
 
-from clapometer.domain import RejectedEvent, TerminalError, decode_block, encode_block
+from clapometer.domain import RejectedEvent, TerminalError, decode_block, decode_event, encode_block
 from clapometer.eventlog import EmbeddedLog, MemoryLog
 from clapometer.eventlog.copy import copy_log
 from clapometer.eventlog.kafka import KafkaLog
@@ -73,6 +74,18 @@ def test_events_and_poison_of_another_producer_are_read_in_order(kafka_topic, op
     assert [header.tenant for header in headers] == ["shop", "shop", "shop", "acme"]
     assert [header.n_rejected for header in headers] == [0, 1, 0, 0]
     assert abs(headers[0].received_at.timestamp() - time.time()) < 60
+
+
+def test_what_the_official_sdks_write_is_read(kafka_topic, open_log, kafka_broker):
+    settings = kafka_topic(foreign_tenant="shop")
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.server)
+    for message in messages("kafka"):
+        producer.send(settings.topic, message.body, message.key, message.headers, partition=0).get(10)
+    producer.close()
+    found = events(open_log(settings))
+    assert len(found) == len(messages("kafka"))
+    for line in found:
+        assert_understood(decode_event(line))
 
 
 def test_only_committed_transactions_are_read_and_the_end_is_still_reached(kafka_topic, open_log, kafka_broker):

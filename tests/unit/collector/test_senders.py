@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
+from tests.sdk_messages import Message, assert_understood, messages
 from tests.unit.collector.conftest import Collector
 
 from clapometer.domain import decode_event
@@ -120,6 +121,15 @@ def test_an_event_in_structured_mode_may_bear_the_headers_of_binary_mode(collect
     body = json.dumps(event(collector))
     assert_taken(collector.post(body, content_type="application/cloudevents+json; charset=utf-8", **headers))
     assert collector.stored_ids() == ["1"]
+
+
+@pytest.mark.parametrize("message", messages("http"), ids=str)
+def test_what_the_official_sdks_send_is_taken(collector: Collector, message: Message) -> None:
+    headers = [(name.encode(), value) for name, value in message.headers]
+    headers.append((b"authorization", f"Bearer {collector.secret}".encode()))
+    assert_taken(collector.http.post("/v1/events", content=message.body, headers=headers))
+    (found,) = stored(collector)
+    assert_understood(found)
 
 
 TRACERS = (

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.sdk_messages import assert_understood, messages
 
 from clapometer.domain import RejectedEvent, TerminalError, decode_block, decode_event, encode_block, encode_events
 from clapometer.eventlog.kafka.records import (
@@ -133,6 +134,24 @@ def test_an_event_in_binary_mode_is_taken():
     data = msgspec.json.encode(whole.pop("data"))
     headers = [(f"ce_{name}", value.encode()) for name, value in whole.items()]
     assert lines(blocks(Found(0, data, [("content-type", b"application/json"), *headers]))) == [event(0)]
+
+
+@pytest.mark.parametrize("message", messages("kafka"), ids=str)
+def test_what_the_official_sdks_write_is_taken(message):
+    (line,) = lines(blocks(Found(0, message.body, message.headers)))
+    assert_understood(decode_event(line))
+
+
+def test_the_names_of_headers_may_have_capitals():
+    whole = msgspec.json.decode(event(0))
+    data = msgspec.json.encode(whole.pop("data"))
+    headers = [(f"CE_{name}", value.encode()) for name, value in whole.items()]
+    assert lines(blocks(Found(0, data, [("Content-Type", b"application/json; charset=utf-8"), *headers]))) == [event(0)]
+
+
+def test_a_structured_event_may_bear_the_headers_of_binary_mode():
+    headers = [("content-type", EVENT_TYPE), ("ce_id", b"other")]
+    assert lines(blocks(Found(0, event(1), headers))) == [event(1)]
 
 
 def test_events_of_one_block_come_back_as_one_block_with_all_it_knew():

@@ -296,6 +296,6 @@ _STRUCTURED = {b"application/cloudevents+json", b"application/cloudevents-batch+
 
 def _header(headers: Headers, name: str) -> bytes | None:
     for key, value in headers:
-        if key == name:
+        if key.lower() == name:
             return value
     return None
