@@ -190,3 +190,23 @@ def test_a_browser_whose_clock_is_years_behind_is_heard(way: Way) -> None:
     answer = way.post(shown("i", behind - 5, behind), key=way.collector.publishable)
     assert answer["accepted"] == 1
     assert way.rows("SELECT shown_date::VARCHAR AS day FROM outcomes") == [{"day": "2026-11-02"}]
+
+
+def test_what_a_browser_says_was_paid_counts_once_a_server_says_so(way: Way) -> None:
+    browser = way.collector.publishable
+    paid = money("paid", "i", -9, 1e12)
+    way.post(shown("i", -60))
+    answer = way.post(paid, liked("l", -9), key=browser)
+    assert [(warning["index"], "secret key" in warning["reason"]) for warning in answer["warnings"]] == [(0, True)]
+    assert way.rows("SELECT purchased, revenue, currency, liked FROM outcomes") == [
+        {"purchased": False, "revenue": None, "currency": None, "liked": True}
+    ]
+    assert way.rows("SELECT order_id, revenue, problem FROM orders") == [
+        {"order_id": "order", "revenue": None, "problem": "unconfirmed: only a publishable key has sent it"}
+    ]
+    way.post(money("confirmed", "i", 0, 20.0), received=60)
+    way.post(money("given back", "i", 30, 20.0, kind="refund"), key=browser, received=61)
+    assert way.rows("SELECT purchased, revenue FROM outcomes") == [{"purchased": True, "revenue": 20.0}]
+    assert way.rows("SELECT order_id, revenue, problem FROM orders") == [
+        {"order_id": "order", "revenue": 20.0, "problem": None}
+    ]

@@ -19,8 +19,9 @@ from clapometer.domain.errors import TerminalError
 
 BLOCK_VERSION = 1
 
-Trust = Literal["key", "token", "none", "forged", "expired"]
-"""What vouches for an impression: a secret key, a valid token, nothing, or a token that does not hold."""
+Trust = Literal["key", "token", "none", "forged", "expired", "unconfirmed"]
+"""What vouches for an impression: a secret key, a valid token, nothing, or a token that does not hold. A purchase or
+refund that a publishable key sent is unconfirmed."""
 
 
 class BlockHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -221,7 +221,8 @@ class ConvertedData(_Data, frozen=True):
     was placed has it. A ``refund`` names the order and the amount given back, all where it names no amount; refunds
     add up, and revenue is what is left. An amount below 0 is a refund too. The view ``orders`` says what each order
     came to, and what is odd: a refund without a purchase, more given back than paid, amounts in several currencies,
-    which neither add up nor compare. What a secret key says of an order goes before what a browser says.
+    which neither add up nor compare. What a secret key says of an order goes before what a browser says, which
+    counts for nothing by itself unless ``confirm_purchases`` is off.
     """
 
     impression_id: Identifier

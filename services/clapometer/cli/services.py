@@ -38,6 +38,7 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         max_beacon_bytes=settings.max_beacon_bytes,
         max_events=settings.max_events,
         max_depth=settings.max_depth,
+        confirm_purchases=settings.confirm_purchases,
         max_browser_age_hours=settings.max_browser_age_hours,
         max_ratio=settings.max_ratio,
         cors_origins=settings.allowed_origins,

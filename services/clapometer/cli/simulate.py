@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from clapometer.domain import InputError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.client import SendOptions, SendReport, Signing, WorldTraffic
+    from clapometer.domain import Event
     from clapometer.simulation import WorldConfig
 
 _TOKENS_VALID = dt.timedelta(days=1)
@@ -133,7 +135,21 @@ def _send(traffic: "WorldTraffic", options: "SendOptions", viewer_key: str | Non
         )
     clips = sending.send_with_progress(traffic.registrations(), options, title="registrations", total=None, quiet=quiet)
     by_viewers = dataclasses.replace(options, key=viewer_key)
+    paid: list[Event] = []
     views = sending.send_with_progress(
-        traffic.engagement(), by_viewers, title="engagement", total=traffic.n_events - clips.acknowledged, quiet=quiet
-    )
-    return sending.add_reports(clips, views)
+        _without_purchases(traffic.engagement(), paid), by_viewers,
+        title="engagement", total=traffic.n_events - clips.acknowledged, quiet=quiet,
+    )  # fmt: skip
+    shop = sending.send_with_progress(paid, options, title="purchases", total=len(paid), quiet=quiet)
+    return sending.add_reports(sending.add_reports(clips, views), shop)
+
+
+def _without_purchases(events: "Iterable[Event]", paid: "list[Event]") -> "Iterator[Event]":
+    """Yields the events but for purchases, which go to ``paid``: the shop's server says what was paid."""
+    from clapometer.domain.events import Converted
+
+    for event in events:
+        if isinstance(event, Converted) and event.data.kind == "purchase":
+            paid.append(event)
+        else:
+            yield event

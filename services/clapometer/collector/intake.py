@@ -168,7 +168,14 @@ class Intake:
 
     def weigh(self, batch: Batch, key: ApiKey, now: dt.datetime, trace_id: str) -> Weighed:
         """Returns what a batch leaves in the event log and what its sender is told once it is there."""
-        judged = judge(batch, key, self._tokens, now, dt.timedelta(hours=self.config.max_browser_age_hours))
+        judged = judge(
+            batch,
+            key,
+            self._tokens,
+            now,
+            max_browser_age=dt.timedelta(hours=self.config.max_browser_age_hours),
+            confirm_purchases=self.config.confirm_purchases,
+        )
         self.metrics.received += len(judged.events) + len(judged.rejected)
         return Weighed(
             block=block_of(judged, key, now, trace_id),

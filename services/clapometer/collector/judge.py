@@ -20,7 +20,7 @@ from clapometer.domain import (
     impression_trust,
     reject,
 )
-from clapometer.domain.events import Impression
+from clapometer.domain.events import Converted, Impression
 from clapometer.gate import ApiKey
 
 _BROWSER_EVENTS = frozenset(BROWSER_EVENTS)
@@ -30,7 +30,9 @@ _CAUTIONS: dict[Trust, str] = {
     "forged": "its token does not hold for this impression: stored, weighs 0; send the token as it was issued, "
     "with the impression, clip, position, propensity and viewer that it was issued for",
     "expired": "its token has expired: stored, weighs 0; send impressions when they happen",
+    "unconfirmed": "a publishable key says what was paid: stored, counts once a secret key sends the same order",
 }
+_MONEY = ("purchase", "refund")
 _FORBIDDEN = "a publishable key may not send {}; send it from a server with a secret key"
 
 
@@ -43,7 +45,7 @@ class Judged(msgspec.Struct, frozen=True):
         forbidden: How many of those were refused because of the key alone.
         trust: What holds for the impressions, save those in ``exceptions`` (by index among the accepted).
         cautions: What the sender is told of accepted ones.
-        weightless: How many impressions bear no token that holds, by what is wrong with it.
+        weightless: How many events count for nothing, by what is wrong with them.
     """
 
     events: list[Event]
@@ -56,11 +58,18 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def judge(
-    batch: Batch, key: ApiKey, tokens: Mapping[str, bytes], now: dt.datetime, max_browser_age: dt.timedelta
+    batch: Batch,
+    key: ApiKey,
+    tokens: Mapping[str, bytes],
+    now: dt.datetime,
+    *,
+    max_browser_age: dt.timedelta,
+    confirm_purchases: bool,
 ) -> Judged:
     """Returns the verdict on a batch that ``key`` sent at ``now``.
 
-    What a publishable key says of long ago is refused: it would decide about days that were counted already.
+    What a publishable key says of long ago is refused: it would decide about days that were counted already. What it
+    says was paid is unconfirmed with ``confirm_purchases``.
     """
     if key.kind == "secret":
         return Judged(batch.events, batch.rejected, trust="key")
@@ -80,6 +89,8 @@ def judge(
             if kind is Impression:
                 seconds = now.timestamp()
                 trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, seconds)  # type: ignore[arg-type]
+            elif kind is Converted and confirm_purchases and event.data.kind in _MONEY:  # type: ignore[union-attr]
+                trusts[len(events)] = "unconfirmed"
             events.append(event)
     rejected = batch.rejected
     if refused:
@@ -89,10 +100,10 @@ def judge(
 
 
 def _with_trust(judged: Judged, trusts: dict[int, Trust]) -> Judged:
-    """Returns the same with the trust of each impression, given by its index among the accepted events."""
-    given = set(trusts.values())
-    usual = given.pop() if len(given) == 1 else Counter(trusts.values()).most_common(1)[0][0]
-    exceptions = {index: trust for index, trust in trusts.items() if trust != usual} if given else {}
+    """Returns the same with the trust of each event that has one of its own, by its index among the accepted ones."""
+    shown = Counter(trust for trust in trusts.values() if trust != "unconfirmed")
+    usual = shown.most_common(1)[0][0] if shown else "none"
+    exceptions = {index: trust for index, trust in trusts.items() if trust != usual}
     judged = msgspec.structs.replace(judged, trust=usual, exceptions=exceptions)
     if usual not in _CAUTIONS and not exceptions:
         return judged

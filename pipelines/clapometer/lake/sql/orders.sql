@@ -10,7 +10,7 @@ money AS (
         order_id AS order_key,
         {sql:order_us} AS order_us
     FROM events ANTI JOIN shared_orders USING (tenant, order_id)
-    WHERE type = 'converted' AND kind IN ('purchase', 'refund') AND order_id IS NOT NULL
+    WHERE type = 'converted' AND kind IN ('purchase', 'refund') AND order_id IS NOT NULL AND trust <> 'unconfirmed'
     WINDOW clock AS (PARTITION BY tenant, impression_id, source)
     UNION ALL
     SELECT tenant, impression_id, claimed_by, kind, value, currency, trust, source, id, order_id, order_us
@@ -41,6 +41,13 @@ SELECT
         WHEN currencies > 1 THEN 'amounts in several currencies'
     END AS problem
 FROM sums JOIN whole USING (tenant, impression_id, order_key)
-WHERE bought OR refunded IS NOT NULL OR NOT ordered;
+WHERE bought OR refunded IS NOT NULL OR NOT ordered
+UNION ALL
+SELECT
+    tenant, order_id, max(impression_id), currency, CAST(NULL AS DOUBLE), 0, CAST(NULL AS DOUBLE),
+    'unconfirmed: only a publishable key has sent it'
+FROM events ANTI JOIN sums ON sums.tenant = events.tenant AND sums.order_key = events.order_id
+WHERE type = 'converted' AND kind IN ('purchase', 'refund') AND order_id IS NOT NULL AND trust = 'unconfirmed'
+GROUP BY tenant, order_id, currency;
 COMMENT ON VIEW orders IS
     'One row per order and currency: the impression it counts for, what was paid and given back, and what is odd about it.';

@@ -118,7 +118,7 @@ money AS (
             WHEN kind = 'purchase' AND coalesce(value >= 0, true) THEN 'event ' || id || ' of ' || source
         END AS order_key
     FROM conversions ANTI JOIN shared_orders USING (tenant, order_id)
-    WHERE kind IN ('purchase', 'refund')
+    WHERE kind IN ('purchase', 'refund') AND trust <> 'unconfirmed'
     UNION ALL
     SELECT
         tenant, impression_id, claimed_by, kind, value, currency, trust, source, id, order_us,

@@ -5,14 +5,14 @@ WITH
 shared AS MATERIALIZED (
     SELECT tenant, order_id
     FROM events
-    WHERE type = 'converted' AND order_id IS NOT NULL AND kind IN ('purchase', 'refund')
+    WHERE type = 'converted' AND order_id IS NOT NULL AND kind IN ('purchase', 'refund') AND trust <> 'unconfirmed'
     GROUP BY ALL
     HAVING min(impression_id) <> max(impression_id)
 ),
 lines AS MATERIALIZED (
     SELECT tenant, order_id, impression_id, kind, value, currency, trust, source, id, time, client_time
     FROM events SEMI JOIN shared USING (tenant, order_id)
-    WHERE type = 'converted' AND kind IN ('purchase', 'refund')
+    WHERE type = 'converted' AND kind IN ('purchase', 'refund') AND trust <> 'unconfirmed'
 ),
 claims AS MATERIALIZED (SELECT DISTINCT tenant, order_id, impression_id FROM lines WHERE kind = 'purchase'),
 said AS MATERIALIZED (
