@@ -75,10 +75,10 @@ def _columns(given: str | None, wide: bool) -> list[str] | None:
 
 
 def _print(ranking: "Ranking", only: list[str] | None, wide: bool) -> None:
-    from clapometer.serving import ranking_tables, set_aside_lines, unranked_lines
+    from clapometer.serving import ranking_tables, ranking_title, set_aside_lines, unranked_lines
 
     console = Console(width=_NO_END if wide else None)
-    console.print(f"{ranking.subject}, run {ranking.run.run_id}")
+    console.print(ranking_title(ranking))
     for table in ranking_tables(ranking.rows, console.width, only):
         console.print(table)
     for line in unranked_lines(ranking.unranked):

@@ -25,6 +25,7 @@ from clapometer.serving.render import (
     ranking_csv,
     ranking_json,
     ranking_tables,
+    ranking_title,
     set_aside_lines,
     unranked_lines,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "ranking_csv",
     "ranking_json",
     "ranking_tables",
+    "ranking_title",
     "read_pipeline",
     "read_ranking",
     "read_runs",

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clapometer.domain.printable import printable
-from clapometer.serving.answers import Comparison, NotRanked, Ranking, Standing
+from clapometer.serving.answers import WHOLE, Comparison, NotRanked, Ranking, Standing
 from clapometer.serving.words import count, number, percent, places, set_aside, terms
 from clapometer.tables import Column, chosen, fitted
 
@@ -34,6 +34,14 @@ def ranking_tables(rows: Sequence[Standing], width: int, only: Sequence[str] | N
         beside = [column for column in columns if column.key in {"rank", "item", *money}]
         tables.append(fitted(beside, width))
     return tables
+
+
+def ranking_title(ranking: Ranking) -> str:
+    """Returns what a table shows: the ranking, its run, and what its numbers are where they are no label units."""
+    part = "" if ranking.segment == WHOLE else f", {ranking.segment}={ranking.segment_value}"
+    said = terms(ranking.segment)
+    unit = f" ({said.unit}; value: {said.value.lower()})" if said.by_votes else ""
+    return f"{ranking.subject}{part}, run {ranking.run.run_id}{unit}"
 
 
 def ranking_columns(rows: Sequence[Standing]) -> list[Column]:
@@ -82,6 +90,8 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Standing], Text]], ...] = (
     ("best", "P(best)", lambda row: Text(percent(row.p_best, 0))),
     ("completion", "completion", lambda row: Text(percent(row.completion_rate))),
     ("its-place", "its place", lambda row: Text("–" if row.completion_rank is None else str(row.completion_rank))),
+    ("votes", "votes", lambda row: Text(count(row.votes))),
+    ("voters", "voters", lambda row: Text("–" if row.votes is None else count(row.viewers))),
     ("impressions", "impressions", lambda row: Text(count(row.impressions))),
     ("cost", "cost/clip", lambda row: _money(row.cost_per_clip, row.currency)),
     ("revenue", "revenue/1000", lambda row: _money(row.revenue_per_1000, row.currency)),
@@ -93,10 +103,23 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Standing], Text]], ...] = (
 _LEFT = {"item", "id", "tier", "verdict"}
 _MONEY = ("cost", "revenue")
 _NEEDED = ("rank", "places", "item", "effect", "interval", "verdict")
-_PRIORITY = (*_MONEY, "impressions", "value", "best", "tier", "completion", "its-place", "drop", "fakes")
+_PRIORITY = (
+    "votes",
+    "voters",
+    *_MONEY,
+    "impressions",
+    "value",
+    "best",
+    "tier",
+    "completion",
+    "its-place",
+    "drop",
+    "fakes",
+)
 _SOMETIMES = {
     "cost": "cost_per_clip", "revenue": "revenue_per_1000", "drop": "impressions_to_drop",
     "fakes": "fake_reactions_to_top", "completion": "completion_rate", "its-place": "completion_rank",
+    "impressions": "impressions", "votes": "votes", "voters": "votes",
 }  # fmt: skip
 
 

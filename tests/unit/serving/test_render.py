@@ -17,8 +17,10 @@ from clapometer.serving import (
     ranking_csv,
     ranking_json,
     ranking_tables,
+    ranking_title,
     read_ranking,
     required,
+    set_aside_lines,
     unranked_lines,
 )
 from clapometer.serving.answers import Ranking, Standing
@@ -101,10 +103,11 @@ def test_a_comparison_reads_as_a_sentence(lake: Lake) -> None:
 
 
 def test_unknown_numbers_are_dashes(lake: Lake) -> None:
+    first, known, *_ = read(lake).rows
     unknown = msgspec.structs.replace(
-        read(lake).rows[0], effect=None, value=None, rank_low=None, p_best=None, completion_rate=None, impressions=None
+        first, effect=None, value=None, rank_low=None, p_best=None, completion_rate=None, impressions=None
     )
-    assert printed(*ranking_tables([unknown], 160)).splitlines()[1].count("–") >= 5
+    assert printed(*ranking_tables([unknown, known], 160)).splitlines()[1].count("–") >= 5
 
 
 PROMPT = "A very long prompt of a " + "very " * 40 + "small\nkite"
@@ -152,3 +155,15 @@ def test_a_requirement_goes_by_the_interval_that_holds_at_all_looks(lake: Lake) 
     assert met.told["interval"] == "always"
     assert "lies above +0.020" in met.sentence
     assert "pixel@2 is not ranked" in refused.sentence
+
+
+def test_a_ranking_by_votes_counts_votes_and_names_its_units(lake: Lake) -> None:
+    with lake.connect() as connection:
+        ranking = read_ranking(connection, "default", RankingQuery(segment="evidence", segment_value="votes"))
+    (table,) = ranking_tables(ranking.rows, 200)
+    head = printed(table).splitlines()[0].split()
+    assert {"votes", "voters"} <= set(head)
+    assert not {"impressions", "completion", "cost/clip"} & set(head)
+    assert "log-odds to win a vote" in ranking_title(ranking)
+    assert "chance to win" in ranking_title(ranking)
+    assert [line.plain for line in set_aside_lines(ranking)] == ["7 votes: vote without trust"]
