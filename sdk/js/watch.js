@@ -6,7 +6,7 @@ const MAX_TOTAL_MS = 24 * 3_600_000;
 const SLACK_S = 0.3; // how far a position may run ahead of the clock and still be playing, not a jump
 const EDGE_S = 0.1; // how near to its end a clip has to be last seen to have reached it
 const FRAME_S = 0.05;
-const SETTLE_MS = 500; // that a new speed takes to be the speed of all that is heard, at most
+const SETTLE_MS = 200; // that a new speed takes to be the speed of all that is heard, at most
 const SLOWEST = 1 / 16; // browsers play no slower
 const EVENTS = [
   ..."play playing pause waiting timeupdate seeking seeked ratechange volumechange".split(" "),
@@ -52,6 +52,7 @@ export class Watch {
   #video;
   #onEnd;
   #source;
+  #started; // whether it was played since it was shown, or was to be
   #moved = false; // whether anything was played since `watch`
   #seen = null; // the element as it was last looked at
   #rates = { slow: 1, fast: 1, until: 0 }; // between which it plays now
@@ -67,6 +68,7 @@ export class Watch {
     this.#video = video;
     this.#onEnd = onEnd;
     this.#source = video.currentSrc;
+    this.#started = before?.total > 0;
     if (before) {
       const { segments, total, muted, paused, loops, furthest } = before;
       Object.assign(this, { segments, total, muted, paused, loops, furthest });
@@ -141,13 +143,15 @@ export class Watch {
   #count(before, seen, told) {
     const playing = this.#isPlaying(before, seen);
     const reached = playing ? seen.position : this.#reached(before, told);
-    const spent = this.#took(before, reached, playing ? seen.at : told);
+    const took = this.#took(before, reached, playing ? seen.at : told);
+    const spent = before.paused ? Math.min(took, seen.at - told) : took; // Chromium's position leaps as playing goes on
     this.#played(before.position, reached, spent, before.quiet);
     if (!playing) this.#beginAgain(before, seen, reached);
     const began = Math.min(told, seen.at - spent);
     // A position that stands still does so since it was reached, or since the event where nothing moved before.
     if (!seen.moving) seen.at = before.moving ? Math.min(told, before.at + spent) : told;
-    if (before.paused && this.total) this.paused += Math.max(0, (seen.moving ? began : seen.at) - before.at);
+    this.#started ||= !this.#video.paused;
+    if (before.paused && this.#started) this.paused += Math.max(0, (seen.moving ? began : seen.at) - before.at);
     if (playing && seen.moving) seen.behind = Math.max(0, before.behind + seen.at - before.at - spent);
     seen.since = playing && before.moving && !spent ? before.since : seen.at;
   }

@@ -1,5 +1,6 @@
 """What the player SDK says was watched is what was watched, to a tenth of a second, in Chromium and in Firefox."""
 
+import random
 from typing import Any
 
 import pytest
@@ -94,6 +95,22 @@ SCRIPTS = {
 def test_what_was_played_is_what_is_reported(page: Any, way: Way, collector: Collector, name: str) -> None:
     begin(page, way)
     check(*told(page, collector, SCRIPTS[name]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_a_viewer_does_is_reported(page: Any, way: Way, collector: Collector, seed: int) -> None:
+    random.seed(seed)
+    steps = ["await truth.play();"]
+    for _ in range(10):
+        steps.append(random.choice([
+            f"await truth.seek({random.uniform(0, 10):.2f});",
+            f"truth.rate({random.choice([0.5, 1, 1.5, 3, 4])});",
+            f"truth.mute({random.choice(['true', 'false'])});",
+            f"if (!video.paused) truth.pause(); await truth.pass({random.randint(20, 200)}); await truth.play();",
+        ]))  # fmt: skip
+        steps.append(f"await truth.pass({random.randint(100, 500)});")
+    begin(page, way)
+    check(*told(page, collector, "\n".join(steps), "long.webm"))
 
 
 def test_an_mp4_is_told_as_a_webm_is(page: Any, way: Way, collector: Collector) -> None:

@@ -45,7 +45,7 @@ class Truth {
     const now = performance.now();
     const [gap, played] = [now - this.#movedAt, at - this.#last];
     if (!played) return;
-    const passed = now - this.#fasterAt < 300 && gap < 120 ? gap : (Math.max(0, played) / this.#video.playbackRate) * 1000;
+    const passed = now - this.#fasterAt < 200 && gap < 120 ? gap : (Math.max(0, played) / this.#video.playbackRate) * 1000;
     if (this.#from !== null) this.#spent += passed;
     this.#movedAt = now;
   }
