@@ -13,6 +13,10 @@ HEAD = """\
 
 Generated from `models/clapometer/domain/events.py` by `scripts/event_reference.py`; do not edit.
 
+A clip may be registered again: its latest registration, by time, counts for all its impressions, those before it too.
+One that gives a clip another prompt or model version is stored with a warning where the collector still knows the one
+before (it remembers some 50,000), and listed in the view `clip_changes`; `clapometer doctor` counts them.
+
 The wire form is CloudEvents 1.0 JSON. `(source, id)` and the kind of key (secret or publishable) are the identity of
 an event: sent again it is a duplicate and changes nothing; sent again with other data it is a conflict, and the first
 one stays. Erasures and withdrawals are done whatever their id. The sources `/v1/clips` and `/v1/viewers` belong to the

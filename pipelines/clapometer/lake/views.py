@@ -12,6 +12,7 @@ from clapometer.lake.statements import quote, sql
 
 VIEWS = (
     "clips",
+    "clip_changes",
     "impressions",
     "watches",
     "reactions",

@@ -22,6 +22,7 @@ from clapometer.settings import Settings
 
 if TYPE_CHECKING:
     from clapometer.eventlog import EventLog
+    from clapometer.lake import Lake
 
 Status = Literal["ok", "warning", "error"]
 LEAST_FREE_RATIO, LEAST_FREE_BYTES = 0.05, 256 << 20
@@ -246,6 +247,20 @@ def _lake(settings: Settings) -> Iterator[Check]:
         advice="events were lost or doubled after they were received: restore a backup, or load the log again" if lost
         else "",
     )  # fmt: skip
+    yield from _changed_clips(lake)
+
+
+def _changed_clips(lake: Lake) -> Iterator[Check]:
+    """Looks for clips that were given another prompt or model: their rankings mix two clips."""
+    with lake.connect(threads=1) as connection:
+        query = "SELECT count(DISTINCT (tenant, clip_id)), max(clip_id) FROM clip_changes"
+        ((clips, one),) = connection.execute(query).fetchall()
+    if clips:
+        yield Check(
+            part="clips", status="warning", found=f"{clips:,} clips changed prompt or model, such as {one}",
+            advice="all their impressions count for the latest; `clapometer sql 'FROM clip_changes'` lists them: give "
+            "another clip another id",
+        )  # fmt: skip
 
 
 def _training(settings: Settings) -> Iterator[Check]:

@@ -10,8 +10,9 @@ from clapometer.collector.answers import Answer, Headers, RefusedError, retry_la
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.content import Decompressor, Media, attributes_of
 from clapometer.collector.head import Head, Message, Receive, api_key, signed_digest, signed_request
-from clapometer.collector.judge import block_of, judge, verdict_of
+from clapometer.collector.judge import block_of, cautioned, judge, verdict_of
 from clapometer.collector.metrics import CollectorMetrics
+from clapometer.collector.registrations import Registrations
 from clapometer.domain import (
     Batch,
     ClapometerError,
@@ -80,6 +81,7 @@ class Intake:
         self._committer = committer
         self._tokens = tokens
         self._decompressor = Decompressor(config)
+        self._registrations = Registrations()
 
     def authenticate(self, head: Head, now: dt.datetime) -> ApiKey:
         """Returns the record of the key that a request bears.
@@ -176,6 +178,8 @@ class Intake:
             max_browser_age=dt.timedelta(hours=self.config.max_browser_age_hours),
             confirm_purchases=self.config.confirm_purchases,
         )
+        if key.kind == "secret" and (changes := self._registrations.changes(key.tenant, judged.events)):
+            judged = cautioned(judged, changes)
         self.metrics.received += len(judged.events) + len(judged.rejected)
         return Weighed(
             block=block_of(judged, key, now, trace_id),

@@ -107,15 +107,17 @@ def _with_trust(judged: Judged, trusts: dict[int, Trust]) -> Judged:
     judged = msgspec.structs.replace(judged, trust=usual, exceptions=exceptions)
     if usual not in _CAUTIONS and not exceptions:
         return judged
+    weightless = Counter(trust for trust in trusts.values() if trust in _CAUTIONS)
+    judged = msgspec.structs.replace(judged, weightless=weightless)
+    return cautioned(judged, {index: _CAUTIONS[trust] for index, trust in trusts.items() if trust in _CAUTIONS})
+
+
+def cautioned(judged: Judged, told: Mapping[int, str]) -> Judged:
+    """Returns the same with what its sender is told of accepted events, by their index among these."""
     refused = {letter.index for letter in judged.rejected}
     places = [place for place in range(len(judged.events) + len(refused)) if place not in refused]
-    cautions = [
-        Caution(places[index], judged.events[index].id, _CAUTIONS[trust])
-        for index, trust in trusts.items()
-        if trust in _CAUTIONS
-    ]
-    weightless = Counter(trust for trust in trusts.values() if trust in _CAUTIONS)
-    return msgspec.structs.replace(judged, cautions=cautions, weightless=weightless)
+    cautions = [Caution(places[index], judged.events[index].id, reason) for index, reason in told.items()]
+    return msgspec.structs.replace(judged, cautions=cautions)
 
 
 def block_of(judged: Judged, key: ApiKey, received_at: dt.datetime, trace_id: str) -> bytes:

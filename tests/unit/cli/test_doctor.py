@@ -174,6 +174,13 @@ def test_events_that_nobody_counted_are_found(root: Path) -> None:
     assert "ledger difference 1" in wrong["found"]
 
 
+def test_clips_that_became_others_are_found(root: Path) -> None:
+    rows = [clip("c", "p"), clip("c", "q") | {"id": "again"}]
+    Lake(root / "lake").append("events", events_table(rows))
+    (found,) = [each for each in examined(1) if each["part"] == "clips"]
+    assert (found["status"], "1 clips changed prompt or model, such as c" in found["found"]) == ("warning", True)
+
+
 @pytest.mark.parametrize("schedule", ["15 minutes", "0 9 * * 8", "0 0 30 2 *"])
 def test_what_is_no_schedule_is_refused_by_every_command_and_by_doctor(
     root: Path, monkeypatch: pytest.MonkeyPatch, schedule: str

@@ -28,6 +28,24 @@ def stored(collector: Collector) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for block in collector.blocks() for line in block.events]
 
 
+CLIP = {"prompt": {"text": "a"}, "model": {"name": "m", "version": "1"}, "duration_ms": 3000, "task": "t2v"}
+
+
+def test_whoever_gives_a_clip_another_prompt_or_model_is_told_at_once(collector: Collector) -> None:
+    def put(**changes: object) -> list[str]:
+        headers = {"authorization": f"Bearer {collector.secret}"}
+        answer = collector.http.put("/v1/clips/changing", json={**CLIP, **changes}, headers=headers).json()
+        assert answer["accepted"] == 1
+        return [warning["reason"].partition(" before")[0] for warning in answer["warnings"]]
+
+    changed = "this clip was registered with another {}"
+    assert put() == []
+    assert put() == put(duration_ms=4000) == put(seed=1) == []
+    assert put(prompt={"text": "b"}) == [changed.format("prompt")]
+    assert put(prompt={"text": "b"}) == []
+    assert put(model={"name": "m", "version": "2"}) == [changed.format("prompt and model")]
+
+
 def test_a_clip_that_is_put_becomes_an_event(collector: Collector) -> None:
     answer = send(collector, "PUT", "/v1/clips/clip%209", clip(collector))
     assert (answer.status_code, answer.json()["accepted"]) == (202, 1)
