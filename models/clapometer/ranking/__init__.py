@@ -31,7 +31,7 @@ from clapometer.ranking.exposure import Exposure, Mismatch, balance, mean_weight
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
-from clapometer.ranking.limits import days_outside, outlier_limit
+from clapometer.ranking.limits import days_outside, first_days, outlier_limit
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 from clapometer.ranking.robustness import fewest, fewest_in_buckets, invented_reactions
@@ -75,6 +75,7 @@ __all__ = [
     "fewest",
     "fewest_in_buckets",
     "fewest_to_flip",
+    "first_days",
     "fit_time_offsets",
     "invented_reactions",
     "mean_weight",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from clapometer.ranking.grouping import sum_by
+from clapometer.ranking.limits import share_left_out
 
 __all__ = ["TimeOffsets", "fit_time_offsets", "position_curve"]
 
@@ -26,6 +27,8 @@ Ints = NDArray[np.int64]
 
 AGE_EDGES = (1, 2, 3, 5)
 """Ages in days at which a new bucket starts; clips older than the last edge are the reference."""
+_PRIOR_SLOTS = 2.0
+"""Explored slots of the mean label that every place is worth before its own."""
 MOST_SHIFT = 1.5
 """Log-odds by which a day, and an age, may move a label at most: beyond that it is their having next to no data."""
 
@@ -35,7 +38,8 @@ def position_curve(surface: Ints, position: Ints, slots: Floats, explored: Float
 
     A quadratic in ``log(1 + position)`` per surface on the log of the explored slots' mean label,
     weighted by the label total (the Poisson variance of a log rate). Surfaces without exploration get a
-    flat curve.
+    flat curve. Positions at and beyond which there are next to no explored slots are taken for the one before them: a
+    parabola says nothing of where it was not fitted.
 
     Args:
         surface: Surface index, one row per (surface, position), ``(n_slots,)``.
@@ -46,24 +50,33 @@ def position_curve(surface: Ints, position: Ints, slots: Floats, explored: Float
         explored_label: Sum of the label over the explored ones. The label may be negative for some
             impressions, its mean per slot should not be.
     """
-    rate = explored_label / np.maximum(explored, 1)
     overall = explored_label.sum() / max(explored.sum(), 1.0)
+    rate = (explored_label + _PRIOR_SLOTS * overall) / (explored + _PRIOR_SLOTS)
     curve = np.ones(len(surface))
     if overall <= 0:
         return curve
     rate = np.maximum(rate, 0.02 * overall)
     for here in (surface == s for s in np.unique(surface)):
+        known = np.minimum(position, _last_known(position[here], explored[here]))
         seen = here & (explored > 0)
-        degree = min(int(seen.sum()) - 1, 2)
+        degree = min(len(np.unique(known[seen])) - 1, 2)
         if degree < 0:
             curve[here] = overall
             continue
-        basis = np.vander(np.log1p(position), degree + 1)
+        basis = np.vander(np.log1p(known), degree + 1)
         scale = np.sqrt(explored[seen] * rate[seen])
         slope = np.linalg.lstsq(basis[seen] * scale[:, None], np.log(rate[seen]) * scale, rcond=None)[0]
         curve[here] = np.exp(basis[here] @ slope)
     mean: float = (curve * slots).sum() / max(slots.sum(), 1e-300)
     return curve / mean if mean > 0 else np.ones(len(surface))
+
+
+def _last_known(position: Ints, explored: Floats) -> int:
+    """Largest position at or beyond which there are more than a few of the explored slots of a surface."""
+    order = np.argsort(-position, kind="stable")
+    beyond = np.cumsum(explored[order])
+    few = share_left_out(int(explored.sum()))
+    return int(position[order][min(int(np.searchsorted(beyond, few, side="right")), len(order) - 1)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -30,6 +30,7 @@ Ints = NDArray[np.int64]
 _BANDS = 10
 _MIN_EXPLORED = 20
 """Fewest explored slots per band."""
+_MOST_MEAN, _MIN_SLOTS = 2.0, 100
 _CLUSTERING = 1.5
 """Standard errors are taken as this much larger: slots of one viewer are not independent."""
 
@@ -80,7 +81,11 @@ class Mismatch:
 
 
 def mean_weight(exposure: Exposure, tolerance: float = 0.1) -> Mismatch:
-    """Tests that the weights average to 1, within `tolerance`: heavy tails make small gaps likely."""
+    """Tests that the weights average to 1, within `tolerance`: heavy tails make small gaps likely.
+
+    An average of more than 2 is no chance, whatever the spread: the weights that lift it that far lift the spread as
+    well, and would hide in it. Should it be luck after all, so few slots decide everything that no interval holds.
+    """
     n = float(exposure.shown.sum())
     if n < 2:
         return Mismatch(0.0, 1.0)
@@ -89,6 +94,8 @@ def mean_weight(exposure: Exposure, tolerance: float = 0.1) -> Mismatch:
     gap = abs(mean - 1) - tolerance
     if gap <= 0:
         return Mismatch(mean - 1, 1.0)
+    if mean > _MOST_MEAN and n >= _MIN_SLOTS:
+        return Mismatch(mean - 1, 0.0)
     error = _CLUSTERING * np.sqrt(spread / n)
     return Mismatch(mean - 1, float(2 * norm.sf(gap / error)) if error > 0 else 0.0)
 

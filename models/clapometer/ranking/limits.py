@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "days_outside", "outlier_limit", "share_left_out"]
+__all__ = ["FEW", "days_outside", "first_days", "outlier_limit", "share_left_out"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,6 +52,28 @@ def outlier_limit(parts: Sequence[Floats], factor: float) -> float:
         np.partition(part, len(part) - k - 1)[-k - 1 :] if len(part) > k + 1 else part for part in parts
     ])  # fmt: skip
     return float(factor * np.partition(largest, len(largest) - k - 1)[-k - 1])
+
+
+def first_days(item: Ints, day: Ints, impressions: Floats, n_items: int) -> Floats:
+    """Returns the day up to which more than a few of each item's impressions were, infinity where it has none.
+
+    A few are as many as `share_left_out` says: one impression with a wrong date makes no clip old.
+
+    Args:
+        item: Of each cell, ``(n_cells,)``.
+        day: The same.
+        impressions: The same.
+        n_items: Items are 0..n_items-1.
+    """
+    order = np.lexsort((day, item))
+    of, when, shown = item[order], day[order], impressions[order]
+    total = np.bincount(item, impressions, n_items)
+    before = np.concatenate([[0.0], np.cumsum(total)])[of]
+    few = np.minimum(np.maximum(FEW, total // _ONE_IN), total // 2)
+    reached = np.cumsum(shown) - before > few[of]
+    first = np.full(n_items, np.inf)
+    np.minimum.at(first, of[reached], when[reached])
+    return first
 
 
 def days_outside(day: Ints, impressions: Floats) -> Ints:

@@ -24,6 +24,7 @@ from clapometer.ranking import (
     Ranked,
     TimeOffsets,
     always_valid_multiplier,
+    first_days,
     opportunities,
     sum_by,
 )
@@ -131,7 +132,8 @@ def _slice(
     kept = Cells(renumbered, kept.weight, kept.completed, kept.liked, kept.revenue)
     published = clips.registered_day[rows] - scored.first_day
     # a clip that was shown before it was registered was there before
-    np.minimum.at(published, renumbered.clip, renumbered.day)
+    shown = first_days(renumbered.clip, renumbered.day, renumbered.impressions, len(rows))
+    published = np.minimum(published, shown).astype(np.int64)
     withdrawn = clips.withdrawn_day[rows]
     table = ClipTable(
         unit=place[clips.unit[rows]],

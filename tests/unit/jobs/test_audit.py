@@ -155,6 +155,22 @@ def test_without_propensities_nothing_is_claimed_about_them_and_it_is_said_how_t
     assert "POST /v1/slates" in found.advice
 
 
+def test_one_odd_event_turns_no_check(tmp_path: Path, sound: pa.Table, report: AuditReport) -> None:
+    shown = {"viewer_id": "odd", "surface": "feed", "position": 0, "explored": True, "candidates": 500}
+    odd = [
+        impression("late", "c0", at(days=-2_250), propensity=1 / 500, **shown),
+        impression(
+            "sure", "c1", at(days=5), propensity=1e-9, experiment='[{"id": "home", "variant": "typo"}]', **shown
+        ),
+        *(answer("reacted", of, f"odd {of}", at(days=5), reaction="report") for of in ("late", "sure")),
+    ]
+    with_odd = audited(tmp_path, pa.concat_tables([with_arms(sound, 0.0), events_table(odd)]))
+    assert with_odd.failed == []
+    assert of(with_odd, "power")[0].numbers == of(report, "power")[0].numbers
+    (arms,) = of(with_odd, "sample ratio")
+    assert (arms.status, "typo 1: taken for slips of the pen" in arms.found) == ("passed", True)
+
+
 def fakes(events: pa.Table, accounts: int, reactions: int) -> pa.Table:
     """Adds accounts that like clips of the last model version without watching them, ``reactions`` each."""
     con = duckdb.connect()

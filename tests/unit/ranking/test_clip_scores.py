@@ -194,3 +194,17 @@ def test_a_clip_that_had_next_to_no_chance_is_shrunk_not_blown_up():
     fitted = ClipAIPW().fit(cells_of(world), table(world, chances))
     assert abs(fitted.scores_[0]) < 100
     assert fitted.opportunities_[0] == 50.0
+
+
+@pytest.mark.parametrize(("explored", "earned"), [(0.0, 0.0), (1.0, 2.0), (1.0, -1.0)])
+def test_one_slot_far_below_all_others_bends_no_curve(explored, earned):
+    position = np.arange(5)
+    slots, by_chance, label = np.full(5, 80.0), np.full(5, 30.0), 30 * np.array([0.5, 0.42, 0.38, 0.35, 0.33])
+    surface = np.zeros(6, int)
+    plain = position_curve(surface[:5], position, slots, by_chance, label)
+    far = position_curve(
+        surface, np.append(position, 10_000), np.append(slots, 1.0), np.append(by_chance, explored),
+        np.append(label, earned),
+    )  # fmt: skip
+    np.testing.assert_allclose(far[:5], plain, rtol=0.06)
+    assert far[5] == pytest.approx(far[4])

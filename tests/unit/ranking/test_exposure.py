@@ -52,6 +52,14 @@ def test_a_feed_that_logs_something_else_is_caught(
     assert abs(found.size) > 0.1  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("wrong", [5, 30, 200])
+def test_weights_that_no_feed_can_have_do_not_hide_in_the_spread_that_they_make(wrong: int) -> None:
+    log = world_log(3)
+    propensity = log.propensity.copy()
+    propensity[:: len(propensity) // wrong] = 1e-9
+    assert mean_weight(exposure_of(log, propensity)).p_value == 0.0
+
+
 def test_explored_slots_that_are_not_by_chance_are_caught_where_every_clips_chances_are_known() -> None:
     log = world_log(4)
     popular = exposure_of(log, 1 / log.candidates)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clapometer.ranking import days_outside, outlier_limit
+from clapometer.ranking import days_outside, first_days, outlier_limit
 
 VALUES = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=60)
 
@@ -61,3 +61,10 @@ MONTH = dict.fromkeys(range(28), 1000)
 def test_days_far_away_with_next_to_no_traffic_are_no_days_of_the_run(days, outside):
     found = days_outside(np.array([*days], np.int64), np.array([*days.values()], np.float64))
     assert found.tolist() == sorted(outside)
+
+
+def test_one_impression_with_a_wrong_date_makes_no_item_old():
+    item = np.array([0, 0, 0, 1, 1, 2])
+    day = np.array([-900, 3, 4, 2, 7, 5])
+    shown = np.array([1.0, 5.0, 9.0, 4.0, 1.0, 1.0])
+    assert first_days(item, day, shown, 4).tolist() == [3.0, 2.0, 5.0, np.inf]
