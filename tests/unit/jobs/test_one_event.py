@@ -18,7 +18,7 @@ from clapometer.lake import Lake
 from clapometer.ranking import Reason
 
 WORLDS, TRIES = 10, 20
-BOUND = {"model_versions": 0.25, "templates": 0.25, "prompts": 0.5}
+BOUND = {"model_versions": 0.25, "templates": 0.5, "prompts": 0.5}
 """Of the width of the item's interval: what one event may move its value or an end; a prompt has 16 impressions."""
 MOST_PAID = 10 * 25.0
 """What one event may earn: ten times the largest other purchase."""
