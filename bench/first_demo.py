@@ -1,7 +1,7 @@
 """``make demo`` on a fresh clone of this build beside one of an earlier build: wall time, size, longest silence.
 
-``python bench/first_demo.py [--earlier REV] [--rounds N]``: clones both into temporary folders and lets them take turns,
-each time with empty caches of pip and uv. Needs the network; what else the machine does shows in both.
+``python bench/first_demo.py [--earlier REV] [--rounds N]``: clones both into temporary folders and lets both
+take turns, each time with empty caches of pip and uv. Needs the network; what else the machine does shows in both.
 """
 
 import argparse
