@@ -1,11 +1,13 @@
 """Writes docs/reference/events.md from the event types: ``python scripts/event_reference.py``."""
 
 import inspect
+import re
 from pathlib import Path
 
 import msgspec.inspect as types
 
 from clapometer.domain import BROWSER_EVENTS, EVENT_TYPES, REASONS
+from clapometer.domain.fields import FIELDS
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference" / "events.md"
 HEAD = """\
@@ -99,7 +101,8 @@ def rows(struct: types.StructType, prefix: str = "") -> list[str]:
     lines = []
     for field in struct.fields:
         kind = plain(field.type)
-        needed = "yes" if field.required else ""
+        path = f"{prefix}{field.encode_name}"
+        needed = f"{'yes' if field.required else ''} | {FIELDS[re.sub(r'[^a-z0-9]+', '_', path)]}"
         items = plain(kind.item_type) if isinstance(kind, types.ListType) else None
         lines.append(f"| `{prefix}{field.encode_name}` | {'object' if isinstance(kind, types.StructType) else ''}")
         if isinstance(kind, types.StructType):
@@ -121,7 +124,9 @@ def event_reference() -> str:
         data = next(field for field in info.fields if field.name == "data").type  # type: ignore[attr-defined]
         key = "publishable or secret" if event in BROWSER_EVENTS else "secret"
         parts.append(f"\n## `{info.tag}`\n\n{inspect.getdoc(data.cls)}\n\nKey: {key}.\n\n")  # type: ignore[attr-defined]
-        parts.append("| field of `data` | type | needed |\n| --- | --- | --- |\n" + "\n".join(rows(data)) + "\n")
+        parts.append(
+            "| field of `data` | type | needed | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows(data)) + "\n"
+        )
     return "".join(parts).replace("\n\n\n", "\n\n")
 
 

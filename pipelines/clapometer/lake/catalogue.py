@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 
+from clapometer.domain.fields import FIELDS
 from clapometer.lake.metrics import Metric, catalogue, named, of_level
-from clapometer.lake.schema import TABLES
+from clapometer.lake.schema import DATA_COLUMNS, TABLES
 from clapometer.lake.statements import quote, sql
 from clapometer.lake.views import TABLE_COMMENTS, VIEWS
 
@@ -38,6 +39,7 @@ ANALYST_VIEWS = (
 """Names of the files that define a view or table macro on top of ``views.VIEWS``, each after what it reads."""
 
 _METRIC_COLUMNS = ("id", "name", "level", "direction", "unit", "title", "source", "expression")
+_JSON_COLUMNS = frozenset(column.name for column in DATA_COLUMNS if column.is_json)
 _DIRECTIVE = re.compile(r"\{(\w+)(?::([\w,]+))?\}")
 
 
@@ -55,7 +57,13 @@ def column_comment(view: str, column: str) -> str | None:
     """Returns what a column says: of this view, or of every view that has it."""
     known = _comments()
     metrics = {metric.name: metric.title for metric in catalogue()}
-    return known.get(view, {}).get(column) or known["everywhere"].get(column) or metrics.get(column)
+    if view == "events" and column in FIELDS:
+        return _field(column)
+    return (
+        known.get(view, {}).get(column)
+        or known["everywhere"].get(column)
+        or (_field(column) if column in FIELDS else metrics.get(column))
+    )
 
 
 def comment_statements(columns: Mapping[str, list[str]]) -> list[str]:
@@ -108,6 +116,12 @@ def _metrics_sql() -> str:
     )
     about = quote("The metric catalogue: what every number of the views means, its direction, unit and SQL.")
     return f"CREATE TABLE metrics ({columns}); INSERT INTO metrics VALUES {rows}; COMMENT ON TABLE metrics IS {about}"  # noqa: S608
+
+
+def _field(column: str) -> str:
+    """Returns what a field of events says; as a column, a list or map of them is JSON."""
+    text = FIELDS[column]
+    return f"{text.removesuffix('.')}; JSON." if column in _JSON_COLUMNS else text
 
 
 @cache

@@ -25,7 +25,15 @@ SAFE_HEADERS: Headers = [
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Why the event at ``index`` of the request was refused; ``field`` is empty where all of it is meant."""
+    """Why an event of the request was refused.
+
+    Attributes:
+        index: Its place in the request, from 0.
+        id: Its id, where it could be read.
+        code: The kind of fault, of a closed list.
+        field: Path of the field that is wrong; empty where all of the event is meant.
+        reason: What is wrong, and how to mend it.
+    """
 
     index: int
     id: str | None
@@ -35,7 +43,13 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Caution(msgspec.Struct, frozen=True):
-    """What the sender should know of an event that was stored."""
+    """What the sender should know of an event that was stored.
+
+    Attributes:
+        index: Its place in the request, from 0.
+        id: Its id.
+        reason: What to know, and what to do about it.
+    """
 
     index: int
     id: str
@@ -43,7 +57,13 @@ class Caution(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of the events of a request, every one of which is durable now."""
+    """What became of the events of a request, every one of which is durable now.
+
+    Attributes:
+        accepted: How many were taken, repeats of earlier ones included.
+        rejected: Why each of the others was refused.
+        warnings: What to know of some that were taken.
+    """
 
     accepted: int
     rejected: list[Verdict] = []
@@ -51,7 +71,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why nothing of a request was accepted."""
+    """Why nothing of a request was accepted.
+
+    Attributes:
+        title: The status in words.
+        status: HTTP status.
+        detail: What is wrong, and how to mend it.
+        trace_id: Trace of the request (W3C Trace Context); name it when you ask for help.
+        rejected: Why each event was refused, where there are events to tell of.
+    """
 
     title: str
     status: int

@@ -9,9 +9,10 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from clapometer.collector.answers import Answer, Problem
+from clapometer.collector.answers import Answer, Caution, Problem, Verdict
 from clapometer.collector.content import MEDIA_TYPES, Media
-from clapometer.collector.examples import event_examples
+from clapometer.collector.described import describe_answers, describe_events
+from clapometer.collector.examples import ANSWER_EXAMPLE, event_examples, problem_example
 from clapometer.domain.events import (
     BROWSER_EVENTS,
     EVENT_TYPES,
@@ -19,6 +20,7 @@ from clapometer.domain.events import (
     ClipWithdrawnData,
     Event,
 )
+from clapometer.domain.fields import FIELDS
 
 STATIC = Path(__file__).parent / "static"
 """Swagger UI as its authors publish it (Apache-2.0), and the script that starts it."""
@@ -84,9 +86,13 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     )
     event, answer, problem, clip, withdrawal = schemas[:5]
     components["Event"] = event
-    document.setdefault("components", {}).setdefault("schemas", {}).update(components)
-    document["components"]["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "A publishable or secret API key"},
+    describe_events(components)
+    describe_answers(components, (Verdict, Caution, Answer, Problem))
+    document["components"] = {
+        "schemas": components,
+        "securitySchemes": {
+            "key": {"type": "http", "scheme": "bearer", "description": "A publishable or secret API key"},
+        },
     }
     document["security"] = [{"key": []}]
     examples = event_examples(now)
@@ -100,6 +106,8 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     _describe(paths["/v1/viewers/{viewer_id}"]["delete"], None, None)
     for path in ("/v1/events", "/v1/clips/{clip_id}", "/v1/clips/{clip_id}/withdrawal", "/v1/viewers/{viewer_id}"):
         for method, operation in paths[path].items():
+            for parameter in operation.get("parameters", []):
+                parameter.setdefault("description", FIELDS.get(parameter["name"], ""))
             without = {*(_BODY_STATUSES if method == "delete" else ()), *((409,) if path == "/v1/events" else ())}
             operation["responses"] = _responses(answer, problem, without)
     _describe_operations(paths, problem)
@@ -107,21 +115,34 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
 
 
 def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
-    status = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
-    plain = {"200": {"description": "Yes", "content": {"application/json": {"schema": status}}}}
-    said = {name: {"type": "array", "items": {"type": "string"}} for name in ("reasons", "warnings")}
-    readiness = {
-        "type": "object", "required": ["status", *said], "properties": {"status": {"type": "string"}, **said}
-    }  # fmt: skip
-    content = {"application/json": {"schema": readiness}}
-    ready = {"200": {"description": "Yes; `warnings` says what has to be mended all the same", "content": content}}
-    ready |= {"503": {"description": "No; `reasons` says why", "content": content}}
-    text = {
-        "200": {"description": "In Prometheus' text format", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    status = {"status": {"type": "string", "description": "In a word"}}
+    texts = {"type": "array", "items": {"type": "string"}}
+    said = {
+        "reasons": {**texts, "description": "Why events cannot be taken"},
+        "warnings": {**texts, "description": "What has to be mended, though events are taken"},
     }
-    refused = {"400": {"description": _STATUSES[400], "content": _refused(problem)}}
-    for path, responses in (("/healthz", plain), ("/readyz", ready), ("/metrics", text)):
+    alive = {"type": "object", "required": ["status"], "properties": status}
+    readiness = {"type": "object", "required": ["status", *said], "properties": {**status, **said}}
+    ready = {"status": "ready", "reasons": [], "warnings": []}
+    full = {"status": "not ready", "reasons": ["the event log is full"], "warnings": []}
+    text = {
+        "text/plain": {"schema": {"type": "string"}, "example": "clapometer_collector_received_events_total 42.0\n"}
+    }
+    answers = {
+        "/healthz": {"200": _said("Yes", alive, {"status": "ok"})},
+        "/readyz": {
+            "200": _said("Yes; `warnings` says what has to be mended all the same", readiness, ready),
+            "503": _said("No; `reasons` says why", readiness, full),
+        },
+        "/metrics": {"200": {"description": "In Prometheus' text format", "content": text}},
+    }
+    refused = {"400": _refusal(400, problem)}
+    for path, responses in answers.items():
         paths[path]["get"] |= {"security": [], "responses": responses | refused}
+
+
+def _said(description: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def _events_operation(examples: dict[str, Any]) -> dict[str, Any]:
@@ -173,20 +194,18 @@ def _describe(operation: dict[str, Any], schema: dict[str, Any] | None, example:
         }
 
 
-def _refused(problem: dict[str, Any]) -> dict[str, Any]:
-    return {"application/problem+json": {"schema": problem}, "text/plain": {"schema": {"type": "string"}}}
+def _refusal(status: int, problem: dict[str, Any]) -> dict[str, Any]:
+    """Returns the answer of a status; what is no HTTP is told so in plain text."""
+    told = problem_example(status, _STATUSES[status])
+    content: dict[str, Any] = {"application/problem+json": {"schema": problem, "example": told}}
+    if status == 400:
+        content["text/plain"] = {"schema": {"type": "string"}, "example": "Invalid HTTP request received."}
+    return {"description": _STATUSES[status], "content": content}
 
 
 def _responses(answer: dict[str, Any], problem: dict[str, Any], without: Collection[int]) -> dict[str, Any]:
-    refused = {"application/problem+json": {"schema": problem}}
+    taken = _said("Durable, save the events that `rejected` names", answer, ANSWER_EXAMPLE)
     return {
-        "202": {
-            "description": "Durable, save the events that `rejected` names",
-            "content": {"application/json": {"schema": answer}},
-        },
-        **{
-            str(status): {"description": text, "content": _refused(problem) if status == 400 else refused}
-            for status, text in _STATUSES.items()
-            if status not in without
-        },
+        "202": taken,
+        **{str(status): _refusal(status, problem) for status in _STATUSES if status not in without},
     }

@@ -1,6 +1,7 @@
 """One event of each type as a sender would write it; the documentation shows them and the tests send them."""
 
 import datetime as dt
+import http
 from typing import Any
 
 _IMPRESSION = "0192f1c8-7a51-7d2e-9a0b-5f0c3f6f1a01"
@@ -65,6 +66,31 @@ _DATA: dict[str, dict[str, Any]] = {
     },
     "viewer_erased": {"viewer_id": "viewer-5e1d"},
 }
+
+ANSWER_EXAMPLE: dict[str, Any] = {
+    "accepted": 1,
+    "rejected": [
+        {
+            "index": 1,
+            "id": "like-2",
+            "code": "missing_field",
+            "field": "data.impression_id",
+            "reason": "required field is missing; add it",
+        }
+    ],
+    "warnings": [],
+}
+"""Two events, of which one was refused."""
+
+
+def problem_example(status: int, detail: str) -> dict[str, Any]:
+    """Returns a refusal of a whole request."""
+    return {
+        "title": http.HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "trace_id": "0af7651916cd43dd8448eb211c80319c",
+    }
 
 
 def event_examples(now: dt.datetime) -> dict[str, dict[str, Any]]:

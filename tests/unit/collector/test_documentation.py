@@ -1,11 +1,15 @@
 """The OpenAPI document is true: every example in it is accepted, every event type is in it."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from tests.unit.collector.conftest import Collector
 
+from clapometer.collector import event_examples
 from clapometer.domain import EVENT_TYPES
+from clapometer.lake.catalogue import column_comment
 
 NAMES = [str(kind.__struct_config__.tag).split(".")[1] for kind in EVENT_TYPES]
 
@@ -62,3 +66,64 @@ def _references(node: object) -> list[str]:
     if isinstance(node, list):
         return [found for value in node for found in _references(value)]
     return []
+
+
+def parts(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields every property in a schema, however deep, with its path."""
+    if isinstance(schema, dict):
+        for name, property_ in schema.get("properties", {}).items():
+            yield f"{path}.{name}", property_
+        for key, value in schema.items():
+            yield from parts(value, f"{path}.{key}")
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from parts(value, path)
+
+
+def test_every_property_and_parameter_says_what_it_is(collector: Collector) -> None:
+    document = collector.http.get("/openapi.json").json()
+    found = [*parts(document["components"]["schemas"]), *parts(document["paths"])]
+    assert len(found) > 150
+    assert [name for name, property_ in found if not property_.get("description")] == []
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["summary"]
+            assert all(parameter.get("description") for parameter in operation.get("parameters", []))
+
+
+def test_every_answer_has_an_example_that_is_as_documented(collector: Collector) -> None:
+    document = collector.http.get("/openapi.json").json()
+    seen = 0
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                for media, told in answer["content"].items():
+                    assert "example" in told, f"{path} {status} {media}"
+                    jsonschema_rs.validate({**told["schema"], "components": document["components"]}, told["example"])
+                    seen += 1
+    assert seen > 30
+
+
+def test_real_answers_are_as_documented(collector: Collector) -> None:
+    document = collector.http.get("/openapi.json").json()
+    for body, status in ((list(event_examples(collector.now).values()), 202), ([{}], 422), (b"no", 422)):
+        answer = collector.post(body)
+        assert answer.status_code == status
+        (content,) = operation(collector, "/v1/events", "post")["responses"][str(status)]["content"].values()
+        jsonschema_rs.validate({**content["schema"], "components": document["components"]}, answer.json())
+
+
+def test_fields_are_described_in_the_words_of_the_lake(collector: Collector) -> None:
+    schemas = collector.http.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["Lineage"]["properties"]["batch_id"]["description"] == column_comment("events", "lineage_batch_id")
+    impression = schemas["ImpressionData"]["properties"]
+    assert impression["propensity"]["description"] == column_comment("events", "propensity")
+
+
+def test_an_event_with_any_attribute_that_cloudevents_allows_is_as_documented(collector: Collector) -> None:
+    document = collector.http.get("/openapi.json").json()
+    schema = {"$ref": "#/components/schemas/Event", "components": document["components"]}
+    event = event_examples(collector.now)["watched"]
+    jsonschema_rs.validate(schema, {**event, "tracestate": "a=b", "datacontenttype": "application/json; charset=utf-8"})
+    assert not jsonschema_rs.is_valid(schema, {**event, "sentAt": "x"})
+    assert not jsonschema_rs.is_valid(schema, {**event, "data": {**event["data"], "emoji": 1}})
