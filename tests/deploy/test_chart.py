@@ -181,6 +181,44 @@ def test_what_kubernetes_would_read_otherwise_or_not_at_all_is_refused_by_the_ch
     assert "trainer.schedule: " in done.stderr
 
 
+def test_only_who_judges_keys_and_signs_tokens_has_them() -> None:
+    """A loader or trainer that is taken over gives neither away."""
+    secrets = {
+        name.removeprefix("release-clapometer-"): {
+            volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume
+        }
+        for name, pod in pods().items()
+    }
+    kafka = {"clapometer", "events-cluster-ca-cert"}
+    assert secrets == {
+        "collector": {"clapometer-keys", *kafka}, "serving": {"clapometer-keys"}, "loader": kafka, "trainer": set(),
+    }  # fmt: skip
+    for name, pod in pods().items():
+        (container,) = pod["containers"]
+        variables = {each["name"] for each in container["env"]}
+        assert ("CLAPOMETER_KEYS_FILE" in variables) == ("keys" in {each["name"] for each in pod["volumes"]}), name
+        assert {each["name"] for each in container["volumeMounts"]} == {each["name"] for each in pod["volumes"]}, name
+
+
+def test_nobody_reads_rankings_without_a_key_unless_it_is_said() -> None:
+    for pod in pods().values():
+        (container,) = pod["containers"]
+        assert {"name": "CLAPOMETER_PUBLIC_TENANT", "value": ""} in container["env"]
+
+
+@pytest.mark.parametrize("clients", [(), ("--set", "networkPolicy.clients[0].podSelector.matchLabels.app=feed")])
+def test_nothing_is_open_to_everybody(clients: tuple[str, ...]) -> None:
+    policies = [each for each in manifests(*clients) if each["kind"] == "NetworkPolicy"]
+    for policy in policies:
+        for rule in policy["spec"].get("ingress", []):
+            assert rule["from"], policy["metadata"]["name"]
+            assert {} not in rule["from"]
+    (collector,) = (each["spec"] for each in policies if each["metadata"]["name"].endswith("-collector"))
+    peers = collector["ingress"][0]["from"]
+    assert peers[0] == {"podSelector": {}}  # of its own namespace
+    assert peers[1:] == ([{"podSelector": {"matchLabels": {"app": "feed"}}}] if clients else [])
+
+
 def test_every_pod_is_behind_a_network_policy() -> None:
     policies = [each["spec"]["podSelector"]["matchLabels"] for each in manifests() if each["kind"] == "NetworkPolicy"]
     parts = {labels["app.kubernetes.io/component"] for labels in policies}

@@ -1,6 +1,8 @@
 """The units of one machine: systemd takes them, and their command lines start the parts in a folder of their own."""
 
+import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -92,3 +94,39 @@ def test_the_settings_file_names_settings_that_there_are() -> None:
 
     given = tomllib.loads((DEPLOY / "systemd" / "clapometer.toml").read_text())
     assert set(given) <= set(Settings.model_fields)
+    assert given["public_tenant"] == ""
+
+
+def test_units_that_need_no_keys_cannot_open_them() -> None:
+    closed = {
+        unit.stem: "InaccessiblePaths=-/var/lib/clapometer/keys.json -/var/lib/clapometer/tokens.json"
+        in unit.read_text()
+        for unit in UNITS
+    }
+    assert closed == {
+        "clapometer-collector": False, "clapometer-loader": True,
+        "clapometer-serving": False, "clapometer-trainer": True,
+    }  # fmt: skip
+
+
+def located(path: str) -> str:
+    """Returns where the proxy sends a path: an exact location wins, then the longest that it begins with."""
+    text = (DEPLOY / "systemd" / "nginx.conf").read_text()
+    found = re.findall(r"^ *location (= )?(\S+) \{ (?:proxy_pass http://([^;]+)|deny all);", text, re.MULTILINE)
+    fits = [(bool(exact), len(prefix), to) for exact, prefix, to in found
+            if (path == prefix if exact else path.startswith(prefix))]  # fmt: skip
+    return str(max(fits)[2])
+
+
+def test_the_proxy_sends_every_path_to_the_service_that_has_it(parts) -> None:
+    checked = 0
+    for name, there in (("collector", "127.0.0.1:8480"), ("serving", "127.0.0.1:8481")):
+        address = f"http://127.0.0.1:{parts[name][1]}/openapi.json"
+        until(lambda: answers(address), 90, every=0.1)  # noqa: B023 - called at once
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            paths = set(json.load(answer)["paths"]) - {"/healthz", "/readyz", "/metrics"}
+        for path in paths | ({"/sdk/clapometer.js"} if name == "collector" else {"/", "/static/charts.js"}):
+            assert located(re.sub(r"\{[^}]+\}", "x", path)) == there, path
+            checked += 1
+    assert checked > 8
+    assert located("/metrics") == ""

@@ -2,7 +2,17 @@
 
 from clapometer.eventlog.contract import EventLog, Position, Record
 from clapometer.eventlog.embedded import EmbeddedLog
+from clapometer.eventlog.embedded_files import DamagedLogError, known_identity
 from clapometer.eventlog.group_commit import GroupCommitter
 from clapometer.eventlog.memory import MemoryLog
 
-__all__ = ["EmbeddedLog", "EventLog", "GroupCommitter", "MemoryLog", "Position", "Record"]
+__all__ = [
+    "DamagedLogError",
+    "EmbeddedLog",
+    "EventLog",
+    "GroupCommitter",
+    "MemoryLog",
+    "Position",
+    "Record",
+    "known_identity",
+]

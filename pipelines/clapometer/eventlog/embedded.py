@@ -19,6 +19,13 @@ import lmdb
 
 from clapometer.domain import LogFullError, TerminalError, TransientError
 from clapometer.eventlog.contract import Position, Record
+from clapometer.eventlog.embedded_files import (
+    DamagedLogError,
+    check_length,
+    check_there,
+    known_identity,
+    remember_identity,
+)
 from clapometer.eventlog.looking import look_until
 
 FORMAT = 1
@@ -80,6 +87,7 @@ class EmbeddedLog:
     trimmed. Threads may share it. After a fork, open it anew.
 
     Raises:
+        DamagedLogError: The file of the log is gone, empty, cut or no log.
         TerminalError: The folder holds a log of a newer format or something else, or cannot be written.
     """
 
@@ -92,12 +100,16 @@ class EmbeddedLog:
         new = not self._path.exists()
         self._path.mkdir(parents=True, exist_ok=True)
         with self._lock:
+            check_there(self._path)
             try:
-                self._open()
+                self._open(check=True)
                 self._prepare()
+            except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.PageNotFoundError) as error:
+                raise DamagedLogError(self._path, f"is no log: {error}", known_identity(self._path)) from error
             except lmdb.Error as error:
                 msg = f"the event log {self._path} cannot be opened: {error}"
                 raise TerminalError(msg) from error
+            remember_identity(self._path, self.identity)
         if new:
             for folder in (self._path, self._path.parent):
                 _fsync(folder)
@@ -287,9 +299,11 @@ class EmbeddedLog:
             raise TerminalError(msg)
         return self._env
 
-    def _open(self) -> None:
+    def _open(self, *, check: bool = False) -> None:
         map_size = self._max_bytes + self._max_bytes // 4 + (64 << 20)
         self._env = lmdb.open(str(self._path), map_size=map_size // _PAGE * _PAGE, max_dbs=3)
+        if check:
+            check_length(self._path, self._env)
         self._blocks = self._env.open_db(b"blocks")
         self._meta = self._env.open_db(b"meta")
         self._filler = self._env.open_db(b"filler")  # empty but for moments: see `scrub`

@@ -44,7 +44,7 @@ def copy_file(source: Path, target: Path, earlier: Path | None = None, known: Co
         return known
     digest, size = hashlib.blake2b(), 0
     with source.open("rb") as reading, target.open("wb") as writing:
-        os.fchmod(writing.fileno(), os.fstat(reading.fileno()).st_mode & 0o777 | 0o200)
+        os.fchmod(writing.fileno(), os.fstat(reading.fileno()).st_mode & 0o700 | 0o200)
         while chunk := reading.read(_CHUNK):
             digest.update(chunk)
             writing.write(chunk)

@@ -149,7 +149,7 @@ def purge(log: EventLog, lake: Lake) -> int:
 
 def loaded_before(lake: Lake, log: EventLog, partition: int) -> int:
     """Returns the offset up to which (exclusive) the lake has a partition of the log."""
-    return lake.txn("events", load_app_id(log, partition)) or 0
+    return lake.txn("events", load_app_id(log.identity, partition)) or 0
 
 
 def _rewrite(lake: Lake, viewers: pa.Table) -> tuple[dict[str, int], list[Path]]:

@@ -17,15 +17,15 @@ class NoLoaderError(TransientError):
     """Nothing of what waits in the log was loaded for a while."""
 
 
-def load_app_id(log: EventLog, partition: int) -> str:
-    """Returns the application transaction of ``events`` that holds the next offset of a partition of ``log``."""
-    return f"load-{log.identity}-p{partition}"
+def load_app_id(identity: str, partition: int) -> str:
+    """Returns the application transaction of ``events`` that holds the next offset of a partition of a log."""
+    return f"load-{identity}-p{partition}"
 
 
 def loaded_offsets(lake: Lake, log: EventLog, version: int | None = None) -> dict[int, int]:
     """Returns the offset up to which a version of the lake, the latest where None, has each partition of a log."""
     table = lake.open_table("events")
-    return {p: table.txn(load_app_id(log, p), version) or 0 for p in log.partitions()}
+    return {p: table.txn(load_app_id(log.identity, p), version) or 0 for p in log.partitions()}
 
 
 def log_ends(log: EventLog) -> dict[int, int]:

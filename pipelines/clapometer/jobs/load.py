@@ -282,7 +282,7 @@ class Loader:
             on_error(error)
 
     def _app_id(self, partition: int) -> str:
-        return load_app_id(self._log, partition)
+        return load_app_id(self._log.identity, partition)
 
     def _offsets(self, partitions: Iterable[int]) -> dict[int, int]:
         """Returns where the lake says that each partition is to be read from."""

@@ -54,7 +54,7 @@ def publish(lake: Lake, *, upload: bool = True) -> dict[str, int]:
         path = storage.temporary(".duckdb")
         try:
             write_catalogue(lake, versions, path)
-            path.chmod(0o444)
+            path.chmod(0o400)
             fsync(path)
             path.rename(storage.published)
         finally:

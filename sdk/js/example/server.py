@@ -1,8 +1,9 @@
 """A platform in one file: serves a page with a player, and asks Clapometer which clips to show.
 
-    python server.py --clips FOLDER --secret-key csk_… --publishable-key cpk_…
+    python server.py --clips FOLDER --secret-key-file secret.key --publishable-key cpk_…
 
-Only Python is needed. The secret key stays here; the browser gets the publishable one.
+Only Python is needed. The secret key stays here, in a file that no list of processes shows; the browser gets the
+publishable one.
 """
 
 import argparse
@@ -21,12 +22,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Returns the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=pathlib.Path, required=True, help="folder of clips; file names are clip ids")
-    parser.add_argument("--secret-key", required=True)
+    parser.add_argument("--secret-key-file", type=pathlib.Path, required=True)
     parser.add_argument("--publishable-key", required=True)
     parser.add_argument("--collector", default="http://127.0.0.1:8480")
     parser.add_argument("--serving", default="http://127.0.0.1:8481")
     parser.add_argument("--port", type=int, default=8482)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.secret_key = options.secret_key_file.read_text().strip()
+    return options
 
 
 def slate(options: argparse.Namespace, viewer: str) -> bytes:

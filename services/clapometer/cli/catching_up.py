@@ -102,7 +102,7 @@ def _wait(settings: Settings, log: "EventLog", patience: float, quiet: bool, oth
 @contextmanager
 def _log(settings: Settings) -> "Iterator[EventLog | None]":
     """Yields the log of the settings; None where it is another machine's."""
-    if settings.log == "embedded" and not (settings.log_folder / "data.mdb").exists():
+    if settings.log == "embedded" and not (settings.log_folder.is_dir() and any(settings.log_folder.iterdir())):
         yield None
         return
     log = wiring.open_log(settings)

@@ -180,11 +180,16 @@ def _schedule(settings: Settings) -> Iterator[Check]:
 
 
 def _log(settings: Settings) -> Iterator[Check]:
+    from clapometer.eventlog import DamagedLogError
     from clapometer.jobs.lag import log_ends
 
     if settings.log == "embedded" and not settings.log_folder.exists():
         return  # `folders` says so
-    log = wiring.open_log(settings)
+    try:
+        log = wiring.open_log(settings)
+    except DamagedLogError as error:
+        yield Check(part="event log", status="error", found=str(error), advice=_reached(settings, error.identity))
+        return
     try:
         ends = log_ends(log)
         fill = log.fill_ratio()
@@ -197,6 +202,17 @@ def _log(settings: Settings) -> Iterator[Check]:
         yield from _lag(settings, log, ends)
     finally:
         log.close()
+
+
+def _reached(settings: Settings, identity: str) -> str:
+    """Returns how far the lake has a log that cannot be read any more: what is safe, and so what is not."""
+    from clapometer.jobs.lag import load_app_id
+
+    advice = "keep a copy of both folders before anything else"
+    if not identity or not wiring.has_lake(settings):
+        return advice
+    reached = wiring.open_lake(settings).txn("events", load_app_id(identity, 0)) or 0
+    return f"the lake has the first {reached:,} blocks of this log; those after them are lost. {advice.capitalize()}"
 
 
 def _lag(settings: Settings, log: EventLog, ends: dict[int, int]) -> Iterator[Check]:
@@ -237,6 +253,10 @@ def _lake(settings: Settings) -> Iterator[Check]:
 
     if not wiring.has_lake(settings):
         return
+    damaged = list(_damaged(settings))
+    yield from damaged
+    if damaged:
+        return
     lake = wiring.open_lake(settings)
     rows = lake.rows("events")
     difference = next((0 for _ in range(3) if not ledger_difference(lake)), None)
@@ -261,6 +281,14 @@ def _changed_clips(lake: Lake) -> Iterator[Check]:
             advice="all their impressions count for the latest; `clapometer sql 'FROM clip_changes'` lists them: give "
             "another clip another id",
         )  # fmt: skip
+
+
+def _damaged(settings: Settings) -> Iterator[Check]:
+    from clapometer.lake.damage import find_damage
+
+    if isinstance(settings.lake, Path):
+        for each in find_damage(settings.lake):
+            yield Check(part="lake", status="error", found=str(each), advice=each.advice)
 
 
 def _training(settings: Settings) -> Iterator[Check]:

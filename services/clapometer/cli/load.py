@@ -68,6 +68,7 @@ def _load_until(
 ) -> None:
     import structlog
 
+    from clapometer.cli.damage import damage_behind
     from clapometer.cli.loader_metrics import LoaderMetrics
     from clapometer.cli.metrics_server import process_registry, serve_metrics
 
@@ -87,7 +88,8 @@ def _load_until(
             spans.job("commit", done.seconds, {f"clapometer.{name}": getattr(done, name) for name in told})
 
     def fail(error: Exception) -> None:
-        logger.error("load failed; trying again", error=str(error))
+        told = {"damage": said} if (said := damage_behind(settings)) else {}
+        logger.error("load failed; trying again", error=str(error), **told)
         metrics.failed()
 
     try:

@@ -1,5 +1,6 @@
 """The ``clapometer`` command. Each command imports what it needs when it runs, so that help is quick."""
 
+import os
 import sys
 import traceback
 from types import TracebackType
@@ -28,6 +29,10 @@ from clapometer.cli import (
 )
 from clapometer.cli.terminal import Console, echo
 from clapometer.domain import ClapometerError, InputError
+from clapometer.settings import load_settings
+
+_PRIVATE = 0o077
+"""What is written (viewers' ids, keys, backups) only its owner may read."""
 
 app = typer.Typer(
     name="clapometer",
@@ -71,6 +76,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 failed, 2 the input or a setting is wrong.
     """
+    os.umask(_PRIVATE)
     sys.excepthook = _show_bug
     try:
         app()
@@ -80,6 +86,22 @@ def main() -> None:
     except ClapometerError as error:
         Console(stderr=True).print(f"error: {error}")
         sys.exit(1)
+    except Exception:
+        said = _damage()
+        if not said:
+            raise
+        Console(stderr=True).print(f"error: {said}")
+        sys.exit(1)
+
+
+def _damage() -> str:
+    """Returns which files are damaged, where that may be why a library failed."""
+    from clapometer.cli.damage import damage_behind
+
+    try:
+        return damage_behind(load_settings())
+    except ClapometerError:
+        return ""
 
 
 def _show_bug(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

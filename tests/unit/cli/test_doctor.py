@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -226,3 +227,53 @@ def test_a_look_that_fails_of_something_unexpected_hides_no_other(root: Path) ->
     found = {(each["part"], each["status"]) for each in checks}
     assert ("training", "error") in found
     assert {("clock", "ok"), ("event log", "ok"), ("keys", "ok")} <= found
+
+
+def damaged_log(root: Path) -> str:
+    (root / "log" / "data.mdb").write_bytes(b"")
+    return "data.mdb is empty"
+
+
+def cut_log(root: Path) -> str:
+    os.truncate(root / "log" / "data.mdb", 12_288)
+    return "data.mdb was cut"
+
+
+def missing_entry(root: Path) -> str:
+    entries = sorted((root / "lake" / "events" / "_delta_log").glob("*.json"))
+    entries[-2].unlink()
+    return f"{entries[-2].name} is missing"
+
+
+def cut_file(root: Path) -> str:
+    file = Lake(root / "lake").files("events")[0]
+    os.truncate(file, 50)
+    return f"{file.name} has 50 bytes of"
+
+
+@pytest.mark.parametrize("damage", [damaged_log, cut_log, missing_entry, cut_file])
+def test_damage_is_told_in_a_sentence_by_doctor_and_by_whoever_needs_the_file(
+    root: Path, damage: Callable[[Path], str]
+) -> None:
+    if damage is missing_entry:
+        Lake(root / "lake").append("events", events_table([clip("more")]))
+    problem = damage(root)
+    told = [each for each in errors(json.loads(run("doctor", "--json").stdout)["checks"]) if problem in each["found"]]
+    assert len(told) == 1
+    assert "ost for certain" in told[0]["found"]
+    if "log" in damage.__name__:
+        assert "the lake has the first 1 blocks of this log" in told[0]["advice"]
+    loaded = run("load", "--once")
+    assert loaded.returncode == 1
+    said = " ".join(loaded.stderr.split())
+    assert "Traceback" not in said
+    assert problem in said.replace("/ ", "/")
+    assert "ost for certain" in said
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in a process of its own: a page that is not there would end this one."""
+    return subprocess.run(
+        [sys.executable, "-m", "clapometer.cli.main", *arguments], capture_output=True, text=True, check=False,
+        env={**os.environ, "COLUMNS": "1000"},
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from tests.contract.eventlog_contract import BoundedLogContract
 from tests.waiting import until
 
 from clapometer.domain import TerminalError
-from clapometer.eventlog import EmbeddedLog, EventLog, Position
+from clapometer.eventlog import DamagedLogError, EmbeddedLog, EventLog, Position, known_identity
 
 APPENDER = """
 import sys
@@ -133,3 +133,60 @@ def test_a_scrub_leaves_nothing_of_dropped_blocks_and_all_of_the_others(tmp_path
     assert [record.block for record in log.read(0, 0, 1 << 20)] == [*(b"kept %d" % n for n in range(5)), b"later"]
     log.close()
     assert b"dropped-secret" not in (tmp_path / "log" / "data.mdb").read_bytes()
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """Returns the folder of a log with a megabyte of blocks."""
+    log = EmbeddedLog(tmp_path / "log")
+    for _ in range(8):
+        log.append_many([os.urandom(1 << 17)])
+    log.close()
+    return tmp_path / "log"
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4096, 8192, 12288, 40_960, 500_000])
+def test_a_file_that_was_cut_is_told_and_neither_taken_for_a_new_log_nor_read(filled: Path, kept: int) -> None:
+    identity = known_identity(filled)
+    os.truncate(filled / "data.mdb", kept)
+    with pytest.raises(DamagedLogError) as told:
+        EmbeddedLog(filled)
+    assert told.value.identity == identity != ""
+    for said in (str(filled / "data.mdb"), "Lost for certain is what was acknowledged and not loaded yet", "restore"):
+        assert said in str(told.value)
+    assert (filled / "data.mdb").stat().st_size == kept
+
+
+def test_a_file_that_is_gone_is_no_new_log(filled: Path) -> None:
+    (filled / "data.mdb").unlink()
+    with pytest.raises(DamagedLogError, match=r"data\.mdb is gone"):
+        EmbeddedLog(filled)
+    assert not (filled / "data.mdb").exists()
+
+
+def test_the_file_of_another_log_is_not_taken_for_this_one(filled: Path, tmp_path: Path) -> None:
+    EmbeddedLog(tmp_path / "other").close()
+    (tmp_path / "other" / "data.mdb").replace(filled / "data.mdb")
+    with pytest.raises(DamagedLogError, match="is another log"):
+        EmbeddedLog(filled)
+
+
+def test_a_log_of_before_the_identity_was_written_down_is_opened_and_keeps_its_own(filled: Path) -> None:
+    identity = known_identity(filled)
+    (filled / "identity").unlink()
+    log = EmbeddedLog(filled)
+    assert (log.identity, log.next_offset(0)) == (identity, 8)
+    log.close()
+    assert known_identity(filled) == identity
+
+
+def test_a_file_that_lacks_only_pages_with_nothing_on_them_is_opened(filled: Path) -> None:
+    log = EmbeddedLog(filled)
+    log.trim(0, 8)
+    log.append_many([b"little"])  # the end of the file is free now
+    log.append_many([b"more"])
+    log.close()
+    os.truncate(filled / "data.mdb", (filled / "data.mdb").stat().st_size - 4096)
+    log = EmbeddedLog(filled)
+    assert [record.block for record in log.read(0, 0, 1 << 20)] == [b"little", b"more"]
+    log.close()

@@ -56,7 +56,7 @@ kafka://{{ include "clapometer.bootstrap" . }}/{{ $k.topic }}?security=sasl_ssl&
 {{- end -}}
 {{- end }}
 
-{{/* Pod of a part. Takes root, part, args, port (nil for none), own (its values), kafka, lake. */}}
+{{/* Pod of a part. Takes root, part, args, port (nil for none), own (its values), kafka, lake, keys. */}}
 {{- define "clapometer.pod" -}}
 {{- $root := .root -}}
 serviceAccountName: {{ include "clapometer.name" $root }}
@@ -94,8 +94,10 @@ containers:
       {{- range $name, $value := merge (dict) (.own.settings | default dict) $root.Values.settings }}
       - {name: {{ printf "CLAPOMETER_%s" (upper $name) }}, value: {{ $value | toString | quote }}}
       {{- end }}
+      {{- if .keys }}
       - {name: CLAPOMETER_KEYS_FILE, value: /etc/clapometer/keys/keys.json}
       - {name: CLAPOMETER_TOKENS_FILE, value: /etc/clapometer/keys/tokens.json}
+      {{- end }}
       {{- if .kafka }}
       - {name: CLAPOMETER_LOG, value: {{ include "clapometer.log" $root | quote }}}
       {{- end }}
@@ -132,7 +134,9 @@ containers:
     resources:
       {{- toYaml .own.resources | nindent 6 }}
     volumeMounts:
+      {{- if .keys }}
       - {name: keys, mountPath: /etc/clapometer/keys, readOnly: true}
+      {{- end }}
       - {name: tmp, mountPath: /tmp}
       {{- if .kafka }}
       - {name: kafka, mountPath: /etc/clapometer/kafka, readOnly: true}
@@ -142,8 +146,10 @@ containers:
       - {name: copies, mountPath: /var/lib/clapometer/copies}
       {{- end }}
 volumes:
+  {{- if .keys }}
   - name: keys
     secret: {secretName: {{ $root.Values.keysSecret }}, defaultMode: 0440}
+  {{- end }}
   - name: tmp
     emptyDir: {}
   {{- if .kafka }}

@@ -1,0 +1,72 @@
+"""Damage to the files of a lake is told by file, with what is lost for certain."""
+
+from pathlib import Path
+
+import pytest
+from tests.unit.jobs.lakes import lake_of, traffic
+
+from clapometer.lake import Lake
+from clapometer.lake.damage import find_damage
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = lake_of(tmp_path, traffic(prompts=2))
+    for prompts in (3, 4):
+        lake.append("events", lake_rows(tmp_path / f"{prompts}", prompts))
+    return lake
+
+
+def lake_rows(folder: Path, prompts: int):
+    with lake_of(folder, traffic(prompts=prompts)).connect() as con:
+        return con.sql("SELECT * FROM events").to_arrow_table()
+
+
+def said(lake: Lake) -> list[str]:
+    return [str(each).removeprefix(f"{lake.root}/") for each in find_damage(lake.root)]
+
+
+def test_a_sound_lake_is_not_damaged(lake: Lake) -> None:
+    assert said(lake) == []
+
+
+def test_an_entry_that_is_missing_is_named(lake: Lake) -> None:
+    (lake.root / "events" / "_delta_log" / f"{1:020}.json").unlink()
+    assert said(lake) == [
+        f"events/_delta_log/{1:020}.json is missing. Lost for certain: which files version 1 of events added; its rows "
+        "cannot be told apart"
+    ]
+
+
+@pytest.mark.parametrize(("content", "problem"), [("", "is empty"), ('{"commitInfo": {"tim', "is cut or overwritten")])
+def test_an_entry_that_is_cut_is_named(lake: Lake, content: str, problem: str) -> None:
+    (lake.root / "events" / "_delta_log" / f"{2:020}.json").write_text(content)
+    (found,) = said(lake)
+    assert found.startswith(f"events/_delta_log/{2:020}.json {problem}. Lost for certain: what version 2 of events")
+
+
+def test_files_that_are_cut_gone_or_overwritten_are_named_with_their_rows(lake: Lake) -> None:
+    files = lake.files("events")[:3]
+    rows = [file_rows(lake, file) for file in files]
+    files[0].write_bytes(files[0].read_bytes()[:100])
+    files[1].unlink()
+    files[2].write_bytes(bytes(files[2].stat().st_size))
+    problems = ("has 100 bytes of", "is missing", "is no Parquet file any more")
+    found = {str(each.path): each for each in find_damage(lake.root)}
+    for file, problem, count in zip(files, problems, rows, strict=True):
+        assert found[str(file)].problem.startswith(problem)
+        assert found[str(file)].lost == f"{count:,} rows of events"
+    assert len(found) == 3
+
+
+def file_rows(lake: Lake, file: Path) -> int:
+    (rows,) = (each.rows for each in lake.table("events").files() if (lake.root / "events" / each.path) == file)
+    return rows
+
+
+def test_an_entry_before_the_newest_checkpoint_may_be_gone(lake: Lake) -> None:
+    from deltalake import DeltaTable
+
+    DeltaTable(str(lake.root / "events")).create_checkpoint()
+    (lake.root / "events" / "_delta_log" / f"{1:020}.json").unlink()
+    assert said(lake) == []
