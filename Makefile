@@ -87,6 +87,7 @@ bench: $(TESTS) ## Speed and memory, as ratios (needs an idle machine; prints wh
 	PYTHONPATH=. $(BIN)/python bench/memory.py
 	PYTHONPATH=. $(BIN)/python bench/freshness.py
 	PYTHONPATH=. $(BIN)/python bench/idle.py
+	PYTHONPATH=. $(BIN)/python bench/hostile.py
 	PYTHONPATH=. $(BIN)/python bench/analyst.py --outcomes 10_000_000 --peers --load
 
 lock: $(TESTS) ## Resolve the dependencies again: of tests, of running, of the image

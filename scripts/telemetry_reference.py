@@ -13,6 +13,7 @@ from clapometer.cli.loader_metrics import LoaderMetrics
 from clapometer.cli.metrics_server import process_registry
 from clapometer.cli.trainer_metrics import TrainerMetrics
 from clapometer.collector.metrics import CollectorMetrics
+from clapometer.connections import ConnectionLimits, Connections
 from clapometer.jobs.load import LoadReport
 from clapometer.jobs.schedule import Tick
 from clapometer.lake import TABLES, Lake, publish
@@ -40,6 +41,7 @@ def noon() -> dt.datetime:
 def collector(registry: CollectorRegistry, _folder: Path) -> None:
     """Makes the collector's metrics, with one of each label."""
     CollectorMetrics(registry, lambda: 0, lambda: 0.0).answered(202, 0.001)
+    Connections(ConnectionLimits(), part="collector", registry=registry)
 
 
 def loader(registry: CollectorRegistry, _folder: Path) -> None:
@@ -65,6 +67,7 @@ def serving(registry: CollectorRegistry, folder: Path) -> None:
     metrics.requests.labels("/", "200")
     metrics.seconds.labels("/")
     metrics.slots.labels("true")
+    Connections(ConnectionLimits(), part="serving", registry=registry)
     TrainingMetrics(registry, Published(lake.storage.published), noon)
 
 

@@ -79,6 +79,12 @@ def _rate(given: str) -> None:
     parse_rate("", given)
 
 
+def _proxy(given: str) -> None:
+    from clapometer.gate import TrustedProxies  # noqa: PLC0415 - as above
+
+    TrustedProxies([given])
+
+
 Schedule = Annotated[str, _checked(parse_when)]
 LogAddress = Annotated[str, _checked(_log_address)]
 LakeAddress = Annotated[Path | str, BeforeValidator(_lake_address)]
@@ -87,3 +93,4 @@ Host = Annotated[str, _checked(_host)]
 AllowedOrigin = Annotated[str, _checked(_origin)]
 Endpoint = Annotated[str, _checked(_endpoint)]
 Rate = Annotated[str, _checked(_rate)]
+Proxy = Annotated[str, _checked(_proxy)]

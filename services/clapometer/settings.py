@@ -21,6 +21,7 @@ from clapometer.setting_values import (
     LakeAddress,
     LogAddress,
     MemorySize,
+    Proxy,
     Rate,
     Schedule,
 )
@@ -108,6 +109,15 @@ class Settings(BaseSettings):
         None, description="events, or requests of serving, of each secret key: `100 per 10 seconds; 100000/day`"
     )
     rate_address: Rate | None = Field(None, description="requests that each IP address may send; no limit if unset")
+    trusted_proxies: tuple[Proxy, ...] = Field(
+        (), description="proxies whose X-Forwarded-For is believed: addresses or networks, such as `10.0.0.0/8`"
+    )
+    max_connections: int = Field(
+        2_048, ge=1, description="connections of collector and of serving; beyond it they answer 503"
+    )
+    connections_per_address: int = Field(
+        512, ge=1, description="connections of one address that is no trusted proxy; beyond it they are ended"
+    )
     rate_storage: SecretStr = Field(
         SecretStr("memory"),
         description="where rates are counted: `memory` of each process, or redis://host:6379 for all (extra `redis`)",

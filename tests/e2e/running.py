@@ -60,13 +60,17 @@ class RunningService:
 
     def start(self, ready: str = "collector", command: str = "up") -> None:
         """Starts ``up``, or another command, and returns once the collector (or ``serving``) is ready."""
+        self.launch(command)
+        until(lambda: self.is_ready(getattr(self, ready)), 60, every=0.05)
+
+    def launch(self, command: str = "up") -> None:
+        """Starts ``up``, or another command, and does not wait for it."""
         self.starts += 1
         with (self.folder / f"up-{self.starts}.log").open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "clapometer.cli.main", command],
                 cwd=self.folder, env=self.environment, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        until(lambda: self.is_ready(getattr(self, ready)), 60, every=0.05)
 
     def is_ready(self, address: str) -> bool:
         """Returns whether an address says that it is ready."""

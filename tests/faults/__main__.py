@@ -18,6 +18,7 @@ from tests.faults.network import partitions
 from tests.faults.pauses import pauses, restarts
 from tests.faults.power import power_cuts
 from tests.faults.results import last_line, line, record
+from tests.faults.supervisor import supervisors
 from tests.faults.syncs import failing_syncs
 from tests.faults.system import root_needed
 from tests.faults.trial import Outcome
@@ -32,7 +33,7 @@ COMMON: dict[str, Callable[..., Iterator[Outcome]]] = {
     "damage": damages,
 }
 LANES: dict[str, dict[str, Callable[..., Iterator[Outcome]]]] = {
-    "embedded": {**COMMON, "power": power_cuts},
+    "embedded": {**COMMON, "power": power_cuts, "supervisor": supervisors},
     "kafka": {**COMMON, "network": partitions},
 }
 """What is done with each log; the lanes run beside each other."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
+
+from clapometer.lifeline import end_with_parent
 
 __all__ = ["Line", "read_lines", "run_tasks", "write_rows"]
 
@@ -38,9 +40,16 @@ def _run(run: Callable[[Task], Line], tasks: Sequence[Task], processes: int) -> 
     if processes <= 1:
         yield from map(run, tasks)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         for future in as_completed([pool.submit(run, task) for task in tasks]):
             yield future.result()
+
+
+def _end_with_parent() -> None:
+    """For the workers of a pool: each holds the queue that it waits at, and would wait there for ever."""
+    parent = parent_process()
+    if parent is not None:
+        end_with_parent(parent.sentinel)
 
 
 def write_rows(rows: Sequence[Line], out: Path) -> None:

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx2
 
 from clapometer.domain import InputError, TerminalError
+from clapometer.lifeline import release, start_child
 from clapometer.settings import environment_for
 
 START_SECONDS = 60.0
@@ -119,11 +119,10 @@ def running_service(settings_file: Path, ports: tuple[int, int], keep: Callable[
     """
     log = settings_file.parent / "service.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "clapometer.cli.main", "up"],
+        process = start_child(
+            ["up"],
             env=environment_for(settings_file),
             cwd=settings_file.parent,
-            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for the demo, which then stops the service in order
@@ -135,7 +134,9 @@ def running_service(settings_file: Path, ports: tuple[int, int], keep: Callable[
         _await(service, f"{addresses.serving}/healthz")
         yield service
     finally:
-        if not keep():
+        if keep():
+            release(process)
+        else:
             service.stop()
 
 

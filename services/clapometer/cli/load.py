@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clapometer.cli import wiring
-from clapometer.cli.services import Supervised
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from collections.abc import Callable
@@ -22,12 +21,11 @@ def load(
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Serve /metrics there; else the setting `loader_port`.")
     ] = None,
-    supervised: Supervised = False,
 ) -> None:
     """Load the event log into the lake, each event exactly once; loaders of one Kafka topic share its partitions."""
     import structlog
 
-    settings, stop = wiring.begin("loader", supervised)
+    settings, stop = wiring.begin("loader")
     logger = structlog.get_logger()
     log = wiring.open_log(settings)
     share = None if once else wiring.open_share(settings)

@@ -1,9 +1,7 @@
 """``clapometer schedule``: waits in a small process, and trains in another one that ends with the training."""
 
 import datetime as dt
-import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +10,9 @@ import msgspec
 import typer
 
 from clapometer.cli import wiring
-from clapometer.cli.services import Supervised
 from clapometer.cli.terminal import echo_json
 from clapometer.domain import TransientError
+from clapometer.lifeline import start_child
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.jobs.schedule import Tick
@@ -24,7 +22,6 @@ def schedule(
     every: Annotated[
         str | None, typer.Option(help="Interval such as 15m, or cron expression (UTC); else the setting.")
     ] = None,
-    supervised: Supervised = False,
 ) -> None:
     """Train at set times, never two at once, and make up for missed ones."""
     import structlog
@@ -36,7 +33,7 @@ def schedule(
 
     if every is not None:
         parse_when(every, "every")  # before anything starts
-    settings, stop = wiring.begin("scheduler", supervised)
+    settings, stop = wiring.begin("scheduler")
     wiring.label_rule(settings.label_rule)  # its absence is told now, and not by each training
     logger = structlog.get_logger()
     child = Child()
@@ -76,8 +73,7 @@ def due(
     last: Annotated[bool, typer.Option("--last", help="Only print when the latest run started.")] = False,
 ) -> None:
     """Train every tenant for whom something new came, and print what became of each as a line of JSON."""
-    settings, stop = wiring.begin("trainer", supervised=False)
-    wiring.end_with_parent(signal.SIGKILL)  # as if the scheduler had been killed while it trained itself
+    settings, stop = wiring.begin("trainer")
     from clapometer.jobs.planning import last_start, tenants
 
     lake = wiring.open_lake(settings)
@@ -117,9 +113,7 @@ class Child:
         with self._lock:
             if self._stopped:
                 return
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-m", "clapometer.cli.main", *arguments], stdout=subprocess.PIPE
-            )
+            self._process = start_child(arguments, stdout=subprocess.PIPE)
         with self._process as process:
             assert process.stdout is not None
             yield from process.stdout

@@ -16,20 +16,20 @@ if TYPE_CHECKING:  # imported when a command runs, so that help is quick
 
     from clapometer.cli.up import Part
 
-Supervised = Annotated[bool, typer.Option("--supervised", hidden=True, help="End when the parent process ends.")]
 Descriptor = Annotated[int | None, typer.Option("--fd", hidden=True, help="Inherited listening socket.")]
 READY_POLL_SECONDS = 0.2
 
 
-def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
+def collect(fd: Descriptor = None) -> None:
     """Take events over HTTP and answer once they are durable."""
     import uvicorn
 
     from clapometer.cli.metrics_server import process_registry
     from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
     from clapometer.eventlog import GroupCommitter
+    from clapometer.gate import TrustedProxies
 
-    settings, stop = wiring.begin("collector", supervised)
+    settings, stop = wiring.begin("collector")
     log = wiring.open_log(settings)
     committer = GroupCommitter(log, max_pending_bytes=settings.max_pending_bytes)
     config = CollectorConfig(
@@ -42,7 +42,10 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         max_browser_age_hours=settings.max_browser_age_hours,
         max_ratio=settings.max_ratio,
         cors_origins=settings.allowed_origins,
+        max_connections=wiring.connections_allowed(settings),
+        max_per_address=settings.connections_per_address,
     )
+    registry, proxies = process_registry(), TrustedProxies(settings.trusted_proxies)
     spans = wiring.open_spans(settings, "collector")
     app = create_app(
         config,
@@ -51,12 +54,13 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
         gate=wiring.open_gate(settings, stop),
         tokens=wiring.open_token_secrets(settings),
         clock=wiring.utc_now,
-        registry=process_registry(),
+        registry=registry,
         version=wiring.version(),
         traced=None if spans is None else spans.request,
     )
     calm_garbage_collection()
-    server = uvicorn.Server(uvicorn_config(app, config, **_address(settings.host, settings.collector_port, fd)))
+    address = _address(settings.host, settings.collector_port, fd)
+    server = uvicorn.Server(uvicorn_config(app, config, proxies=proxies, registry=registry, **address))
     try:
         _run_until(stop, server)
     finally:
@@ -66,52 +70,55 @@ def collect(fd: Descriptor = None, supervised: Supervised = False) -> None:
             spans.close()
 
 
-def serve(fd: Descriptor = None, supervised: Supervised = False) -> None:
+def serve(fd: Descriptor = None) -> None:
     """Answer with rankings, comparisons and slates, and show the page."""
     import structlog
     import uvicorn
 
     from clapometer.cli.metrics_server import process_registry
-    from clapometer.serving import ServingConfig, create_app
+    from clapometer.connections import ConnectionLimits
+    from clapometer.gate import TrustedProxies
+    from clapometer.serving import ServingConfig, create_app, uvicorn_config
 
-    settings, stop = wiring.begin("serving", supervised)
+    settings, stop = wiring.begin("serving")
     spans = wiring.open_spans(settings, "serving")
-    app = create_app(
-        ServingConfig(
-            public_tenant=settings.public_tenant or None,
-            explore_share=settings.explore_share,
-            token_seconds=settings.token_seconds,
-            duckdb_threads=settings.threads,
-            sql_seconds=settings.sql_seconds,
-            sql_memory=settings.sql_memory_bytes,
-            sql_max_rows=settings.sql_max_rows,
-            sql_min_viewers=settings.sql_min_viewers,
-            sql_per_key=settings.sql_per_key,
+    registry = process_registry()
+    config = ServingConfig(
+        public_tenant=settings.public_tenant or None,
+        explore_share=settings.explore_share,
+        token_seconds=settings.token_seconds,
+        duckdb_threads=settings.threads,
+        sql_seconds=settings.sql_seconds,
+        sql_memory=settings.sql_memory_bytes,
+        sql_max_rows=settings.sql_max_rows,
+        sql_min_viewers=settings.sql_min_viewers,
+        sql_per_key=settings.sql_per_key,
+        connections=ConnectionLimits(
+            max_connections=wiring.connections_allowed(settings),
+            max_per_address=settings.connections_per_address,
         ),
+    )
+    app = create_app(
+        config,
         published=wiring.published_file(settings),
         gate=wiring.open_gate(settings, stop),
         token_key=wiring.open_token_secrets(settings).signing,
         clock=wiring.utc_now,
-        registry=process_registry(),
+        registry=registry,
         docs_assets=wiring.docs_assets(),
         version=wiring.version(),
         traced=None if spans is None else spans.request,
     )
-    config = uvicorn.Config(
-        app,
-        **_address(settings.host, settings.serving_port, fd),
-        access_log=False,
-        server_header=False,
-        log_config=None,
-        timeout_graceful_shutdown=10,
-    )
+    proxies = TrustedProxies(settings.trusted_proxies)
+    address = _address(settings.host, settings.serving_port, fd)
+    server = uvicorn.Server(uvicorn_config(app, config, proxies=proxies, registry=registry, **address))
 
     def not_reached(error: Exception) -> None:
         structlog.get_logger().error("lake not reached", error=str(error))
 
     try:
         with wiring.followed_lake(settings, stop, not_reached):
-            _run_until(stop, uvicorn.Server(config))
+            _run_until(stop, server)
     finally:
         if spans is not None:
             spans.close()
@@ -123,7 +130,7 @@ def up() -> None:
 
     from clapometer.cli.up import Part, Supervisor, bind, own_process_group
 
-    settings, stop = wiring.begin("up", supervised=False)
+    settings, stop = wiring.begin("up")
     wiring.check_references(settings)
     own_process_group()
     try:
@@ -134,10 +141,10 @@ def up() -> None:
         raise InputError(msg, "collector_port, serving_port") from error
     _first_steps(settings)
     parts = [
-        Part("collector", ["collect", "--supervised"], collector),
-        Part("loader", ["load", "--supervised"]),
-        Part("scheduler", ["schedule", "--supervised"]),
-        Part("serving", ["serve", "--supervised"], serving),
+        Part("collector", ["collect"], collector),
+        Part("loader", ["load"]),
+        Part("scheduler", ["schedule"]),
+        Part("serving", ["serve"], serving),
     ]
     threading.Thread(target=_announce, args=(parts,), name="announce", daemon=True).start()
     Supervisor(parts, stop).run()

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from clapometer.cli.wiring import STOP_SIGNALS
+from clapometer.lifeline import start_child
 from clapometer.settings import lean_environment
 
 log = structlog.get_logger()
@@ -39,17 +39,21 @@ class Part:
     restart_at: float = field(default=0.0)
 
     def start(self, now: float) -> None:
-        """Starts the process; it inherits its socket and standard error."""
-        arguments = [sys.executable, "-m", "clapometer.cli.main", *self.arguments]
+        """Starts the process; it inherits its socket and standard error, and ends with this one."""
+        arguments = list(self.arguments)
         descriptors: tuple[int, ...] = ()
         if self.listener is not None:
             descriptors = (self.listener.fileno(),)
             arguments += ["--fd", str(self.listener.fileno())]
         with signals_held():
-            self.process = subprocess.Popen(  # noqa: S603 - our own program
-                arguments, pass_fds=descriptors, env=lean_environment()
-            )
+            self.process = start_child(arguments, pass_fds=descriptors, env=lean_environment())
         self.started = now
+
+    def forget(self) -> None:
+        """Closes what belongs to a process that ended."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.process = None
 
     def stop(self) -> None:
         """Asks the process to drain and end; kills it where it does not within the grace time."""
@@ -129,7 +133,8 @@ class Supervisor:
             else min(2 * part.backoff, MAX_BACKOFF_SECONDS)
         )
         log.error("part ended and will be started again", ended=part.name, code=code, seconds=part.backoff)
-        part.process, part.restart_at = None, now + part.backoff
+        part.forget()
+        part.restart_at = now + part.backoff
 
 
 def own_process_group() -> None:

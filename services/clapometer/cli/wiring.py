@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.lake import Lake, Storage
     from clapometer.tracing import Spans
 
-PARENT_POLL_SECONDS = 1.0
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks a process to drain and end."""
 
@@ -154,6 +153,22 @@ def open_gate(settings: Settings, stop: threading.Event) -> "Gate":
         signatures=Signatures(settings.signature_seconds, storage),
         signed_only=settings.require_signatures,
     )
+
+
+def connections_allowed(settings: Settings) -> int:
+    """Returns how many connections a server may have: as many as set, or fewer where files are too few for them."""
+    import structlog
+
+    from clapometer.connections import SPARE_FILES, allow_files
+
+    files = allow_files(settings.max_connections)
+    allowed = max(1, min(settings.max_connections, files - SPARE_FILES))
+    if allowed < settings.max_connections:
+        structlog.get_logger().warning(
+            "fewer connections than `max_connections`: the limit of open files (ulimit -n) is too low",
+            files=files, connections=allowed,
+        )  # fmt: skip
+    return allowed
 
 
 def open_token_secrets(settings: Settings) -> TokenRing:
@@ -322,7 +337,7 @@ def open_spans(settings: Settings, part: str) -> "Spans | None":
     return opened(settings.traces, part, version(), settings.traces_share)
 
 
-def begin(part: str, supervised: bool) -> tuple[Settings, threading.Event]:
+def begin(part: str) -> tuple[Settings, threading.Event]:
     """Returns the settings, and the event that says when to drain and end; starts logging.
 
     What takes long, imports above all, comes after it: from here on no signal to end is lost.
@@ -330,8 +345,6 @@ def begin(part: str, supervised: bool) -> tuple[Settings, threading.Event]:
     stop = stop_on_signals()
     settings = load_settings()
     configure_logging(part, settings.log_level, settings.log_format)
-    if supervised:
-        end_with_parent()
     return settings, stop
 
 
@@ -347,17 +360,3 @@ def stop_on_signals() -> threading.Event:
     stop = threading.Event()
     on_signals(lambda *_: stop.set())
     return stop
-
-
-def end_with_parent(by: signal.Signals = signal.SIGTERM) -> None:
-    """Makes this process end itself once its parent is gone, so that no part outlives ``up``."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        never = threading.Event()
-        while not never.wait(PARENT_POLL_SECONDS):
-            if os.getppid() != parent:
-                os.kill(os.getpid(), by)
-                return
-
-    threading.Thread(target=watch, name="parent-watch", daemon=True).start()

@@ -3,7 +3,7 @@
 from clapometer.collector.app import CollectorApp, create_app
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.examples import event_examples
-from clapometer.collector.server import calm_garbage_collection, guarded_protocol, uvicorn_config
+from clapometer.collector.server import calm_garbage_collection, uvicorn_config
 
 __all__ = [
     "CollectorApp",
@@ -11,6 +11,5 @@ __all__ = [
     "calm_garbage_collection",
     "create_app",
     "event_examples",
-    "guarded_protocol",
     "uvicorn_config",
 ]

@@ -107,6 +107,11 @@ class RefusedError(Exception):
         self.headers = headers or []
         self.rejected = rejected or []
 
+    def freed(self) -> "RefusedError":
+        """Returns itself without a trace: who keeps it in a variable of the trace's frames makes a cycle of them."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
 
 def problem_body(refused: RefusedError, trace_id: str) -> bytes:
     """Returns the ``application/problem+json`` of a refusal."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from clapometer.connections import ConnectionLimits
+
 
 @dataclass(frozen=True, kw_only=True)
 class CollectorConfig:
@@ -22,6 +24,7 @@ class CollectorConfig:
         keep_alive_seconds: How long an idle connection is kept.
         max_connections: Most connections; beyond it requests are answered 503.
         max_bytes_in_flight: Most bytes of bodies held at once, from arrival until they are durable.
+        max_per_address: Most connections of one address; beyond it they are ended.
         retry_after_seconds: What 503 answers tell the sender to wait.
         cors_origins: Origins whose pages may read answers; ``*`` for all. Those of the keys are added.
     """
@@ -39,6 +42,18 @@ class CollectorConfig:
     max_head_bytes: int = 32 << 10
     keep_alive_seconds: int = 30
     max_connections: int = 2_048
+    max_per_address: int = 512
     max_bytes_in_flight: int = 32 << 20
     retry_after_seconds: int = 2
     cors_origins: tuple[str, ...] = ("*",)
+
+    @property
+    def connections(self) -> ConnectionLimits:
+        """What connections may cost."""
+        return ConnectionLimits(
+            request_seconds=self.request_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            max_head_bytes=self.max_head_bytes,
+            max_connections=self.max_connections,
+            max_per_address=self.max_per_address,
+        )

@@ -58,7 +58,7 @@ class EventsEndpoint:
                 raise RefusedError(405, msg, headers=[(b"allow", b"POST, OPTIONS")])
             outcome = await self._take(head, receive)
         except RefusedError as refused:
-            outcome = refused
+            outcome = refused.freed()
         except GoneError:
             return
         status, body = self._answer(outcome, head, headers)
@@ -118,6 +118,7 @@ class EventsEndpoint:
         intake, now = self._intake, self._clock()
         key, media, limit = self._admit(head, now)
         body = await intake.body(head, receive, limit)
+        intake.admit_body(key)
         size = len(body)
         intake.hold(size)
         try:

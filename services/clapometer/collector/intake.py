@@ -44,7 +44,6 @@ class Weighed(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         block: For the event log.
         verdict: For the sender, once the block is durable.
-        key: Who sent it.
         accepted: Number of events.
         rejected: Number of dead letters.
         weightless: Impressions without a token that holds, by what is wrong with it.
@@ -52,7 +51,6 @@ class Weighed(msgspec.Struct, frozen=True, gc=False):
 
     block: bytes
     verdict: Answer | RefusedError
-    key: ApiKey
     accepted: int
     rejected: int
     weightless: Mapping[Trust, int]
@@ -100,6 +98,17 @@ class Intake:
             msg = "this key is not for pages of this origin; `clapometer keys edit` changes its origins"
             raise RefusedError(403, msg)
         return key
+
+    def admit_body(self, key: ApiKey) -> None:
+        """Lets a body in that took its time: many may have been let in by their heads at once.
+
+        Raises:
+            RefusedError: 429 with ``Retry-After`` where the key has sent too much meanwhile.
+        """
+        try:
+            self.gate.admit_body(key)
+        except DeniedError as denied:
+            raise _refusal(denied) from denied
 
     async def body(self, head: Head, receive: Receive, limit: int) -> bytes:
         """Returns the whole body, decompressed.
@@ -180,11 +189,12 @@ class Intake:
         )
         if key.kind == "secret" and (changes := self._registrations.changes(key.tenant, judged.events)):
             judged = cautioned(judged, changes)
+        # charged before they are durable: a burst is through before the first of it is
+        self.gate.charge(key, len(judged.events) + len(judged.rejected) - 1)
         self.metrics.received += len(judged.events) + len(judged.rejected)
         return Weighed(
             block=block_of(judged, key, now, trace_id),
             verdict=verdict_of(judged),
-            key=key,
             accepted=len(judged.events),
             rejected=len(judged.rejected),
             weightless=judged.weightless,
@@ -224,7 +234,6 @@ class Intake:
         """Counts a batch that is durable, and returns what its sender is told."""
         self.failure = None
         if weighed.accepted or weighed.rejected:
-            self.gate.charge(weighed.key, weighed.accepted + weighed.rejected - 1)
             self._count(weighed.accepted, weighed.rejected, weighed.weightless)
         return weighed.verdict
 

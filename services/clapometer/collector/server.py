@@ -1,48 +1,47 @@
-"""How the collector is served: uvicorn with limits on what a connection may cost before a request is whole."""
+"""How the collector is served: the guarded protocol, with a way past ASGI for events that arrive whole."""
 
 import asyncio
 import gc
+import weakref
 from functools import partial
 from typing import Any
 
 import httptools
 import uvicorn
+from prometheus_client import CollectorRegistry
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from clapometer.collector.answers import ALWAYS_SAFE, RESPOND, Headers
 from clapometer.collector.app import CollectorApp
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
+from clapometer.connections import Connections, GuardedProtocol, guarded, guarded_options
+from clapometer.gate import TrustedProxies
 
 _DRAIN_SECONDS = 30
 _EVENTS_PATH = EVENTS_PATH.encode()
-_TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\n"
-    b"content-type: application/problem+json\r\ncontent-length: 109\r\nconnection: close\r\n"
-    + b"".join(f"{name}: {value}\r\n".encode() for name, value in ALWAYS_SAFE)
-    + b"\r\n"
-    b'{"title":"Request Timeout","status":408,"detail":"the request did not arrive in time; send less, or faster"}\n'
-)
 
 
-def uvicorn_config(app: CollectorApp, config: CollectorConfig, **options: Any) -> uvicorn.Config:
+def uvicorn_config(
+    app: CollectorApp,
+    config: CollectorConfig,
+    *,
+    proxies: TrustedProxies | None = None,
+    registry: CollectorRegistry | None = None,
+    **options: Any,
+) -> uvicorn.Config:
     """Returns uvicorn's configuration; ``options`` (``host``, ``port``, ``fd``, …) add to it or replace parts.
 
-    No access log: the address of a beacon holds its key.
+    A POST of events that arrives whole goes to the events' endpoint at once, everything else through ASGI.
     """
+    shared = Connections(config.connections, proxies or TrustedProxies(()), "collector", registry)
     settings: dict[str, Any] = {
-        "http": guarded_protocol(config, app.events),
-        "ws": "none",
+        **guarded_options(shared),
+        "http": guarded(shared, _EventsProtocol, events=app.events),
         "loop": "uvloop",
         "lifespan": "off",
-        "access_log": False,
-        "server_header": False,
         "headers": ALWAYS_SAFE,
-        "proxy_headers": False,
-        "timeout_keep_alive": config.keep_alive_seconds,
         "timeout_graceful_shutdown": _DRAIN_SECONDS,
-        "limit_concurrency": config.max_connections,
-        "log_config": None,
     }
     return uvicorn.Config(app, **{**settings, **options})
 
@@ -55,14 +54,6 @@ def calm_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def guarded_protocol(config: CollectorConfig, events: EventsEndpoint) -> type[asyncio.Protocol]:
-    """Returns uvicorn's HTTP protocol with the limits of ``config`` on heads and on slow requests.
-
-    A POST of events that arrives whole goes to ``events`` at once, everything else through the ASGI application.
-    """
-    return type("GuardedProtocol", (_GuardedProtocol,), {"limits": config, "events": events})
 
 
 class _WholeRequest:
@@ -78,54 +69,32 @@ class _WholeRequest:
         self.response_complete = False
 
 
-class _GuardedProtocol(HttpToolsProtocol):
-    """Adds what uvicorn lacks.
+class _EventsProtocol(GuardedProtocol):
+    """Answers a POST of events that arrives whole without ASGI, and makes an ASGI request of everything else."""
 
-    It waits for ever for the first byte, the end of a head and the rest of a body that was refused, and it keeps
-    headers of any length. One timer a connection looks now and then whether a request is overdue: a timer a
-    request would cost more than all that the request itself does here.
-    """
-
-    limits = CollectorConfig()
     events: EventsEndpoint
-    _watch: asyncio.TimerHandle | None = None
-    _awaited_since: float | None = None  # a request that is not whole yet; None while none is under way
-    _idle_since: float | None = None  # between an answer and the next request
-    _in_head = True
-    _head_bytes = 0
     _pieces: list[bytes] | None = None  # body of a request that may turn out to be whole
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
         self._nobody_waits = asyncio.Event()
-        self._address = self.client[0] if self.client else ""
-        self._awaited_since = self.loop.time()
-        self._look()
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
         super().connection_lost(exc)
+        self._pieces = None
 
-    def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
-        super().data_received(data)
+    def _parse(self, piece: bytes) -> None:
+        super()._parse(piece)
         if self._pieces is not None and not self.transport.is_closing():
             self._hand_over()  # the rest is still to come
-        if self._in_head and self._head_bytes > self.limits.max_head_bytes and not self.transport.is_closing():
-            self.send_400_response("Request head too large.")
 
     def on_message_begin(self) -> None:
+        self._begin()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._awaited_since = self.loop.time()
-        self._idle_since = None
 
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._head_bytes = 0
+    def _head_complete(self) -> None:
         self._pieces = []
         if not self._is_for_events():
             self._hand_over()
@@ -134,14 +103,14 @@ class _GuardedProtocol(HttpToolsProtocol):
         if self._pieces is None:
             super().on_body(body)
         else:
+            self._moved = True
             self._pieces.append(body)
 
     def on_message_complete(self) -> None:
-        self._in_head = True
-        self._awaited_since = None
         if self._pieces is None:
             super().on_message_complete()
             return
+        self._complete()
         body = b"".join(self._pieces)
         self._pieces = None
         self._answer_whole(body)
@@ -154,19 +123,22 @@ class _GuardedProtocol(HttpToolsProtocol):
             and self.parser.get_method() == b"POST"
             and not self.expect_100_continue
             and not self.parser.should_upgrade()
-            and len(self.connections) < self.limits.max_connections
+            and len(self.connections) < self.shared.limits.max_connections
         )
 
     def _hand_over(self) -> None:
         """Makes an ASGI request of what has come of a request so far."""
         url, headers, expects, pieces = self.url, self.headers, self.expect_100_continue, self._pieces or []
         self._pieces = None
-        super().on_message_begin()  # makes the scope
+        HttpToolsProtocol.on_message_begin(self)  # makes the scope
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
-        super().on_headers_complete()
+        super()._head_complete()
         if self.cycle is not None:
-            self.scope["extensions"] = {RESPOND: {"write": partial(self._respond, self.cycle)}}
+            cycle = weakref.ref(
+                self.cycle
+            )  # which holds the scope: together they would wait for the collector of cycles
+            self.scope["extensions"] = {RESPOND: {"write": partial(self._respond, cycle)}}
         for piece in pieces:
             super().on_body(piece)
 
@@ -177,23 +149,17 @@ class _GuardedProtocol(HttpToolsProtocol):
         self.cycle = request  # type: ignore[assignment]
         query = httptools.parse_url(self.url).query or b"" if b"?" in self.url else b""
         try:
-            self.events.answer_whole(self.headers, query, body, partial(self._write, request), self._address)
+            self.events.answer_whole(self.headers, query, body, partial(self._write, request), self._sender())
         except Exception:
             self.logger.exception("a request of events could not be answered")
             self._write(request, 500, [(b"content-length", b"0")], b"")
 
-    def on_response_complete(self) -> None:
-        if self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
-            return
-        # What uvicorn does, save its timer for the next request: `_look` sees to that.
-        self.server_state.total_requests += 1
-        self.flow.resume_reading()
-        self._idle_since = self.loop.time()
-
-    def _respond(self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes) -> bool:
+    def _respond(self, to: "weakref.ref[RequestResponseCycle]", status: int, headers: Headers, body: bytes) -> bool:
         """Writes the answer of an ASGI request at once; returns whether it did. Else uvicorn has to, in two calls."""
-        if self.flow.write_paused or cycle.response_started or cycle.disconnected or self.transport.is_closing():
+        cycle = to()
+        if cycle is None or cycle.response_started or cycle.disconnected:
+            return False
+        if self.flow.write_paused or self.transport.is_closing():
             return False
         cycle.waiting_for_100_continue = False
         self._write(cycle, status, headers, body)
@@ -216,19 +182,3 @@ class _GuardedProtocol(HttpToolsProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
-
-    def _look(self) -> None:
-        """Ends the connection if it is overdue, else looks again in a while."""
-        now, limits = self.loop.time(), self.limits
-        if self._awaited_since is not None:
-            left = self._awaited_since + limits.request_seconds - now
-        elif self._idle_since is not None:
-            left = self._idle_since + limits.keep_alive_seconds - now
-        else:
-            left = limits.request_seconds  # the answer is on its way: how long that takes is up to us
-        if left > 0:
-            self._watch = self.loop.call_later(min(left, limits.request_seconds / 4), self._look)
-            return
-        if not self._in_head and not self.cycle.response_started:
-            self.transport.write(_TOO_SLOW)
-        self.transport.close()

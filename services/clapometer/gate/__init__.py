@@ -14,6 +14,7 @@ from clapometer.gate.keys import (
     save_keys,
     unknown_key,
 )
+from clapometer.gate.proxies import TrustedProxies
 from clapometer.gate.rates import Limited, Rates, SharedStorage, SteadyStorage, open_storage, parse_rate
 from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest
 
@@ -34,6 +35,7 @@ __all__ = [
     "Signatures",
     "SignedRequest",
     "SteadyStorage",
+    "TrustedProxies",
     "check_digest",
     "edited",
     "load_keys",

@@ -90,12 +90,22 @@ class Gate:
         self.keys.reload(self._seconds())
         record = self._sent(credentials.key, now) if credentials.signed is None else self._signer(credentials, now)
         if self._rates is not None:
-            wait = self._rates.wait(record.kind, record.id)
-            if wait > 0:
-                msg = "this key sends more than it may; slow down"
-                raise DeniedError(429, msg, wait)
+            self._pass(record, 1)
             self._rates.charge(record.kind, record.id)
         return record
+
+    def admit_body(self, record: ApiKey) -> None:
+        """Lets in the body of a request that was counted: others may have been charged while it came.
+
+        Raises:
+            DeniedError: 429, the key sends too much.
+        """
+        self._pass(record, 0)
+
+    def _pass(self, record: ApiKey, amount: int) -> None:
+        if self._rates is not None and (wait := self._rates.wait(record.kind, record.id, amount)) > 0:
+            msg = "this key sends more than it may; slow down"
+            raise DeniedError(429, msg, wait)
 
     def charge(self, record: ApiKey, amount: int) -> None:
         """Counts more of a request that was let in: its events beyond the first."""

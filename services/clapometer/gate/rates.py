@@ -175,11 +175,11 @@ class Rates:
         self._windows = FixedWindowRateLimiter(self.storage)
         self._items = {what: parse_rate(what, rate) for what, rate in rates.items() if rate is not None}
 
-    def wait(self, what: Limited, name: str) -> float:
-        """Returns for how many seconds ``name`` has to wait; 0 where it need not."""
+    def wait(self, what: Limited, name: str, amount: int = 1) -> float:
+        """Returns for how many seconds ``name`` has to wait for ``amount`` more; 0 where it need not."""
         longest = 0.0
         for item in self._items.get(what, ()):
-            if not self._windows.test(item, what, name):
+            if not self._windows.test(item, what, name, cost=amount):
                 ends = self._windows.get_window_stats(item, what, name).reset_time
                 longest = max(longest, ends - self.storage.seconds())
         return longest

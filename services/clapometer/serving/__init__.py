@@ -30,6 +30,7 @@ from clapometer.serving.render import (
     unranked_lines,
 )
 from clapometer.serving.requirement import required
+from clapometer.serving.server import uvicorn_config
 
 __all__ = [
     "SEGMENTS",
@@ -66,4 +67,5 @@ __all__ = [
     "set_aside_lines",
     "subject_of",
     "unranked_lines",
+    "uvicorn_config",
 ]

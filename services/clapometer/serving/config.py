@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from clapometer.connections import ConnectionLimits
+
 Policy = Literal["ranked", "uniform"]
 
 
@@ -36,6 +38,7 @@ class ServingConfig:
         sql_min_viewers: Viewers that each cell of its answer must have; below 2, single rows may be read.
         sql_per_key: Statements of one key under way at once.
         sql_in_all: Statements under way at once.
+        connections: What connections may cost.
     """
 
     public_tenant: str | None = "default"
@@ -61,6 +64,7 @@ class ServingConfig:
     sql_min_viewers: int = 0
     sql_per_key: int = 2
     sql_in_all: int = 4
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
 
     def share_for(self, surface: str | None) -> float:
         """Returns the share of slots that are explored on a surface."""

@@ -41,6 +41,7 @@ class Collector:
         self.key_id = publishable_record.id
         self.log = parts.pop("log", None) or EmbeddedLog(folder / "log")
         self.committer = GroupCommitter(self.log)
+        proxies = parts.pop("proxies", None)
         self.app = create_app(
             config,
             log=self.log,
@@ -52,7 +53,7 @@ class Collector:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(uvicorn_config(self.app, config))
+        self._server = uvicorn.Server(uvicorn_config(self.app, config, proxies=proxies))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         until(lambda: self._server.started)
@@ -114,8 +115,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Collector]]:
     """Starts collectors with limits of the test's choice, and stops them afterwards."""
     running: list[Collector] = []
 
-    def start_one(log: Any = None, clock: Any = None, gate: Any = None, tokens: Any = None, **limits: Any) -> Collector:
-        given = (("log", log), ("clock", clock), ("gate", gate), ("tokens", tokens))
+    def start_one(
+        log: Any = None, clock: Any = None, gate: Any = None, tokens: Any = None, proxies: Any = None, **limits: Any
+    ) -> Collector:
+        given = (("log", log), ("clock", clock), ("gate", gate), ("tokens", tokens), ("proxies", proxies))
         parts = {name: part for name, part in given if part is not None}
         collector = Collector(tmp_path / str(len(running)), CollectorConfig(**limits), **parts)
         running.append(collector)

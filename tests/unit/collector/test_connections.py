@@ -10,6 +10,8 @@ from tests.unit.collector.conftest import Collector
 from tests.unit.collector.test_bad_input import event
 from tests.waiting import until
 
+from clapometer.gate import Rates, TrustedProxies
+
 
 def request(collector: Collector, body: bytes, *headers: str, length: int | None = None) -> bytes:
     lines = [
@@ -162,6 +164,35 @@ def test_more_connections_than_allowed_are_answered_503(start: Callable[..., Col
         for connection in idle:
             connection.close()
     until(lambda: collector.http.get("/healthz").status_code == 200)
+
+
+def test_bodies_that_come_at_once_are_charged_before_the_next_is_decoded(start: Callable[..., Collector]) -> None:
+    collector = start(gate={"rates": Rates({"secret": "30/day"})})
+    body = json.dumps([event(collector, str(n)) for n in range(40)]).encode()
+    sent = [socket.create_connection(("127.0.0.1", collector.port), timeout=20) for _ in range(8)]
+    for connection in sent:
+        connection.sendall(request(collector, body, "connection: close")[:-1])
+    until(lambda: collector.app.events._intake.metrics.held_bytes >= 8 * (len(body) - 1), 20)
+    for connection in sent:
+        connection.sendall(body[-1:])
+    answers = sorted(status(_until_closed(connection, drip=b"")) for connection in sent)
+    for connection in sent:
+        connection.close()
+    assert answers == [202] + 7 * [429]
+    assert len(collector.stored_ids()) == 40
+
+
+@pytest.mark.parametrize(("trusted", "statuses"), [((), [202, 429, 429]), (("127.0.0.0/8",), [202, 202, 429])])
+def test_only_trusted_proxies_say_whose_request_it_is(
+    start: Callable[..., Collector], trusted: tuple[str, ...], statuses: list[int]
+) -> None:
+    gate = {"rates": Rates({"address": "1/day"})}
+    collector = start(gate=gate, proxies=TrustedProxies(trusted))
+    got = [
+        collector.post([event(collector, str(n))], x_forwarded_for=address).status_code
+        for n, address in enumerate(["9.9.9.9", "6.6.6.6, 8.8.8.8", "7.7.7.7, 9.9.9.9"])
+    ]
+    assert got == statuses
 
 
 def test_line_breaks_in_an_event_stay_inside_its_line(collector: Collector) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from prometheus_client import CollectorRegistry
 from tests.unit.serving.sample_lake import NOW
 from tests.waiting import until
 
-from clapometer.gate import ApiKey, Gate, KeyKind, KeyRing, new_key
-from clapometer.serving import ServingConfig, create_app
+from clapometer.gate import ApiKey, Gate, KeyKind, KeyRing, TrustedProxies, new_key
+from clapometer.serving import ServingConfig, create_app, uvicorn_config
 
 TOKEN_ID, TOKEN_SECRET = "t1", b"a secret for impression tokens, 32 bytes or more"
 SECRET, OTHER_SECRET, PUBLISHABLE = "csk_default", "csk_other", "cpk_public"
@@ -38,10 +39,20 @@ KEYS = [
 class Serving:
     """A running server; ``now`` is its clock."""
 
-    def __init__(self, published: Path, config: ServingConfig | None = None, seed: int = 1, **gate: Any) -> None:
+    def __init__(
+        self,
+        published: Path,
+        config: ServingConfig | None = None,
+        seed: int = 1,
+        *,
+        proxies: TrustedProxies | None = None,
+        **gate: Any,
+    ) -> None:
         self.now = NOW
+        registry = CollectorRegistry()
+        config = config or ServingConfig(refresh_seconds=0)
         app = create_app(
-            config or ServingConfig(refresh_seconds=0),
+            config,
             published=published,
             gate=Gate(KeyRing(KEYS), **gate),
             token_key=lambda: (TOKEN_ID, TOKEN_SECRET),
@@ -49,11 +60,12 @@ class Serving:
             random=Random(seed),
             docs_assets=DOCS,
             version="0.1.0",
+            registry=registry,
         )
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        self._server = uvicorn.Server(uvicorn_config(app, config, proxies=proxies, registry=registry))
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         until(lambda: self._server.started)

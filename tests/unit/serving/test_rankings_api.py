@@ -10,6 +10,7 @@ import pytest
 from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, SECRET, Serving
 from tests.unit.serving.sample_lake import EVIL, HOUR, MODELS, NOW, add, add_failed_run, add_run, run_row
 
+from clapometer.gate import Rates, TrustedProxies
 from clapometer.lake import Lake, publish
 from clapometer.serving import ServingConfig
 
@@ -280,3 +281,14 @@ def test_the_sql_in_the_answer_gives_its_numbers_in_any_duckdb(serving: Serving,
     for row in found:
         for column in ("rank", "effect", "effect_low", "effect_high", "value", "impressions", "completion_rate"):
             assert said[row["item"]].get(column, row[column]) == row[column]
+
+
+@pytest.mark.parametrize(("trusted", "statuses"), [((), [200, 429, 429]), (("127.0.0.1",), [200, 200, 429])])
+def test_only_trusted_proxies_say_whose_request_it_is(lake, start, trusted, statuses):
+    rates = Rates({"address": "1/day"})
+    serving = start(lake.storage.published, rates=rates, proxies=TrustedProxies(trusted))
+    path = "/v1/rankings/model_versions"
+    got = [
+        serving.get(path, x_forwarded_for=address).status_code for address in ["9.9.9.9", "6.6.6.6, 8.8.8.8", "9.9.9.9"]
+    ]
+    assert got == statuses

@@ -91,15 +91,17 @@ async def _frames(job: Job, deadline: float) -> Frames:
             process.kill()
         if process.stdout is not None:
             await process.stdout.read()  # what nobody read any more keeps the pipe open
+        if process.stdin is not None:
+            process.stdin.close()
         await process.wait()
         await asyncio.to_thread(shutil.rmtree, spill, ignore_errors=True)
 
 
 async def _send(process: asyncio.subprocess.Process, job: bytes) -> None:
+    """Sends a line; standard input stays open: its end would tell the process that this one is gone."""
     if process.stdin is not None:  # it is a pipe
-        process.stdin.write(job)
+        process.stdin.write(job + b"\n")
         await process.stdin.drain()
-        process.stdin.close()
 
 
 async def _frame(process: asyncio.subprocess.Process) -> tuple[Frame, bytes]:

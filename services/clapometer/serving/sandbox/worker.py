@@ -1,5 +1,6 @@
-"""The process that runs one statement: ``python -m clapometer.serving.sandbox.worker``, the job on standard input.
+"""The process that runs one statement: ``python -m clapometer.serving.sandbox.worker``.
 
+The job is a line on standard input, which stays open: its end is that of the server, and ends this process too.
 What a statement may do is bounded three times: by what its parse tree may name (``statement``), by DuckDB (no access
 outside the lake's folder, locked configuration, memory, spill space, time), and by the operating system (address
 space, processor time, no new files beyond the spill). A process serves one statement, so nothing is left over for the
@@ -19,6 +20,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clapometer.lifeline import end_with_parent
 from clapometer.serving.sandbox.formats import encoder
 from clapometer.serving.sandbox.job import OVERHEAD, Frame, Job
 from clapometer.serving.sandbox.privacy import protect
@@ -34,7 +36,8 @@ _PATH = re.compile(r"(?<![\w/])/(?:[\w.+=@~-]+/)+[\w.+=@~-]*")
 
 def main() -> None:
     """Reads a job, runs it, and writes frames."""
-    job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
+    job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
+    end_with_parent()
     out = sys.stdout.buffer
     try:
         _limit_process(job)

@@ -1,0 +1,31 @@
+"""How serving is served: uvicorn with the limits on connections that the collector has."""
+
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from clapometer.connections import Connections, guarded, guarded_options
+from clapometer.gate import TrustedProxies
+from clapometer.serving.config import ServingConfig
+
+_DRAIN_SECONDS = 10
+
+
+def uvicorn_config(
+    app: FastAPI,
+    config: ServingConfig,
+    *,
+    proxies: TrustedProxies | None = None,
+    registry: CollectorRegistry | None = None,
+    **options: Any,
+) -> uvicorn.Config:
+    """Returns uvicorn's configuration; ``options`` (``host``, ``port``, ``fd``, …) add to it or replace parts."""
+    shared = Connections(config.connections, proxies or TrustedProxies(()), "serving", registry)
+    settings: dict[str, Any] = {
+        **guarded_options(shared),
+        "http": guarded(shared),
+        "timeout_graceful_shutdown": _DRAIN_SECONDS,
+    }
+    return uvicorn.Config(app, **{**settings, **options})
