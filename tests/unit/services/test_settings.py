@@ -95,3 +95,11 @@ def test_what_settings_refer_to_is_looked_at_before_up_starts_anything(line: str
     assert isinstance(refused.exception, InputError)
     assert said in str(refused.exception)
     assert sorted(path.name for path in Path().iterdir()) == ["clapometer.toml"]
+
+
+def test_proxies_are_addresses_or_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAPOMETER_TRUSTED_PROXIES", '["10.0.0.0/8", "::1"]')
+    assert load_settings().trusted_proxies == ("10.0.0.0/8", "::1")
+    monkeypatch.setenv("CLAPOMETER_TRUSTED_PROXIES", '["proxy.example"]')
+    with pytest.raises(InputError, match=r"trusted_proxies.*give addresses such as 10\.0\.0\.7"):
+        load_settings()
