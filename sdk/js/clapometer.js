@@ -97,7 +97,7 @@ export class Clapometer {
     };
     const data = { impression_id: uuidv7(), ...known, ...given };
     this.track("impression", data, data.impression_id);
-    return new Impression(this, data.impression_id);
+    return new Impression(this, data.impression_id, data.token);
   }
 
   /** Says which of two impressions a person prefers: left, right, tie, both_bad. */

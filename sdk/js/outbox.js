@@ -1,6 +1,6 @@
 // Events on their way: written once, put into bodies, and kept for the next page where no answer came before this one went.
 
-const KEEP_MS = 6 * 86_400_000; // less than `dedupe_days`, within which the collector's lake knows an event again
+const KEEP_MS = 47 * 3_600_000; // less than the collector's `max_browser_age_hours`, after which it takes none
 const NAME = "clapometer ";
 
 /** A UUID version 7 (RFC 9562): 48 bits of time, 74 random bits. */
@@ -20,7 +20,7 @@ export class Letter {
     this.text = JSON.stringify(event);
   }
 
-  /** Too old to be known again if it had arrived before. */
+  /** Too old for the collector to take it. */
   isStale(now) {
     return !(now - Date.parse(this.event.time) < KEEP_MS);
   }

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     max_beacon_bytes: int = Field(2**16, ge=1024, description="largest sendBeacon body, in bytes")
     max_events: int = Field(500, ge=1, le=100_000, description="events in one request")
     max_depth: int = Field(16, ge=4, le=100, description="nesting depth of JSON")
+    answers_need_tokens: bool = Field(
+        True, description="what a publishable key says of an impression weighs if it quotes the impression's token"
+    )
     confirm_purchases: bool = Field(
         True, description="purchases of a publishable key count once a secret key sends the same order"
     )

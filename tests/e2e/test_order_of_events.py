@@ -7,9 +7,11 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.unit.collector.conftest import Collector
+from tests.unit.collector.conftest import TOKEN_SECRET, Collector
 
 from clapometer.collector import CollectorConfig
+from clapometer.domain import sign_answer, sign_impression
+from clapometer.domain.events import ImpressionData
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.jobs.outcomes import refresh_outcomes
 from clapometer.lake import Lake, publish
@@ -197,9 +199,11 @@ def test_what_a_browser_says_was_paid_counts_once_a_server_says_so(way: Way) -> 
     paid = money("paid", "i", -9, 1e12)
     way.post(shown("i", -60))
     answer = way.post(paid, liked("l", -9), key=browser)
-    assert [(warning["index"], "secret key" in warning["reason"]) for warning in answer["warnings"]] == [(0, True)]
+    assert [(warning["index"], "secret key" in warning["reason"]) for warning in answer["warnings"]] == [
+        (0, True), (1, False),
+    ]  # fmt: skip
     assert way.rows("SELECT purchased, revenue, currency, liked FROM outcomes") == [
-        {"purchased": False, "revenue": None, "currency": None, "liked": True}
+        {"purchased": False, "revenue": None, "currency": None, "liked": False}
     ]
     assert way.rows("SELECT order_id, revenue, problem FROM orders") == [
         {"order_id": "order", "revenue": None, "problem": "unconfirmed: only a publishable key has sent it"}
@@ -210,3 +214,45 @@ def test_what_a_browser_says_was_paid_counts_once_a_server_says_so(way: Way) -> 
     assert way.rows("SELECT order_id, revenue, problem FROM orders") == [
         {"order_id": "order", "revenue": 20.0, "problem": None}
     ]
+
+
+def offered() -> tuple[dict[str, Any], str]:
+    """Returns an impression with the token of its slate, and that token."""
+    data = {"impression_id": "i", "clip_id": "c", "viewer_id": "v", "position": 2, "propensity": 0.5}
+    expires = int(NOON.timestamp()) + 600
+    token = sign_impression("acme", ImpressionData(**data), key_id="t1", secret=TOKEN_SECRET, expires=expires)
+    return event("impression", "i", -60, None, **data, token=token), token
+
+
+def test_who_merely_knows_the_id_of_an_impression_cannot_change_what_it_comes_to(way: Way) -> None:
+    browser = way.collector.publishable
+    impression, token = offered()
+    short = sign_answer("acme", "i", key_id="t1", secret=TOKEN_SECRET)
+    other = sign_answer("acme", "another", key_id="t1", secret=TOKEN_SECRET)
+    way.post(impression, liked("true like", -9, token=token), key=browser)
+    way.post(event("watched", "true", -8, None, impression_id="i", watched_ms=5000, token=short), key=browser)
+    strange = [
+        liked("undo", -5, undone=True), liked("undo again", -4, undone=True, token=other),
+        liked("save", -4, undone=False) | {"data": {"impression_id": "i", "reaction": "report", "token": "v2.t1.x.y"}},
+        event("watched", "more", -3, None, impression_id="i", watched_ms=90_000, total_ms=90_000),
+        event("converted", "click", -2, None, impression_id="i", kind="click"),
+    ]  # fmt: skip
+    answer = way.post(*strange, key=browser)
+    assert (answer["accepted"], answer["rejected"], len(answer["warnings"])) == (5, [], 5)
+    assert all("token" in warning["reason"] for warning in answer["warnings"])
+    assert way.rows("SELECT trust, liked, reported, watched_ms, total_ms, clicked FROM outcomes") == [
+        {
+            "trust": "token", "liked": True, "reported": False, "watched_ms": 5000, "total_ms": None, "clicked": False
+        }
+    ]  # fmt: skip
+    assert way.rows("SELECT id, trust FROM reactions ORDER BY id") == [
+        {"id": "save", "trust": "unvouched"}, {"id": "true like", "trust": "token"},
+        {"id": "undo", "trust": "unvouched"}, {"id": "undo again", "trust": "unvouched"},
+    ]  # fmt: skip
+    way.post(liked("the platform undoes", 0, undone=True))
+    assert way.rows("SELECT liked FROM outcomes") == [{"liked": False}]
+
+
+def test_answers_to_an_impression_that_nobody_vouches_for_stay_visible(way: Way) -> None:
+    way.post(shown("i", -60), liked("l", -9), key=way.collector.publishable)
+    assert way.rows("SELECT trust, liked FROM outcomes") == [{"trust": "none", "liked": True}]

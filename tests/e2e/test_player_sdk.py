@@ -46,11 +46,14 @@ def test_a_slot_with_its_token_is_trusted(page: Any, way: Way, collector: Collec
     token = sign_impression("acme", data, key_id="t1", secret=TOKEN_SECRET, expires=expires)
     begin(page, way)
     page.evaluate(
-        "async ([slot, slate]) => { clapometer.impression(slot, slate); await clapometer.flush(); }",
+        """async ([slot, slate]) => {
+          clapometer.impression(slot, slate).react("like");
+          await clapometer.flush();
+        }""",
         [slot | {"token": token, "score": 1.5}, slate],
     )
     (block,) = collector.blocks()
-    assert block.header.trust == "token"
+    assert (block.header.trust, block.header.exceptions, len(block.events)) == ("token", {}, 2)
     (shown,) = stored(collector, "impression")
     assert (shown["slate_id"], shown["policy_id"], shown["surface"]) == ("s1", "ranked", "feed")
     assert shown["session_id"]

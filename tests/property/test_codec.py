@@ -14,6 +14,7 @@ from clapometer.domain import (
     Batch,
     CorruptBlockError,
     InputError,
+    answer_trust,
     decode_batch,
     decode_block,
     decode_event,
@@ -21,6 +22,7 @@ from clapometer.domain import (
     encode_block,
     encode_events,
     impression_trust,
+    sign_answer,
     sign_impression,
 )
 from clapometer.domain.events import ImpressionData
@@ -152,8 +154,32 @@ def test_a_token_holds_for_the_impression_it_was_issued_for_and_no_other(
     assert impression_trust("rival", own, KEYS, 99) == "forged"
 
 
+@given(impressions, impressions)
+def test_an_answer_that_quotes_the_token_of_its_impression_is_believed_and_no_other(
+    issued: ImpressionData, other: ImpressionData
+) -> None:
+    whole = sign_impression("t", issued, key_id="k", secret=KEYS["k"], expires=100)
+    short = sign_answer("t", issued.impression_id, key_id="k", secret=KEYS["k"])
+    for token in (whole, short):
+        assert answer_trust("t", issued.impression_id, token, KEYS) == "token"
+        told = "token" if other.impression_id == issued.impression_id else "unvouched"
+        assert answer_trust("t", other.impression_id, token, KEYS) == told
+        assert answer_trust("rival", issued.impression_id, token, KEYS) == "unvouched"
+        assert answer_trust("t", issued.impression_id, token, {"k": b"another"}) == "unvouched"
+    assert impression_trust("t", msgspec.structs.replace(issued, token=short), KEYS, 99) == "forged"
+
+
+def test_a_token_of_version_1_still_vouches_for_its_impression() -> None:
+    data = ImpressionData(impression_id="i", clip_id="c", viewer_id="v", position=2, propensity=0.25)
+    data = msgspec.structs.replace(data, token="v1.k.100.G_-WHZGcCUxfpS74BgKIDAtHsu5cEad4YktWmB72XH8")
+    assert impression_trust("t", data, KEYS, 99) == "token"
+    assert impression_trust("t", msgspec.structs.replace(data, position=1), KEYS, 99) == "forged"
+    assert answer_trust("t", "i", data.token, KEYS) == "unvouched"
+
+
 @given(st.text(max_size=60) | st.lists(st.text(max_size=6), max_size=6).map(".".join))
 def test_no_text_makes_the_token_check_fail(token: str) -> None:
+    assert answer_trust("t", "i", token, KEYS) == "unvouched"
     data = ImpressionData(impression_id="i", clip_id="c", viewer_id="v", token=token)
     assert impression_trust("t", data, KEYS, 0) == "forged"
 

@@ -38,7 +38,7 @@ from clapometer.domain.reasons import CODES, REASONS, Code, code_of
 from clapometer.domain.release import Answer, Decision, Requirement, decide
 from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
-from clapometer.domain.tokens import impression_trust, sign_impression
+from clapometer.domain.tokens import answer_trust, impression_trust, sign_answer, sign_impression
 from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verdict
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "Trust",
     "Verdict",
     "against",
+    "answer_trust",
     "binary_event",
     "check_origin",
     "check_time",
@@ -91,6 +92,7 @@ __all__ = [
     "open_block",
     "plain_text",
     "reject",
+    "sign_answer",
     "sign_impression",
     "split_array",
     "verdict",

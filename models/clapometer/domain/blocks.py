@@ -19,9 +19,9 @@ from clapometer.domain.errors import TerminalError
 
 BLOCK_VERSION = 1
 
-Trust = Literal["key", "token", "none", "forged", "expired", "unconfirmed"]
-"""What vouches for an impression: a secret key, a valid token, nothing, or a token that does not hold. A purchase or
-refund that a publishable key sent is unconfirmed."""
+Trust = Literal["key", "token", "none", "forged", "expired", "unconfirmed", "unvouched"]
+"""What vouches for an impression: a secret key, a valid token, nothing, or a token that does not hold. What a
+publishable key says was paid is unconfirmed; what else it says of an impression is unvouched without its token."""
 
 
 class BlockHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

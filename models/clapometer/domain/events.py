@@ -178,7 +178,10 @@ class ImpressionData(_Data, frozen=True):
 
 
 class WatchedData(_Data, frozen=True):
-    """How much of an impression was watched so far. Cumulative: the largest of each number wins."""
+    """How much of an impression was watched so far. Cumulative: the largest of each number wins.
+
+    With a publishable key it quotes the ``token`` of its impression, as reactions and conversions do.
+    """
 
     impression_id: Identifier
     watched_ms: ClipMillis | None = None
@@ -189,6 +192,7 @@ class WatchedData(_Data, frozen=True):
     loops: Count | None = None
     max_position_ms: ClipMillis | None = None
     end_reason: Literal["ended", "skipped", "closed", "navigated", "error", "heartbeat"] | None = None
+    token: Annotated[str, Meta(max_length=1_000)] | None = None
 
     def __post_init__(self) -> None:
         if self.watched_ms is None and self.played_segments is None:
@@ -211,6 +215,7 @@ class ReactedData(_Data, frozen=True):
     undone: bool | None = False
     channel: Label | None = None
     reason: Label | None = None
+    token: Annotated[str, Meta(max_length=1_000)] | None = None
 
 
 class ConvertedData(_Data, frozen=True):
@@ -230,6 +235,7 @@ class ConvertedData(_Data, frozen=True):
     value: Amount | None = None
     currency: Currency | None = None
     order_id: Identifier | None = None
+    token: Annotated[str, Meta(max_length=1_000)] | None = None
 
     def __post_init__(self) -> None:
         if self.value is not None and self.currency is None:

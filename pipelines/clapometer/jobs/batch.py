@@ -28,7 +28,7 @@ CHUNKS = 16
 """DuckDB's threads share an Arrow table by its chunks."""
 CORRUPT_TENANT = ""
 """Tenant under which a block is counted whose header cannot be trusted."""
-_TRUSTS = pa.array(["key", "token", "none", "forged", "expired", "unconfirmed"])
+_TRUSTS = pa.array(["key", "token", "none", "forged", "expired", "unconfirmed", "unvouched"])
 _TRUST_CODES = {trust: code for code, trust in enumerate(_TRUSTS.to_pylist())}
 
 

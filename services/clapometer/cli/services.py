@@ -38,6 +38,7 @@ def collect(fd: Descriptor = None) -> None:
         max_beacon_bytes=settings.max_beacon_bytes,
         max_events=settings.max_events,
         max_depth=settings.max_depth,
+        answers_need_tokens=settings.answers_need_tokens,
         confirm_purchases=settings.confirm_purchases,
         max_browser_age_hours=settings.max_browser_age_hours,
         max_ratio=settings.max_ratio,

@@ -47,6 +47,7 @@ def conversions(
                 value=value if paid else None,
                 currency="USD" if paid else None,
                 order_id=f"{impression_id}-order" if paid else None,
+                token=writer.answer_token(impression_id),
             ),
         )
 

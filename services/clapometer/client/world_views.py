@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.client.ids import IdSpace
-from clapometer.domain import events, sign_impression
+from clapometer.domain import events, sign_answer, sign_impression
 from clapometer.simulation import TYPICAL_DURATION_MS, EngagementLog, World
 
 LOCALES = ("en-US", "pt-BR", "id-ID", "es-MX", "de-DE", "ja-JP", "hi-IN")
@@ -133,6 +133,13 @@ class ViewWriter:
         )
         return msgspec.structs.replace(data, token=token)
 
+    def answer_token(self, impression_id: str) -> str | None:
+        """Returns what vouches for an answer to an impression, where impressions have tokens."""
+        signing = self.signing
+        if signing is None:
+            return None
+        return sign_answer(signing.tenant, impression_id, key_id=signing.key_id, secret=signing.secret)
+
     def _watched(self, impression_id: str, stopped_at: dt.datetime, view: _View) -> events.Watched:
         return events.Watched(
             specversion="1.0",
@@ -144,6 +151,7 @@ class ViewWriter:
                 watched_ms=view.watched_ms,
                 total_ms=view.watched_ms,
                 end_reason="ended" if view.ended else "skipped",
+                token=self.answer_token(impression_id),
             ),
         )
 
@@ -155,5 +163,7 @@ class ViewWriter:
                     id=f"{impression_id}-{reaction}",
                     source=self.source,
                     time=stopped_at + dt.timedelta(days=view.delay_days),
-                    data=events.ReactedData(impression_id=impression_id, reaction=reaction),
+                    data=events.ReactedData(
+                        impression_id=impression_id, reaction=reaction, token=self.answer_token(impression_id)
+                    ),
                 )

@@ -16,6 +16,7 @@ class CollectorConfig:
         max_events: Most events of one request.
         max_depth: Deepest nesting of JSON arrays and objects.
         max_browser_age_hours: How long before it is sent what a publishable key sends may have happened, in hours.
+        answers_need_tokens: What a publishable key says of an impression weighs if it quotes the impression's token.
         confirm_purchases: Purchases and refunds of a publishable key count once a secret key sends the same order.
         max_ratio: How many times its compressed size a body may have, once beyond ``ratio_free_bytes``.
         ratio_free_bytes: Decompressed size to which no ratio applies: a few alike events compress very well.
@@ -35,6 +36,7 @@ class CollectorConfig:
     max_events: int = 500
     max_depth: int = 16
     max_browser_age_hours: float = 48
+    answers_need_tokens: bool = True
     confirm_purchases: bool = True
     max_ratio: float = 20
     ratio_free_bytes: int = 64 << 10

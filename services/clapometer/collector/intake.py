@@ -186,6 +186,7 @@ class Intake:
             now,
             max_browser_age=dt.timedelta(hours=self.config.max_browser_age_hours),
             confirm_purchases=self.config.confirm_purchases,
+            answers_need_tokens=self.config.answers_need_tokens,
         )
         if key.kind == "secret" and (changes := self._registrations.changes(key.tenant, judged.events)):
             judged = cautioned(judged, changes)

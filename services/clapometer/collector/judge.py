@@ -14,13 +14,14 @@ from clapometer.domain import (
     InputError,
     RejectedEvent,
     Trust,
+    answer_trust,
     code_of,
     encode_block,
     encode_events,
     impression_trust,
     reject,
 )
-from clapometer.domain.events import Converted, Impression
+from clapometer.domain.events import Converted, Impression, Reacted, Watched
 from clapometer.gate import ApiKey
 
 _BROWSER_EVENTS = frozenset(BROWSER_EVENTS)
@@ -31,7 +32,9 @@ _CAUTIONS: dict[Trust, str] = {
     "with the impression, clip, position, propensity and viewer that it was issued for",
     "expired": "its token has expired: stored, weighs 0; send impressions when they happen",
     "unconfirmed": "a publishable key says what was paid: stored, counts once a secret key sends the same order",
+    "unvouched": "it does not quote the token of its impression: stored, weighs 0; send that token with the answer",
 }
+_ANSWERS = frozenset((Watched, Reacted, Converted))
 _MONEY = ("purchase", "refund")
 _FORBIDDEN = "a publishable key may not send {}; send it from a server with a secret key"
 
@@ -65,11 +68,13 @@ def judge(
     *,
     max_browser_age: dt.timedelta,
     confirm_purchases: bool,
+    answers_need_tokens: bool,
 ) -> Judged:
     """Returns the verdict on a batch that ``key`` sent at ``now``.
 
     What a publishable key says of long ago is refused: it would decide about days that were counted already. What it
-    says was paid is unconfirmed with ``confirm_purchases``.
+    says was paid is unconfirmed with ``confirm_purchases``; with ``answers_need_tokens`` what it says of an impression
+    is unvouched without the impression's token.
     """
     if key.kind == "secret":
         return Judged(batch.events, batch.rejected, trust="key")
@@ -91,6 +96,8 @@ def judge(
                 trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, seconds)  # type: ignore[arg-type]
             elif kind is Converted and confirm_purchases and event.data.kind in _MONEY:  # type: ignore[union-attr]
                 trusts[len(events)] = "unconfirmed"
+            elif answers_need_tokens and kind in _ANSWERS:
+                trusts[len(events)] = answer_trust(key.tenant, event.data.impression_id, event.data.token, tokens)  # type: ignore[union-attr]
             events.append(event)
     rejected = batch.rejected
     if refused:
@@ -101,7 +108,7 @@ def judge(
 
 def _with_trust(judged: Judged, trusts: dict[int, Trust]) -> Judged:
     """Returns the same with the trust of each event that has one of its own, by its index among the accepted ones."""
-    shown = Counter(trust for trust in trusts.values() if trust != "unconfirmed")
+    shown = Counter(trust for trust in trusts.values() if trust not in ("unconfirmed", "unvouched"))
     usual = shown.most_common(1)[0][0] if shown else "none"
     exceptions = {index: trust for index, trust in trusts.items() if trust != usual}
     judged = msgspec.structs.replace(judged, trust=usual, exceptions=exceptions)

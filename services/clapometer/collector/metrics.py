@@ -58,7 +58,7 @@ class CollectorMetrics(Collector):
             "Events that are durable, by verdict; of those accepted, impressions with a forged, expired or no token",
             labels=["verdict"],
         )
-        for verdict in ("accepted", "rejected", "forged", "expired", "none", "unconfirmed"):
+        for verdict in ("accepted", "rejected", "forged", "expired", "none", "unconfirmed", "unvouched"):
             events.add_metric([verdict], self.events[verdict])
         yield events
         yield CounterMetricFamily("clapometer_collector_body_bytes", "Bytes of bodies received", value=self.body_bytes)

@@ -126,7 +126,7 @@ def test_the_token_decides_how_far_an_impression_of_a_publishable_key_is_believe
     answer = collector.post(events, **publishable(collector)).json()
     assert answer["accepted"] == 7
     assert [(w["index"], w["id"]) for w in answer["warnings"]] == [
-        (2, "forged"), (3, "late"), (4, "none"), (7, "other tenant"),
+        (2, "forged"), (3, "late"), (4, "none"), (5, "like"), (7, "other tenant"),
     ]  # fmt: skip
     assert all("stored, weighs 0" in w["reason"] for w in answer["warnings"])
     header = collector.blocks()[0].header
@@ -135,7 +135,7 @@ def test_the_token_decides_how_far_an_impression_of_a_publishable_key_is_believe
     named = ("good", "also good", "forged", "other tenant", "late", "none")
     assert {**dict.fromkeys(named, header.trust), **trusts} == {
         "good": "token", "also good": "token", "forged": "forged", "other tenant": "forged", "late": "expired",
-        "none": "none",
+        "none": "none", "like": "unvouched",
     }  # fmt: skip
     counted = collector.http.get("/metrics").text
     assert 'events_total{verdict="forged"} 2.0' in counted

@@ -7,7 +7,8 @@
 --
 -- Every choice is the first or the last in a total order of what is chosen from, and every sum is exact, so that the same events give
 -- the same rows however they arrive. What answers an impression cannot be received before it was shown; two days
--- leave room for wrong clocks and let a refresh skip everything received earlier.
+-- leave room for wrong clocks and let a refresh skip everything received earlier. What answers an impression that counts has to
+-- be vouched for like it.
 WITH
 showings AS NOT MATERIALIZED (
     SELECT
@@ -49,7 +50,9 @@ folded AS NOT MATERIALIZED (
         SEMI JOIN refresh_dates USING (shown_date)
         ANTI JOIN settled USING (tenant, impression_id)
 ),
-keys AS MATERIALIZED (SELECT tenant, impression_id, shown_at FROM folded),
+keys AS MATERIALIZED (
+    SELECT tenant, impression_id, shown_at, trust IN ('key', 'token') AS vouched FROM folded
+),
 watched AS (
     SELECT
         tenant, impression_id,
@@ -70,6 +73,7 @@ watched AS (
         max(time) AS last_at
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'watched' AND received_at >= shown_at - INTERVAL 2 DAY
+        AND NOT (vouched AND trust = 'unvouched')
     GROUP BY ALL
 ),
 reactions AS (
@@ -78,6 +82,7 @@ reactions AS (
         {sql:order_us} AS order_us
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'reacted' AND received_at >= shown_at - INTERVAL 2 DAY
+        AND NOT (vouched AND trust = 'unvouched')
     WINDOW clock AS (PARTITION BY tenant, impression_id, source)
 ),
 latest_reactions AS (
@@ -108,6 +113,7 @@ conversions AS MATERIALIZED (
         {sql:order_us} AS order_us
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'converted' AND received_at >= shown_at - INTERVAL 2 DAY
+        AND NOT (vouched AND trust = 'unvouched')
     WINDOW clock AS (PARTITION BY tenant, impression_id, source)
 ),
 money AS (

@@ -6,6 +6,7 @@ SELECT
     id,
     time,
     received_at,
+    trust,
     impression_id,
     reaction,
     coalesce(undone, false) AS undone,

@@ -6,6 +6,7 @@ SELECT
     id,
     time,
     received_at,
+    trust,
     impression_id,
     watched_ms,
     played_segments,
