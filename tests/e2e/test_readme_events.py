@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 from playwright.sync_api import sync_playwright
+from tests.e2e.players import QUIET
 from tests.e2e.running import RunningService
-from tests.e2e.test_player_sdk import QUIET
 from tests.waiting import until
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
