@@ -33,11 +33,11 @@ def test_no_verdict_contradicts_interval_places_or_chance(n: int, seed: int, spr
         if found is Verdict.KEEP:
             assert alone[0][i] > 0
             assert last < n
-            assert last <= (n + 1) / 2
+            assert last <= n - n / 3
         if found is Verdict.STOP:
             assert alone[1][i] < 0
             assert first > 1
-            assert first >= (n + 1) / 2
+            assert first > n / 3
         if found is Verdict.EXPLORE:
             assert first == 1
             assert best[i] >= 0.01

@@ -27,10 +27,10 @@ class Against(StrEnum):
 
 MEANINGS = MappingProxyType(
     {
-        Verdict.KEEP: "better than the mean item, and in the better half",
-        Verdict.STOP: "worse than the mean item, and in the worse half",
+        Verdict.KEEP: "better than the mean item, and not among the worst third",
+        Verdict.STOP: "worse than the mean item, and not among the best third",
         Verdict.EXPLORE: "neither is certain, and it may be the best: show it more",
-        Verdict.NOT_ENOUGH: "nothing is certain, or without logged chance nothing is claimed",
+        Verdict.NOT_ENOUGH: "neither keep nor stop is certain; without logged chance nothing is claimed",
     }
 )
 """What each verdict says; keep and stop hold for all items of a ranking at once, with 95 % confidence."""
@@ -55,9 +55,9 @@ def verdict(
     first, last = places
     if not calibrated:
         return Verdict.NOT_ENOUGH
-    if low > 0 and 2 * last <= n_ranked + 1:
+    if low > 0 and 3 * last <= 2 * n_ranked:
         return Verdict.KEEP
-    if high < 0 and 2 * first >= n_ranked + 1:
+    if high < 0 and 3 * (first - 1) >= n_ranked:
         return Verdict.STOP
     if first == 1 and best >= _MAY_BE_BEST:
         return Verdict.EXPLORE

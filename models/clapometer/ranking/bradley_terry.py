@@ -36,6 +36,8 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     Parameters:
         ties: ``half`` or ``davidson``.
         ridge: Penalty ``ridge / 2 * sum(theta**2)``; with one, items that always win have a finite strength.
+        covariate_ridge: The same for the coefficients of the covariates, which then exist whatever was compared;
+            1 takes them for draws with variance 1.
         tolerance: Newton stops when no coefficient moves by more.
 
     Attributes:
@@ -54,10 +56,15 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     """
 
     def __init__(
-        self, ties: Literal["half", "davidson"] = "half", ridge: float = 0.0, tolerance: float = 1e-10
+        self,
+        ties: Literal["half", "davidson"] = "half",
+        ridge: float = 0.0,
+        tolerance: float = 1e-10,
+        covariate_ridge: float = 0.0,
     ) -> None:
         self.ties = ties
         self.ridge = ridge
+        self.covariate_ridge = covariate_ridge
         self.tolerance = tolerance
 
     def fit(
@@ -120,6 +127,7 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         k = design.shape[1] + davidson
         penalty = np.zeros(k)
         penalty[:n] = self.ridge
+        penalty[n : design.shape[1]] = self.covariate_ridge
         theta = np.zeros(k)
         for _ in range(_MAX_STEPS):
             margin = design @ theta[: design.shape[1]]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from clapometer.jobs.audited import Audited
-from clapometer.jobs.compared import Compared, Strengths, compare_versions, fit_strengths
+from clapometer.jobs.compared import Compared, Strengths, compare_versions, fit_strengths, sided
 from clapometer.jobs.findings import Finding, status
 from clapometer.jobs.heard import hear
 from clapometer.labels import most_of_one, voter_weights
@@ -41,9 +41,10 @@ def _top(fit: BradleyTerry) -> tuple[int, int]:
     return first, second
 
 
-def _claimed(audited: Audited, fit: BradleyTerry) -> bool:
+def _claimed(audited: Audited, compared: Compared, fit: BradleyTerry) -> bool:
     """Whether the ranking says that the first item is better than all others."""
-    ranges = rank_ranges(fit.strengths_, fit.covariance_, audited.run.parameters.level, audited.run.seed)
+    level = audited.run.parameters.level
+    ranges = rank_ranges(fit.strengths_, fit.covariance_ * compared.widening(level) ** 2, level, audited.run.seed)
     return int(ranges[_top(fit)[0], 1]) == 1
 
 
@@ -54,7 +55,7 @@ def _influence(audited: Audited, strengths: Strengths, fit: BradleyTerry) -> Fin
     voters = fewest(gap, sum_by(compared.voter, pushed))
     votes = fewest(gap, pushed)
     leader, rival = _names(audited, compared, first, second)
-    claimed = _claimed(audited, fit)
+    claimed = _claimed(audited, compared, fit)
     frail = claimed and voters is not None and voters < FEWEST_VOTERS
     return Finding(
         check="vote influence", subject=leader, status=status(frail),
@@ -69,9 +70,10 @@ def _pushes(compared: Compared, fit: BradleyTerry, first: int, second: int) -> F
     """What each vote adds to the difference of two strengths, to first order, ``(n_votes,)``."""
     weight = voter_weights(compared.voter)
     left, right = compared.pair.T
-    plain = BradleyTerry().fit(compared.pair, compared.result, weight, n_items=len(compared.items))
+    plain = sided().fit(compared.pair, compared.result, weight, covariates=compared.side, n_items=len(compared.items))
     contrast = plain.covariance_[:, first] - plain.covariance_[:, second]
-    residual = weight * (compared.result - expit(fit.strengths_[left] - fit.strengths_[right]))
+    margin = fit.strengths_[left] - fit.strengths_[right] + compared.side * fit.coefficients_[0]
+    residual = weight * (compared.result - expit(margin))
     pushes: Floats = residual * (contrast[left] - contrast[right])
     return pushes
 
@@ -81,7 +83,7 @@ def _cost(audited: Audited, strengths: Strengths, fit: BradleyTerry) -> Finding:
     votes = votes_to_turn(compared, first, second)
     voters = None if votes is None else int(np.ceil(votes / most_of_one(compared.voter)))
     leader, rival = _names(audited, compared, first, second)
-    claimed = _claimed(audited, fit)
+    claimed = _claimed(audited, compared, fit)
     cheap = claimed and votes is not None and votes < FEWEST_BOUGHT
     return Finding(
         check="vote cost", subject=rival, status=status(cheap),
@@ -93,12 +95,15 @@ def _cost(audited: Audited, strengths: Strengths, fit: BradleyTerry) -> Finding:
 
 
 def votes_to_turn(compared: Compared, first: int, second: int) -> int | None:
-    """Returns the fewest votes for the second item against the first that put it before it, by fitting again."""
-    pair = np.vstack([compared.pair, [[second, first]]])
+    """Returns the fewest votes for the second item against the first that put it before it, by fitting again.
+
+    Whoever invents votes shows it on both sides alike.
+    """
+    pair, side = np.vstack([compared.pair, [[second, first]]]), np.append(compared.side, 0.0)
     result, weight = np.append(compared.result, 1.0), voter_weights(compared.voter)
 
     def turned(votes: int) -> bool:
-        fit = BradleyTerry().fit(pair, result, np.append(weight, votes), n_items=len(compared.items))
+        fit = sided().fit(pair, result, np.append(weight, votes), covariates=side, n_items=len(compared.items))
         return bool(fit.strengths_[second] > fit.strengths_[first])
 
     enough = 1

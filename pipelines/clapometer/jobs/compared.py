@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from clapometer.jobs.clips import Clips
 from clapometer.jobs.heard import Heard
@@ -14,13 +16,13 @@ from clapometer.jobs.sheets import Row
 from clapometer.labels import voter_weights
 from clapometer.ranking import BradleyTerry, Unranked, comparable_items
 
-__all__ = ["FEWEST_VOTERS", "Compared", "Strengths", "compare_versions", "fit_strengths"]
+__all__ = ["FEWEST_VOTERS", "Compared", "Strengths", "compare_versions", "fit_strengths", "sided"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-FEWEST_VOTERS = 10
-"""A model version that fewer people voted on has no place: what they say is no sample of what people say."""
+FEWEST_VOTERS = 3
+"""A model version that fewer people voted on has no place: two do not say how much people differ."""
 _OF_VIEWERS = ("impressions", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency")
 """Columns of what viewers did, which a ranking by votes does not rest on."""
 
@@ -36,6 +38,7 @@ class Compared:
         clip: The clips, rows of `Clips`, ``(n, 2)``.
         prompt: Of both.
         voter: Number of who said it.
+        side: 1 where left was shown on the left, in a vote; 0 in a creator's choice, which has no sides.
     """
 
     items: Ints
@@ -44,6 +47,7 @@ class Compared:
     clip: Ints
     prompt: Ints
     voter: Ints
+    side: Floats
 
     @property
     def cluster(self) -> Ints:
@@ -54,6 +58,10 @@ class Compared:
     def degrees(self) -> int:
         """Degrees of freedom: clusters of the rarer kind, less one."""
         return min(len(np.unique(self.prompt)), len(np.unique(self.voter))) - 1
+
+    def widening(self, level: float) -> float:
+        """How much wider intervals are than those of so many clusters that their errors are normal."""
+        return float(student.ppf(0.5 + level / 2, self.degrees) / norm.ppf(0.5 + level / 2))
 
     def facts(self, item: int) -> Row:
         """Returns what an item's row counts: votes and what they were about, nothing that viewers did."""
@@ -73,7 +81,7 @@ class Compared:
         kept = (place[self.pair] >= 0).all(1)
         return Compared(
             self.items[chosen], place[self.pair[kept]], self.result[kept], self.clip[kept], self.prompt[kept],
-            self.voter[kept],
+            self.voter[kept], self.side[kept],
         )  # fmt: skip
 
 
@@ -86,7 +94,7 @@ def compare_versions(heard: Heard, clips: Clips) -> Compared:
     items, pair = np.unique(np.column_stack([model[left], model[right]]), return_inverse=True)
     return Compared(
         items, pair.reshape(-1, 2), said.result[apart], np.column_stack([left, right]), clips.prompt.index[left],
-        said.voter[apart],
+        said.voter[apart], heard.voted[apart].astype(np.float64),
     )  # fmt: skip
 
 
@@ -105,11 +113,20 @@ class Strengths:
     unranked: tuple[Unranked, ...]
 
 
+def sided() -> BradleyTerry:
+    """Returns the estimator: strengths, and how much the left side is preferred, about 0 with variance 1 beforehand."""
+    return BradleyTerry(covariate_ridge=1.0)
+
+
 def fit_strengths(compared: Compared, parameters: Parameters) -> Strengths:
     """Returns the strengths of the model versions that people compared, as far as votes can place them.
 
-    Nobody's votes weigh as those of many (`voter_weights`); intervals know that votes about one prompt, and of one
-    voter, are alike.
+    Nobody's votes weigh as those of many (`voter_weights`); what people say for the left one because it is the left one
+    is taken out; intervals know that votes about one prompt, and of one voter, are alike.
+
+    References:
+        Davidson, Beaver (1977), On extending the Bradley-Terry model to incorporate within-pair order effects,
+        Biometrics 33.
     """
     chosen, unranked = comparable_items(
         compared.pair, compared.result, len(compared.items), cluster=compared.cluster,
@@ -118,6 +135,8 @@ def fit_strengths(compared: Compared, parameters: Parameters) -> Strengths:
     among = compared.among(chosen)
     if (among.result == 0.5).all():
         return Strengths(among, None, unranked)
-    weight = voter_weights(among.voter)
-    fit = BradleyTerry().fit(among.pair, among.result, weight, cluster=among.cluster, n_items=len(among.items))
+    fit = sided().fit(
+        among.pair, among.result, voter_weights(among.voter), covariates=among.side, cluster=among.cluster,
+        n_items=len(among.items),
+    )  # fmt: skip
     return Strengths(among, fit, unranked)

@@ -84,7 +84,8 @@ def _only_bad(heard: Heard, clips: Clips, compared: Compared) -> list[int]:
 
 def _places(compared: Compared, fit: BradleyTerry, level: float, seed: int) -> list[Ranked]:
     effects, covariance, degrees = fit.strengths_, fit.covariance_, compared.degrees
-    ranges, best = rank_ranges(effects, covariance, level, seed), probability_best(effects, covariance, seed)
+    wide = covariance * compared.widening(level) ** 2
+    ranges, best = rank_ranges(effects, wide, level, seed), probability_best(effects, wide, seed)
     low, high = simultaneous_intervals(effects, covariance, level, degrees, seed=seed)
     alone = np.transpose(confidence_intervals(effects, covariance, level, degrees))
     error = np.sqrt(np.diag(covariance))

@@ -365,8 +365,9 @@ def print_result(console: Console, options: DemoOptions, result: DemoResult) -> 
         f"duplicates (of {summary.repeated_rows} rows that the recording repeats); {summary.rejected:,} rejected, "
         f"ledger difference {summary.ledger_difference}, {summary.seconds:.0f} s in all."
     )
-    for reason, impressions in summary.excluded.items():
-        console.print(f"Left out of the ranking, but not of the lake: {impressions:,} impressions: {reason}.")
+    for reason, count in summary.excluded.items():
+        what = "votes" if reason.startswith("vote ") else "impressions"
+        console.print(f"Left out of the ranking, but not of the lake: {count:,} {what}: {reason}.")
     print_next_steps(console, options.folder, summary, result.keys)
 
 

@@ -95,7 +95,7 @@ def set_aside(excluded: object, *, votes: bool) -> list[tuple[int, str, str]]:
 
 
 def _is_vote(reason: str) -> bool:
-    return reason.startswith("vote")
+    return reason.startswith("vote ")
 
 
 def _explained(reason: str) -> str:

@@ -7,9 +7,8 @@ from tests.unit.jobs.test_said import Ballot, ballots, trained
 
 from clapometer.jobs.audit import AuditOptions, audit
 from clapometer.jobs.audit_votes import votes_to_turn
-from clapometer.jobs.compared import Compared
+from clapometer.jobs.compared import Compared, sided
 from clapometer.jobs.findings import Finding
-from clapometer.ranking import BradleyTerry
 
 QUICK = AuditOptions(repeats=2)
 
@@ -40,11 +39,12 @@ def test_so_many_invented_votes_turn_the_top_and_one_less_does_not() -> None:
     pair = np.array([random.choice(3, 2, replace=False) for _ in range(n)])
     ahead = pair[:, 0] < pair[:, 1]
     result = np.where(random.random(n) < 0.7, ahead, ~ahead).astype(float)
-    compared = Compared(np.arange(3), pair, result, pair, np.arange(n), np.arange(n))
+    compared = Compared(np.arange(3), pair, result, pair, np.arange(n), np.arange(n), np.ones(n))
     needed = votes_to_turn(compared, 0, 1)
     assert needed is not None
     assert needed > 5
     for votes, turned in ((needed - 1, False), (needed, True)):
         more, wins = np.vstack([pair, np.tile([1, 0], (votes, 1))]), np.append(result, np.ones(votes))
-        strengths = BradleyTerry().fit(more, wins).strengths_
+        side = np.append(np.ones(n), np.zeros(votes))
+        strengths = sided().fit(more, wins, covariates=side).strengths_
         assert bool(strengths[1] > strengths[0]) is turned

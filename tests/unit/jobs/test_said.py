@@ -5,9 +5,9 @@ import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import choix
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy.special import expit
 from tests.event_rows import Row, at, row, vote
 from tests.unit.jobs.lakes import clock, lake_of, traffic
@@ -69,14 +69,14 @@ def set_aside(lake: Lake) -> dict[str, Any]:
 
 
 def strengths(cast: list[Ballot]) -> np.ndarray:
-    """Maximum likelihood by choix, a tie being half a win for either: every comparison counts twice."""
-    wins: list[tuple[int, int]] = []
-    for _, left, right, result, _ in cast:
-        wins += {"left": [(left, right)] * 2, "right": [(right, left)] * 2, "tie": [(left, right), (right, left)]}[
-            result
-        ]
-    found: np.ndarray = choix.opt_pairwise(3, wins)
-    return found - found.mean()
+    """Maximum likelihood by statsmodels, a tie being half a win; the left side has an advantage of its own."""
+    design = np.zeros((len(cast), 4))
+    for k, (_, left, right, _, _) in enumerate(cast):
+        design[k, left], design[k, right], design[k, 3] = 1, -1, 1
+    won = np.array([{"left": 1.0, "right": 0.0, "tie": 0.5}[one.result] for one in cast])
+    found = sm.GLM(won, design[:, 1:], family=sm.families.Binomial()).fit(tol=1e-12).params
+    effects = np.array([0.0, *found[:2]])
+    return effects - effects.mean()
 
 
 def test_votes_rank_model_versions_as_tier_a_whatever_viewers_did(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_votes_rank_model_versions_as_tier_a_whatever_viewers_did(tmp_path: Path
     assert sorted(places, key=lambda name: places[name]["rank"]) == ["m0@1", "m1@1", "m2@1"]
     assert {(place["tier"], place["calibrated"]) for place in places.values()} == {("A", True)}
     found = np.array([places[f"m{k}@1"]["effect"] for k in range(3)])
-    np.testing.assert_allclose(found, strengths(cast), atol=1e-5)
+    np.testing.assert_allclose(found, strengths(cast), atol=2e-3)  # the advantage is shrunk a little
     assert [places[name]["verdict"] for name in ("m0@1", "m2@1")] == ["keep", "stop"]
     assert all(0 < place["value_low"] < place["value"] < place["value_high"] < 1 for place in places.values())
     assert sum(place["votes"] for place in places.values()) == 2 * len(cast)
@@ -104,7 +104,7 @@ def test_votes_rank_model_versions_as_tier_a_whatever_viewers_did(tmp_path: Path
     ("cast", "reasons"),
     [
         (ballots(40, prompts=10), ["too few prompts"] * 3),
-        ([one._replace(viewer=f"voter {k % 3}") for k, one in enumerate(ballots(400))], ["too few people"] * 3),
+        ([one._replace(viewer=f"voter {k % 2}") for k, one in enumerate(ballots(400))], ["too few people"] * 3),
         (
             ballots(400, truth=np.array([40.0, 0.0, -40.0]), ties=0),
             ["never lost to", "leads from it to the others and back", "never won against"],
@@ -162,6 +162,27 @@ def test_a_newcomer_that_votes_cannot_place_costs_the_others_nothing(
     assert len(found[0]) == 3
     assert reason in by_name(lake)["m3@1"]["unranked_reason"]
     assert by_name(lake)["m3@1"]["rank"] is None
+
+
+def test_a_preference_for_the_left_side_moves_nobody(tmp_path: Path) -> None:
+    """A newcomer as good as the middle one is always on the left, where three of four votes go by themselves."""
+    rng = random.Random(1)
+    truth = np.append(TRUTH, 0.0)
+
+    def vote_of(k: int, left: int, right: int) -> Ballot:
+        better = rng.random() < expit(truth[left] - truth[right] + np.log(3))
+        return Ballot(k % 30, left, right, "left" if better else "right", f"voter {k}")
+
+    cast = [vote_of(k, *rng.sample(range(3), 2)) for k in range(400)]
+    cast += [vote_of(k, 3, k % 3) for k in range(400, 700)]
+    places = by_name(trained(tmp_path, cast, traffic(models=4)))
+    assert [places[name]["rank"] for name in ("m0@1", "m2@1")] == [1, 4]
+    assert places["m3@1"]["effect_low"] < 0 < places["m3@1"]["effect_high"]
+
+
+def test_where_everybody_votes_left_there_are_still_strengths(tmp_path: Path) -> None:
+    places = by_name(trained(tmp_path, [one._replace(result="left") for one in ballots(300)]))
+    assert all(abs(place["effect"]) < 0.3 and place["verdict"] not in ("keep", "stop") for place in places.values())
 
 
 def test_seventy_votes_of_one_viewer_do_not_make_the_last_the_first(tmp_path: Path) -> None:

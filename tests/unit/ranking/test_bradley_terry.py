@@ -6,6 +6,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from clapometer.domain import InputError
 from clapometer.ranking import BradleyTerry
@@ -250,3 +251,40 @@ def test_k_times_the_comparisons_keep_the_strengths_and_divide_the_variance_by_k
     once, often = BradleyTerry().fit(X, y), BradleyTerry().fit(X, y, np.full(len(y), float(times)))
     np.testing.assert_allclose(often.strengths_, once.strengths_, atol=1e-8)
     np.testing.assert_allclose(often.covariance_ * times, once.covariance_, atol=1e-8)
+
+
+def test_two_way_clusters_add_up_and_take_off_what_both_share() -> None:
+    random = np.random.default_rng(4)
+    pairs = np.array([random.choice(4, 2, replace=False) for _ in range(300)])
+    result = random.integers(0, 2, 300).astype(float)
+    prompt, voter, alone = random.integers(0, 20, 300), random.integers(0, 30, 300), np.arange(300)
+
+    def covariance(cluster: np.ndarray) -> np.ndarray:
+        found: np.ndarray = BradleyTerry().fit(pairs, result, cluster=cluster).covariance_
+        return found
+
+    np.testing.assert_allclose(covariance(np.column_stack([prompt, alone])), covariance(prompt), atol=1e-12)
+    np.testing.assert_allclose(covariance(np.column_stack([prompt, prompt])), covariance(prompt), atol=1e-12)
+    both = np.unique(np.column_stack([prompt, voter]), axis=0, return_inverse=True)[1].reshape(-1)
+    expected = covariance(prompt) + covariance(voter) - covariance(both)
+    assert np.linalg.eigvalsh(expected).min() > -1e-12, "so there is nothing to mend here"
+    np.testing.assert_allclose(covariance(np.column_stack([prompt, voter])), expected, atol=1e-10)
+
+
+def test_intervals_of_votes_hold_where_prompts_and_voters_have_tastes_of_their_own() -> None:
+    random = np.random.default_rng(9)
+    truth = np.array([0.5, 0.0, -0.5])
+    held = []
+    for _ in range(120):
+        n, prompts, voters = 600, 60, 60
+        prompt, voter = random.integers(0, prompts, n), random.integers(0, voters, n)
+        taste = random.normal(0, 0.5, (prompts, 3)), random.normal(0, 0.5, (voters, 3))
+        pairs = np.array([random.choice(3, 2, replace=False) for _ in range(n)])
+        margin = np.zeros(n)
+        for value, who in zip(taste, (prompt, voter), strict=True):
+            margin += value[who, pairs[:, 0]] - value[who, pairs[:, 1]]
+        result = (random.random(n) < expit(truth[pairs[:, 0]] - truth[pairs[:, 1]] + margin)).astype(float)
+        fit = BradleyTerry().fit(pairs, result, cluster=np.column_stack([prompt, voter]))
+        # averaged over tastes, strengths shrink a little; the order and the zero in the middle stay
+        held.append(abs(fit.strengths_[1]) <= 2.0 * np.sqrt(fit.covariance_[1, 1]))
+    assert 0.9 <= np.mean(held) <= 0.99
