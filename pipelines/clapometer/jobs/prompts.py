@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from clapometer.domain import InputError
 from clapometer.jobs.clips import Clips, Codes, strata
-from clapometer.jobs.rankings import Parameters, Scores
+from clapometer.jobs.rankings import NUMERIC, Parameters, Scores, not_computed
 from clapometer.jobs.robustness import prompt_robustness
 from clapometer.jobs.sheets import Row, Sheet, Slice, item_facts
 from clapometer.jobs.statistics import Scored
@@ -56,8 +55,8 @@ def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameter
         bayes = HierarchicalBayes(level=parameters.level).fit(
             X, rates, factors=np.column_stack(factors), stratum=_of_prompt(clips, strata(clips))
         )
-    except InputError as error:
-        return str(error)
+    except NUMERIC as error:
+        return not_computed(error)
     return Fitted(bayes, rates)
 
 
@@ -71,7 +70,10 @@ def rank_prompts(
     part: Slice, fitted: Fitted | str, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int,
     rule: LabelRule,
 ) -> tuple[list[Row], list[Row]]:  # fmt: skip
-    """Returns the rankings of prompts and templates, and the contrasts of the best templates."""
+    """Returns the rankings of prompts and templates, and the contrasts of the best templates.
+
+    Where the numbers of one of the two cannot be computed, its items are unranked with the reason.
+    """
     rows: list[Row] = []
     contrasts: list[Row] = []
     for subject, codes, labels in (
@@ -83,18 +85,30 @@ def rank_prompts(
         if isinstance(fitted, str):
             rows += [sheet.unranked(item, fitted) for item in sorted(listed)]
             continue
-        places = fitted.bayes.ranking() if subject == "prompts" else fitted.bayes.factor_ranking(0)
-        ranked = [place for place in places if isinstance(place, Estimate) and place.item in listed]
-        sturdy = prompt_robustness(ranked, sheet.facts.liked, rule)
-        rows += [row | more for row, more in zip(_rows(sheet, ranked, parameters.level, seed), sturdy, strict=True)]
-        rows += [
-            sheet.unranked(place.item, str(place.reason))
-            for place in places
-            if isinstance(place, Unranked) and place.item in listed
-        ]
-        if subject == "templates":
-            contrasts += _contrasts(sheet, ranked[:_MOST_CONTRASTED], parameters.level)
+        try:
+            found, pairs = _ranked(sheet, fitted, listed, parameters=parameters, seed=seed, rule=rule)
+        except NUMERIC as error:
+            found, pairs = [sheet.unranked(item, not_computed(error)) for item in sorted(listed)], []
+        rows += found
+        contrasts += pairs
     return rows, contrasts
+
+
+def _ranked(
+    sheet: Sheet, fitted: Fitted, listed: set[int], *, parameters: Parameters, seed: int, rule: LabelRule
+) -> tuple[list[Row], list[Row]]:
+    """Returns the rows of one subject, and the contrasts of the best templates."""
+    places = fitted.bayes.ranking() if sheet.subject == "prompts" else fitted.bayes.factor_ranking(0)
+    ranked = [place for place in places if isinstance(place, Estimate) and place.item in listed]
+    sturdy = prompt_robustness(ranked, sheet.facts.liked, rule)
+    rows = [row | more for row, more in zip(_rows(sheet, ranked, parameters.level, seed), sturdy, strict=True)]
+    rows += [
+        sheet.unranked(place.item, str(place.reason))
+        for place in places
+        if isinstance(place, Unranked) and place.item in listed
+    ]
+    best = ranked[:_MOST_CONTRASTED] if sheet.subject == "templates" else []
+    return rows, list(_contrasts(sheet, best, parameters.level))
 
 
 def _listed(part: Slice, clips: Clips, codes: Codes, sheet: Sheet, parameters: Parameters) -> set[int]:

@@ -212,6 +212,15 @@ def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters
     return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(clips.model.names))
 
 
+NUMERIC = (InputError, ArithmeticError, ValueError)
+"""What estimators raise of numbers that they cannot work with; numpy's own error of linear algebra is a ValueError."""
+
+
+def not_computed(error: Exception) -> str:
+    """Returns the reason of items that have no place because their numbers could not be computed."""
+    return str(error) if isinstance(error, InputError) else f"it could not be computed: {error}"
+
+
 def rank_models(
     part: Slice, scores: Scores, clips: Clips, scored: Scored, *, parameters: Parameters, fit: PromptFixedEffects | None
 ) -> tuple[list[Row], list[Row]]:

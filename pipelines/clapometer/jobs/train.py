@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import msgspec
@@ -21,7 +21,16 @@ from clapometer.jobs.kept import drop_kept
 from clapometer.jobs.outcomes import Progress, refresh_outcomes, silent
 from clapometer.jobs.planning import tenants
 from clapometer.jobs.prompts import fit_prompts, rank_prompts
-from clapometer.jobs.rankings import DEFAULT_PARAMETERS, Parameters, fit_models, rank_models, score_clips, slices
+from clapometer.jobs.rankings import (
+    DEFAULT_PARAMETERS,
+    NUMERIC,
+    Parameters,
+    fit_models,
+    not_computed,
+    rank_models,
+    score_clips,
+    slices,
+)
 from clapometer.jobs.robustness import MOST_IMPRESSIONS, model_robustness
 from clapometer.jobs.runs import (
     RESULTS,
@@ -278,7 +287,11 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
             fitted = fit_prompts(part, scores, clips, parameters)
-            fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
+            fit = None
+            try:  # what one subject fails of is its own
+                fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
+            except NUMERIC as error:
+                scores = replace(scores, reason=not_computed(error))
             for found, pairs in (
                 rank_models(part, scores, clips, scored, parameters=parameters, fit=fit),
                 rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed, rule=run.rule),

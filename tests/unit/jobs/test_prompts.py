@@ -10,8 +10,10 @@ from tests.event_rows import Row, at, row
 from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.worlds import world_events
 
+from clapometer.jobs.audited import opened
+from clapometer.jobs.prompts import Fitted, fit_prompts, rank_prompts
 from clapometer.jobs.rankings import Parameters
-from clapometer.jobs.train import train_once
+from clapometer.jobs.train import UNLIMITED, train_once
 from clapometer.lake import Lake
 from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, simulate_log
 
@@ -143,3 +145,20 @@ def test_where_every_clip_earned_the_same_there_is_a_reason_and_no_number(tmp_pa
     }
     assert {(place["rank"], place["value"], place["effect"]) for place in places} == {(None, None, None)}
     assert rows_of(lake, "comparisons") == []
+
+
+def test_prompts_whose_numbers_cannot_be_computed_say_so_and_templates_are_as_before(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, with_templates(traffic(prompts=60)))
+    run = train_once(lake, clock=clock, parameters=WHOLE).run
+    with opened(lake, run, UNLIMITED) as made:
+        part, scored = made.fitted.part, made.fitted.scored
+        fitted = fit_prompts(part, made.fitted.scores, made.clips, WHOLE)
+        assert isinstance(fitted, Fitted)
+        before, _ = rank_prompts(part, fitted, made.clips, scored, parameters=WHOLE, seed=0, rule=run.rule)
+        fitted.bayes.prompt_errors_ = fitted.bayes.prompt_errors_[:-1]  # fits no other number of the prompts
+        rows, _ = rank_prompts(part, fitted, made.clips, scored, parameters=WHOLE, seed=0, rule=run.rule)
+    prompts = [line for line in rows if line["subject"] == "prompts"]
+    assert len(prompts) == 60
+    assert all(line["unranked_reason"].startswith("it could not be computed: ") for line in prompts)
+    templates = [[line for line in made if line["subject"] == "templates"] for made in (before, rows)]
+    assert templates[0] == templates[1] != []
