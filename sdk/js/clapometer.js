@@ -23,6 +23,7 @@ export class Clapometer {
   #followed = new Map(); // impressions by their element
   #beaconed = new WeakSet(); // since the page was last in sight, like the next
   #beaconBytes = 0;
+  #explained = false; // since a try that did not fail
   #keep;
   #latest = { date: 0, at: 0 };
   #timers = [];
@@ -191,7 +192,7 @@ export class Clapometer {
       this.#inFlight = 0;
       if (answer.status === 202) {
         this.#tries = 0;
-        this.#refused = false;
+        this.#refused = this.#explained = false;
         this.#settle(batch, (await answer.json().catch(() => ({}))).rejected ?? []);
       } else if (answer.status === 413 && batch.length > 1) {
         limit = Math.ceil(batch.length / 2);
@@ -234,9 +235,9 @@ export class Clapometer {
     this.#unreached = answer.status === 0 && !this.#refused;
     const asked = Number(answer.headers.get("retry-after")) * 1000 || 0;
     const wait = this.#refused ? REFUSED_MS : Math.random() * Math.min(60_000, 500 * 2 ** Math.min(this.#tries, 10));
-    this.#retryAt = this.#refused && this.#tries > ASK_AT + REFUSED_TRIES ? Infinity : performance.now() + asked + wait;
+    this.#retryAt = this.#refused && this.#tries >= ASK_AT + REFUSED_TRIES ? Infinity : performance.now() + asked + wait;
     this.#keep.put(this.#queue);
-    if (answer.status === 0 && this.#tries === ASK_AT && navigator.onLine) await this.#explain();
+    if (answer.status === 0 && this.#tries >= ASK_AT && !this.#explained && navigator.onLine) await this.#explain();
   }
 
   /** A browser says no more than "failed" of a request that it may not send, and of one that does not arrive. */
@@ -244,9 +245,12 @@ export class Clapometer {
     const { url } = this.options;
     const signal = AbortSignal.timeout(ANSWER_MS);
     const asked = fetch(`${url}/healthz`, { mode: "no-cors", credentials: "omit", cache: "no-store", signal });
+    this.#explained = true;
     this.#refused = await asked.then(() => true, () => false);
     const waiting = `${this.#queue.length} events wait here, or for the next page, and are tried again`;
-    if (!this.#refused) return this.#tell(`${url} does not answer: ${waiting}, less and less often`);
+    const silent = `${url} does not answer, or the page's Content-Security-Policy has it not in connect-src`;
+    if (!this.#refused) return this.#tell(`${silent}: ${waiting}, less and less often`);
+    this.#tries = ASK_AT;
     this.#unreached = false;
     this.#retryAt = performance.now() + REFUSED_MS;
     this.#tell(

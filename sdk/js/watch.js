@@ -109,6 +109,7 @@ export class Watch {
     const before = this.#seen;
     const now = performance.now();
     const told = Math.max(before?.at ?? 0, Math.min(now, event?.timeStamp ?? now));
+    const over = video.currentTime >= video.duration; // Chromium's `ended` may come later
     this.#seen = {
       at: now,
       since: now, // when the position was last seen to move
@@ -117,8 +118,8 @@ export class Watch {
       duration: video.duration,
       rate: video.playbackRate,
       quiet: video.muted || video.volume === 0,
-      paused: video.paused && !video.ended,
-      ended: video.ended,
+      paused: video.paused && !over,
+      ended: over,
       moving: !video.paused && !video.seeking && video.readyState > 2,
     };
     this.#adaptRates(before, now);

@@ -154,11 +154,26 @@ def refuse_preflights(way: Way) -> None:
     way.obstacle = lambda passed: Response(status_code=403) if passed.method == "OPTIONS" else None
 
 
+@pytest.mark.parametrize("why", ["a proxy", "a header of a tracer", "an origin"])
 def test_a_refused_preflight_is_told_once_with_what_to_do_and_is_not_tried_for_ever(
-    page: Any, way: Way, shop: Serving
+    page: Any, way: Way, shop: Serving, why: str
 ) -> None:
-    refuse_preflights(way)
+    refusal = {
+        "a proxy": Response(status_code=403),
+        "a header of a tracer": Response(status_code=204, headers={
+            "access-control-allow-origin": "*", "access-control-allow-headers": "authorization, content-type",
+        }),
+        "an origin": Response(status_code=204),
+    }[why]  # fmt: skip
+    way.obstacle = lambda passed: refusal if passed.method == "OPTIONS" else None
     begin(page, way, flushMs=10)
+    if why == "a header of a tracer":
+        page.evaluate(
+            """() => {
+              const plain = window.fetch;
+              window.fetch = (url, given) => plain(url, { ...given, headers: { ...given.headers, tracestate: "a=1" } });
+            }"""
+        )
     page.evaluate("() => { clapometer.impression({ clip_id: 'c1' }).react('like'); }")
     until(lambda: page.evaluate("problems.length") == 1, seconds=30)
     (problem,) = page.evaluate("problems")
@@ -170,11 +185,26 @@ def test_a_refused_preflight_is_told_once_with_what_to_do_and_is_not_tried_for_e
     page.evaluate(
         """async () => {
           for (let i = 0; i < 500; i++) { clapometer.impression({ clip_id: `d${i}` }); await clapometer.flush(); }
+          dispatchEvent(new Event("online"));
+          document.dispatchEvent(new Event("visibilitychange"));
+          await clapometer.flush();
         }"""
     )
     assert len(way.passed) == tries
     assert len(page.evaluate("problems")) == 1
     assert page.evaluate("clapometer.pending") == 502
+    # ten minutes later, and so on: a few tries, and then none
+    page.evaluate(
+        """async () => {
+          const real = performance.now.bind(performance);
+          let later = 0;
+          performance.now = () => real() + later;
+          for (let i = 0; i < 12; i++) { later += 601_000; await clapometer.flush(); }
+        }"""
+    )
+    asked = [passed for passed in way.passed if passed.path == "/v1/events"]
+    assert len(asked) == 3 + 6
+    assert len(page.evaluate("problems")) == 1
 
 
 def test_what_a_refused_page_did_arrives_when_the_next_one_is_allowed(
@@ -197,14 +227,17 @@ def test_headers_that_a_tracer_adds_are_sent_where_they_are_allowed(page: Any, w
     page.evaluate(
         """async () => {
           const plain = window.fetch;
-          const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-          window.fetch = (url, given) => plain(url, { ...given, headers: { ...given.headers, traceparent } });
+          const added = {
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", tracestate: "vendor=1",
+            "x-datadog-trace-id": "1",
+          };
+          window.fetch = (url, given) => plain(url, { ...given, headers: { ...given.headers, ...added } });
           clapometer.impression({ clip_id: "c1" });
           await clapometer.flush();
         }"""
     )
     assert len(collector.stored_ids()) == 1
-    assert "traceparent" in way.requests()[0].headers
+    assert {"traceparent", "tracestate", "x-datadog-trace-id"} <= set(way.requests()[0].headers)
 
 
 def test_a_collector_that_is_away_is_told_once_and_gets_everything_when_it_is_back(
