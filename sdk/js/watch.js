@@ -143,7 +143,7 @@ export class Watch {
 
   #count(before, seen, told) {
     const playing = this.#isPlaying(before, seen);
-    const reached = playing ? seen.position : this.#reached(before, told);
+    const reached = playing ? seen.position : this.#reached(before, seen, told);
     const took = this.#took(before, reached, playing ? seen.at : told);
     const spent = before.paused ? Math.min(took, seen.at - told) : took; // Chromium's position leaps as playing goes on
     this.#played(before.position, reached, spent, before.quiet);
@@ -174,9 +174,12 @@ export class Watch {
   }
 
   /** How far the clip had played when it was sought in, began again, or was taken away: nobody saw its last moment. */
-  #reached(before, told) {
+  #reached(before, seen, told) {
     const isOther = !this.#moved && this.#video.readyState === 0; // the page called `watch` and sets the clip now
     if (!before.moving || isOther) return before.position;
+    // Firefox loops without a seam: nothing else goes back without `seeking`.
+    const isSeam = this.#video.loop && seen.moving && seen.position < before.position;
+    if (isSeam && Number.isFinite(before.duration)) return before.duration;
     const estimate = before.position + ((told - before.at) / 1000) * before.rate;
     return Math.max(before.position, Math.min(estimate, this.#playedTo(before.position), before.duration || Infinity));
   }
@@ -204,7 +207,7 @@ export class Watch {
     if (!again || !(reached >= before.duration - EDGE_S)) return;
     const rest = (from, to) => this.#played(from, to, ((to - from) * 1000) / this.#rates.fast, before.quiet);
     rest(reached, before.duration);
-    if (seen.moving) rest(0, seen.position); // Firefox loops without a seam
+    if (seen.moving) rest(0, seen.position); // as in Firefox
     this.loops += 1;
   }
 
