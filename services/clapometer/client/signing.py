@@ -6,9 +6,13 @@ import httpx2
 from http_message_signatures import HTTPMessageSigner, MappingKeyResolver, algorithms
 from http_message_signatures.httpx2 import adapt_message
 
-from clapometer.gate import SIGNING_PREFIX
+from clapometer.gate import DIGEST, SIGNING_PREFIX, SignedRequest, must_cover
 
-COVERED = ("@method", "@path", "@query")
+
+def _as_signed(request: httpx2.Request) -> SignedRequest:
+    return SignedRequest(
+        request.method, str(request.url), {name.lower(): value for name, value in request.headers.items()}
+    )
 
 
 def signs(key: str) -> bool:
@@ -33,7 +37,7 @@ class RequestSigner:
             adapt_message(request),
             key_id=self._key_id,
             nonce=secrets.token_urlsafe(18),
-            covered_component_ids=COVERED,
+            covered_component_ids=[name for name in must_cover(_as_signed(request)) if name != DIGEST],
             body=request.content,
             use_existing_digest="content-digest" in request.headers,
         )

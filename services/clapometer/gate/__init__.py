@@ -16,7 +16,7 @@ from clapometer.gate.keys import (
 )
 from clapometer.gate.proxies import TrustedProxies
 from clapometer.gate.rates import Limited, Rates, SharedStorage, SteadyStorage, open_storage, parse_rate
-from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest
+from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest, must_cover
 
 __all__ = [
     "DIGEST",
@@ -39,6 +39,7 @@ __all__ = [
     "check_digest",
     "edited",
     "load_keys",
+    "must_cover",
     "new_key",
     "open_storage",
     "parse_rate",

@@ -1,7 +1,7 @@
 """Signed requests of servers: HTTP Message Signatures (RFC 9421) with HMAC-SHA256, and Content-Digest (RFC 9530).
 
-A key that signs is never sent. Its signature covers method, path, query, the digest of the body, the time and a
-nonce, so that a request cannot be altered, sent to another place, or sent again.
+A key that signs is never sent. Its signature covers method, path, query, the digest of the body, the headers that say
+how it is to be read, the time and a nonce, so that a request cannot be altered, sent to another place, or sent again.
 
 References:
     RFC 9421, HTTP Message Signatures; RFC 9530, Digest Fields.
@@ -28,6 +28,8 @@ from clapometer.gate.rates import SteadyStorage
 
 COVERED = ("@method", "@path", "@query")
 DIGEST = "content-digest"
+_OF_BODIES = ("content-type", "content-encoding")
+_OF_ALL = ("idempotency-key",)
 _WITH_BODY = frozenset({"POST", "PUT"})
 _SKEW = dt.timedelta(seconds=30)
 _LONGEST_NONCE = 100
@@ -39,17 +41,24 @@ class SignatureError(ClapometerError):
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """What a signature covers, in the form that the library asks for.
+    """What a signature may cover, in the form that the library asks for.
 
     Attributes:
         method: In capitals.
         url: Path and query as they came, behind any scheme and host: neither is covered.
-        headers: By name.
+        headers: By name in lower case.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
+
+
+def must_cover(request: SignedRequest) -> tuple[str, ...]:
+    """Returns what a signature has to cover: also the headers that say how a request is read, where it has them."""
+    bodily = (DIGEST, *(name for name in _OF_BODIES if name in request.headers))
+    deciding = tuple(name for name in _OF_ALL if name in request.headers)
+    return (*COVERED, *(bodily if request.method in _WITH_BODY else ()), *deciding)
 
 
 class _Verifier(HTTPMessageVerifier):
@@ -83,7 +92,7 @@ class Signatures:
         Raises:
             SignatureError: The signature is missing, does not hold, is too old, or came before.
         """
-        covered = (*COVERED, DIGEST) if request.method in _WITH_BODY else COVERED
+        covered = must_cover(request)
         verifier = _Verifier(
             signature_algorithm=algorithms.HMAC_SHA256,
             key_resolver=_Secrets(secret_of),

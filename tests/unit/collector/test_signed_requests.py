@@ -1,12 +1,13 @@
 """Requests that servers sign: what holds, and that nothing of them can be altered, moved or sent again."""
 
 import base64
+import gzip
 import hashlib
 import hmac
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -16,6 +17,8 @@ from tests.unit.collector.test_bad_input import event
 
 from clapometer.client import RequestSigner, SendOptions, send
 from clapometer.domain import Event, decode_event
+
+COVERED = ("@method", "@path", "@query", "content-digest", "content-type")
 
 
 def by_hand(
@@ -27,11 +30,13 @@ def by_hand(
     query: str = "",
     created: float | None = None,
     nonce: str | None = None,
-    covered: tuple[str, ...] = ("@method", "@path", "@query", "content-digest"),
+    covered: tuple[str, ...] = COVERED,
+    headers: Mapping[str, str] = {},
 ) -> dict[str, str]:
     """Returns the headers of a signed request, made as docs/how-to/keys.md says, without any library."""
     digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
-    values = {"@method": method, "@path": path, "@query": f"?{query}", "content-digest": digest}
+    sent = {**({"content-type": "application/json"} if "content-type" in covered else {}), **headers}
+    values = {**sent, "@method": method, "@path": path, "@query": f"?{query}", "content-digest": digest}
     parameters = (
         f"({' '.join(json.dumps(name) for name in covered)});created={int(created or time.time())}"
         f';keyid="{key.split("_")[1]}";nonce="{nonce or secrets.token_urlsafe(18)}"'
@@ -39,6 +44,7 @@ def by_hand(
     lines = [f'"{name}": {values[name]}' for name in covered] + [f'"@signature-params": {parameters}']
     signature = hmac.digest(key.encode(), "\n".join(lines).encode(), "sha256")
     return {
+        **sent,
         "content-digest": digest,
         "signature-input": f"sig={parameters}",
         "signature": f"sig=:{base64.b64encode(signature).decode()}:",
@@ -118,6 +124,9 @@ def _header(name: str, value: str | None) -> Callable[[dict[str, Any]], None]:
         (_header("signature-input", 'sig=("@method");keyid="x'), "does not hold"),
         (_header("content-digest", None), "does not hold"),
         (_header("content-digest", "md5=:AAAA:"), "does not hold"),
+        (_header("content-type", "application/x-ndjson"), "does not hold"),
+        (_header("content-encoding", "identity"), "was not covered"),
+        (_header("idempotency-key", "another"), "was not covered"),
     ],
 )
 def test_nothing_of_a_signed_request_can_be_altered(
@@ -138,6 +147,23 @@ def test_a_signature_for_one_resource_is_none_for_another(collector: Collector) 
     assert collector.http.delete("/v1/viewers/v1", headers=headers).status_code == 202
 
 
+def test_headers_that_decide_are_covered_where_they_are_there(collector: Collector) -> None:
+    deciding = {"content-encoding": "gzip", "idempotency-key": "k"}
+    body = gzip.compress(body_of(collector))
+    headers = by_hand(collector.signing, "POST", "/v1/events", body, covered=(*COVERED, *deciding), headers=deciding)
+    assert post(collector, {**headers, "idempotency-key": "other"}, body).status_code == 401
+    assert post(collector, headers, body).status_code == 202
+    bare = by_hand(collector.signing, "DELETE", "/v1/viewers/v", covered=("@method", "@path", "@query"))
+    assert collector.http.delete("/v1/viewers/v", headers={**bare, "idempotency-key": "k"}).status_code == 401
+
+
+def test_an_event_in_binary_mode_cannot_be_signed(collector: Collector) -> None:
+    body = b'{"impression_id":"i","watched_ms":1}'
+    attributes = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "clapometer.watched.v1"}
+    answer = post(collector, by_hand(collector.signing, "POST", "/v1/events", body) | attributes, body)
+    assert (answer.status_code, "send the whole event" in answer.json()["detail"]) == (415, True)
+
+
 def test_a_request_cannot_be_sent_again(collector: Collector) -> None:
     body = body_of(collector)
     headers = by_hand(collector.signing, "POST", "/v1/events", body)
@@ -156,10 +182,12 @@ def test_a_signature_holds_for_five_minutes(collector: Collector, seconds: int) 
     assert post(collector, headers, body).status_code == 202
 
 
-@pytest.mark.parametrize("missing", ["@method", "@path", "@query", "content-digest"])
+@pytest.mark.parametrize("missing", COVERED)
 def test_a_signature_has_to_cover_all_that_matters(collector: Collector, missing: str) -> None:
     body = body_of(collector)
-    covered = tuple(name for name in ("@method", "@path", "@query", "content-digest") if name != missing)
+    covered = tuple(
+        name for name in ("@method", "@path", "@query", "content-digest", "content-type") if name != missing
+    )
     answer = post(collector, by_hand(collector.signing, "POST", "/v1/events", body, covered=covered), body)
     assert answer.status_code == 401
     assert "was not covered" in answer.json()["detail"]
