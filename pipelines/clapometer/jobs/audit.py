@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clapometer.domain import ClapometerError, InputError
+from clapometer.jobs.attack import attack_findings
 from clapometer.jobs.audit_ranking import placebo_finding, power_finding, screening_finding, top_findings
 from clapometer.jobs.audit_traffic import (
     Plan,
@@ -41,6 +42,7 @@ class AuditOptions:
         difference: That should be seen, in label units; 5 % of the mean label where None.
         plan: Planned shares of the arms, by experiment; alike where an experiment is not named.
         seed: Of the shuffles.
+        attack: Try what made-up viewers can buy, on a copy.
     """
 
     repeats: int = 100
@@ -48,6 +50,7 @@ class AuditOptions:
     difference: float | None = None
     plan: Plan | None = None
     seed: int = 0
+    attack: bool = False
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -113,7 +116,7 @@ def checked(name: str, step: Step, audited: Audited) -> list[Finding]:
 
 
 def _steps(options: AuditOptions) -> dict[str, Step]:
-    """Returns the checks in order; the last but one makes the tables anew that the others read."""
+    """Returns the checks in order; the last before the ledger make the tables anew that the others read."""
     return {
         "placebo": lambda audited: iter([placebo_finding(audited, options.repeats, options.seed)]),
         "sample ratio": lambda audited: experiment_findings(audited, options.plan or {}),
@@ -124,5 +127,6 @@ def _steps(options: AuditOptions) -> dict[str, Step]:
         "power": lambda audited: iter([power_finding(audited, options.difference)]),
         "goodhart": goodhart_findings,
         "screening": lambda audited: iter([screening_finding(audited)]),
+        **({"attack": attack_findings} if options.attack else {}),
         "ledger": lambda audited: iter([ledger_finding(audited.lake)]),
     }

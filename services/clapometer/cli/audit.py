@@ -36,6 +36,9 @@ def audit(
         float, typer.Option(min=0.0001, max=0.5, help="Share of audits of a sound system that may fail.")
     ] = 0.01,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffles.")] = 0,
+    attack: Annotated[
+        bool, typer.Option(help="Try what made-up viewers can buy, on a copy; takes a few dozen trainings.")
+    ] = False,
     json: sending.Json = False,
 ) -> None:
     """Doubt a ranking: placebo, sample ratios, propensities, influence, attack cost, power, and what got worse.
@@ -46,7 +49,7 @@ def audit(
     from clapometer.jobs.audit import audit as audited
     from clapometer.jobs.train import Resources
 
-    options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed)
+    options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed, attack)
     settings = load_settings()
     if not wiring.has_lake(settings):
         msg = f"there is no {settings.lake} yet: `clapometer up` or `clapometer load` makes it"
