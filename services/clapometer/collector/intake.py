@@ -13,6 +13,7 @@ from clapometer.collector.head import Head, Message, Receive, api_key, signed_di
 from clapometer.collector.judge import block_of, cautioned, judge, verdict_of
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.collector.registrations import Registrations
+from clapometer.collector.repeats import contradictions
 from clapometer.domain import (
     Batch,
     ClapometerError,
@@ -190,6 +191,8 @@ class Intake:
         )
         if key.kind == "secret" and (changes := self._registrations.changes(key.tenant, judged.events)):
             judged = cautioned(judged, changes)
+        if repeats := contradictions(judged.events):
+            judged = cautioned(judged, repeats)
         # charged before they are durable: a burst is through before the first of it is
         self.gate.charge(key, len(judged.events) + len(judged.rejected) - 1)
         self.metrics.received += len(judged.events) + len(judged.rejected)

@@ -120,11 +120,12 @@ def _with_trust(judged: Judged, trusts: dict[int, Trust]) -> Judged:
 
 
 def cautioned(judged: Judged, told: Mapping[int, str]) -> Judged:
-    """Returns the same with what its sender is told of accepted events, by their index among these."""
+    """Returns the same with what its sender is told besides of accepted events, by their index among these."""
     refused = {letter.index for letter in judged.rejected}
     places = [place for place in range(len(judged.events) + len(refused)) if place not in refused]
     cautions = [Caution(places[index], judged.events[index].id, reason) for index, reason in told.items()]
-    return msgspec.structs.replace(judged, cautions=cautions)
+    told_all = sorted([*judged.cautions, *cautions], key=lambda caution: caution.index)
+    return msgspec.structs.replace(judged, cautions=told_all)
 
 
 def block_of(judged: Judged, key: ApiKey, received_at: dt.datetime, trace_id: str) -> bytes:

@@ -55,7 +55,7 @@ class CollectorMetrics(Collector):
         )
         events = CounterMetricFamily(
             "clapometer_collector_events",
-            "Events that are durable, by verdict; of those accepted, impressions with a forged, expired or no token",
+            "Events that are durable, by verdict; of those accepted, what weighs nothing, by what is wrong with it",
             labels=["verdict"],
         )
         for verdict in ("accepted", "rejected", "forged", "expired", "none", "unconfirmed", "unvouched"):

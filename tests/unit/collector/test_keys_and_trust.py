@@ -186,3 +186,20 @@ def test_an_address_that_tries_keys_waits(start: Callable[..., Collector]) -> No
     answer = collector.http.put("/v1/clips/c", json={}, headers={"x-api-key": collector.secret})
     assert answer.status_code == 429
     assert collector.http.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["secret", "publishable"])
+def test_an_id_that_comes_twice_with_other_data_is_told_at_once(collector: Collector, key: str) -> None:
+    def undone(id: str, value: bool) -> dict[str, Any]:
+        return event(collector, id, "reacted", impression_id="i", reaction="like", undone=value)
+
+    events = [undone("same", True), undone("twice", False), {"id": "bad"}, undone("same", True), undone("twice", True)]
+    answer = collector.post(events, x_api_key=getattr(collector, key)).json()
+    assert answer["accepted"] == 4
+    told = [(warning["index"], warning["id"]) for warning in answer["warnings"] if "of its own" in warning["reason"]]
+    assert told == [(4, "twice")]
+
+
+def test_erasures_with_one_id_are_both_done_and_need_no_word(collector: Collector) -> None:
+    events = [event(collector, "same", "viewer_erased", viewer_id=viewer) for viewer in ("a", "b")]
+    assert collector.post(events).json() == {"accepted": 2, "rejected": [], "warnings": []}
