@@ -32,6 +32,7 @@ from clapometer.domain.errors import (
     TransientError,
 )
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
+from clapometer.domain.explain import explain
 from clapometer.domain.nearest import NEAREST, in_words, nearest
 from clapometer.domain.origins import check_origin
 from clapometer.domain.reasons import CODES, REASONS, Code, code_of
@@ -85,6 +86,7 @@ __all__ = [
     "decode_lines",
     "encode_block",
     "encode_events",
+    "explain",
     "impression_trust",
     "in_words",
     "is_json",

@@ -41,31 +41,41 @@ _HINTS = {
 }
 _IDENTITY = [re.compile(rb'"%s"\s*:\s*"([^"\\]{1,200})"' % name) for name in (b"id", b"source")]
 _HAS, _LACKS = "Object contains unknown field ", "Object missing required field "
+_NEEDED = ("type", "specversion", "id", "source", "time", "data")
 _TYPE_NAMES = ", ".join(sorted(kind.__struct_config__.tag for kind in EVENT_TYPES))  # type: ignore[misc]
 
 
-def explain(error: Exception, raw: bytes, max_depth: int = MAX_DEPTH) -> InputError:
-    """Returns the field, the problem and the fix behind a decoder's ``error`` over ``raw``, one event's bytes."""
+def explain(error: Exception, raw: bytes, max_depth: int = MAX_DEPTH, kind: type | None = None) -> InputError:
+    """Returns the field, the problem and the fix behind a decoder's ``error`` over ``raw``.
+
+    Args:
+        error: Why it was refused.
+        raw: The bytes of one event, or of a ``kind``.
+        max_depth: How deep it may be nested.
+        kind: What it should be, where that is no event.
+    """
     if isinstance(error, RecursionError) or deeper_than(raw, max_depth):
-        return InputError(f"nested deeper than {max_depth} levels; no event needs that", code="too_deep")
+        return InputError(f"nested deeper than {max_depth} levels; nothing here needs that", code="too_deep")
     if not isinstance(error, msgspec.ValidationError):
         return _malformed(error, raw)
     text = str(error)
     found = _AT.search(text)
     field = found.group(1) if found else ""
     reason = text[: found.start()] if found else text
-    missing = missing_fields(_lenient(raw))
+    value = _lenient(raw)
+    shape = _shape(value, kind)
+    missing = _missing_fields(shape, value) if shape else [name for name in _NEEDED if _lacks(value, name)]
     if reason.startswith(_LACKS):
         name = reason.removeprefix(_LACKS).strip("`")
         missing = missing or [f"{field}.{name}" if field else name]
         return InputError(_lacking(missing), missing[0], code="missing_field")
     if reason.startswith(_HAS):
         name = reason.removeprefix(_HAS).strip("`")
-        told = InputError(*_unknown(name, field), code="unknown_field")
+        told = InputError(*_unknown(name, field, is_event=kind is None), code="unknown_field")
     elif bounded := _BOUNDED.fullmatch(reason):
         told = InputError(f"{bounded[2]}; correct it", f"{field}.{bounded[1]}", code="out_of_range")
     else:
-        told = InputError(_reason(reason, field, raw), field, code=_code(reason, field))
+        told = InputError(_reason(reason, field, shape), field, code=_code(reason, field))
     if not missing:
         return told
     return InputError(f"{told.reason} (also missing: {', '.join(missing)})", told.field, code=told.code)
@@ -77,22 +87,30 @@ def _lacking(missing: Sequence[str]) -> str:
     return f"required fields are missing: {', '.join(missing)}; add them"
 
 
-def _unknown(name: str, field: str) -> tuple[str, str]:
+def _lacks(value: object, name: str) -> bool:
+    return isinstance(value, dict) and name not in value
+
+
+def _unknown(name: str, field: str, *, is_event: bool) -> tuple[str, str]:
     """Returns why a name is not taken, and its path."""
-    if field:
-        return "unknown field; remove it or correct its name", f"{field}.{name}"
+    if field or not is_event:
+        return "unknown field; remove it or correct its name", f"{field}.{name}" if field else name
     near = re.sub("[^a-z0-9]", "", name.lower())
     meant = f"; did you mean {near}?" if near in CHECKED | KEPT else ""
     reason = f"no attribute of a CloudEvent: their names are lower-case letters and digits; correct or remove it{meant}"
     return reason, name
 
 
-def missing_fields(value: object) -> list[str]:
-    """Returns the needed fields that an event lacks, all of them: its attributes, then those of each object in it."""
+def _shape(value: object, kind: type | None) -> types.Type | None:
+    """Returns what a value should look like; ``None`` for an event of no known type."""
     tag = value.get("type") if isinstance(value, dict) else None
-    kinds = [kind for kind in EVENT_TYPES if kind.__struct_config__.tag == tag]
-    found = list(_missing(types.type_info(kinds[0]), value, "")) if kinds else []
-    return sorted(found, key=lambda path: path.startswith("data."))
+    kinds = [kind] if kind else [each for each in EVENT_TYPES if each.__struct_config__.tag == tag]
+    return types.type_info(kinds[0]) if kinds else None
+
+
+def _missing_fields(shape: types.Type, value: object) -> list[str]:
+    """Returns the needed fields that a value lacks, all of them; an event's attributes come before its data."""
+    return sorted(_missing(shape, value, ""), key=lambda path: path.startswith("data."))
 
 
 def _missing(kind: types.Type, value: object, path: str) -> Iterator[str]:
@@ -126,13 +144,13 @@ def nul_field(raw: bytes) -> str | None:
     return _find(_lenient(raw), lambda value: isinstance(value, str) and "\0" in value)
 
 
-def _reason(reason: str, field: str, raw: bytes) -> str:
+def _reason(reason: str, field: str, shape: types.Type | None) -> str:
     if field == "type" and reason.startswith("Invalid value"):
         reason = f"unknown event type {reason.removeprefix('Invalid value ')}; send one of {_TYPE_NAMES}"
     elif "timezone component" in reason:
         reason = "time has no zone; end it with Z or an offset such as +02:00"
     elif reason.startswith("Invalid enum value"):
-        reason = f"{reason.removeprefix('Invalid enum value ')} is not known here; send {_allowed(field, raw)}"
+        reason = f"{reason.removeprefix('Invalid enum value ')} is not known here; send {_allowed(field, shape)}"
     elif reason.startswith("Invalid RFC3339"):
         reason = "not a time; write it as in 2026-01-31T12:00:00Z"
     elif reason == "Number out of range":
@@ -170,12 +188,9 @@ def _expected(rest: str) -> str:
     return f"must be {named} {_BOUNDS.get(relation, relation)} {limit.removesuffix('.0')}; correct it"
 
 
-def _allowed(field: str, raw: bytes) -> str:
+def _allowed(field: str, shape: types.Type | None) -> str:
     """Returns the values that a field with a closed list of them may take."""
-    value = _lenient(raw)
-    tag = value.get("type") if isinstance(value, dict) else None
-    kinds = [kind for kind in EVENT_TYPES if kind.__struct_config__.tag == tag]
-    node: types.Type | None = types.type_info(kinds[0]) if kinds else None
+    node = shape
     for name in field.replace("[...]", ".[...]").split("."):
         node = _child(node, name)
     values = node.values if isinstance(node, types.LiteralType) else []

@@ -31,6 +31,7 @@ class TolerantDecoder(Generic[T]):
     """Decodes JSON into a type, whole numbers in any spelling that JSON Schema has for them."""
 
     def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
         self._strict: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
         self._respell = respeller(kind)
 

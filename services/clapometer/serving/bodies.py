@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 from fastapi import Request
 
-from clapometer.domain import InputError, TolerantDecoder, plain_text
+from clapometer.domain import TolerantDecoder, explain, plain_text
 from clapometer.gate import DIGEST, SignatureError, check_digest
 from clapometer.serving.problems import RefusedError
 
@@ -44,12 +44,8 @@ def decode_body(decoder: TolerantDecoder[T], body: bytes) -> T:
     Raises:
         InputError: It is not of the decoder's type; names the field.
     """
+    text = plain_text(body)
     try:
-        return decoder.decode(plain_text(body))
-    except RecursionError as error:
-        msg = "nested too deeply"
-        raise InputError(msg) from error
-    except (msgspec.MsgspecError, UnicodeError) as error:
-        text = str(error)
-        reason, found, path = text.rpartition(" - at `$.")
-        raise (InputError(reason, path.rstrip("`")) if found else InputError(text)) from error
+        return decoder.decode(text)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
+        raise explain(error, text, kind=decoder.kind) from error

@@ -151,6 +151,15 @@ def test_whoever_sends_no_token_is_told_so_at_once(collector: Collector) -> None
     assert collector.post(event(collector, "server", "impression", **IMPRESSION)).json()["warnings"] == []
 
 
+def test_a_token_holds_however_the_numbers_that_it_covers_are_spelt(collector: Collector) -> None:
+    shown = signed(collector, "spelt")
+    body = json.dumps([shown])
+    body = body.replace('"position": 2', '"position": 2e0').replace('"propensity": 0.25', '"propensity": 25e-2')
+    assert ("2e0" in body, "25e-2" in body) == (True, True)
+    assert collector.post(body, **publishable(collector)).json() == {"accepted": 1, "rejected": [], "warnings": []}
+    assert collector.blocks()[0].header.trust == "token"
+
+
 def test_a_replayed_token_vouches_for_no_other_impression(collector: Collector) -> None:
     first = signed(collector, "first")
     replay = signed(collector, "second")

@@ -100,6 +100,12 @@ def test_every_missing_field_is_named_at_once() -> None:
     )
 
 
+def test_what_an_event_without_a_type_lacks_is_named_too() -> None:
+    with pytest.raises(InputError) as caught:
+        decode_event(b'{"id": "1", "data": {}}')
+    assert caught.value.reason == "required fields are missing: type, specversion, source, time; add them"
+
+
 def test_another_fault_does_not_hide_what_is_missing() -> None:
     for data in ({"reaction": "lik"}, {"reaction": "like", "emoji": 1}, {"reaction": 5}):
         error = refusal(type="clapometer.reacted.v1", data=data)

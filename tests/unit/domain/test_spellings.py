@@ -46,9 +46,10 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "watched": {
         "impression_id": "i", "watched_ms": 5000, "played_segments": [[0, 5000]], "total_ms": 9000, "muted_ms": 1,
-        "paused_ms": 2, "loops": 1, "max_position_ms": 5000, "end_reason": "ended",
+        "paused_ms": 2, "loops": 1, "max_position_ms": 5000, "end_reason": "ended", "token": "t",
     },
-    "reacted": {"impression_id": "i", "reaction": "like", "undone": True, "channel": "c", "reason": "r"},
+    "reacted": {"impression_id": "i", "reaction": "like", "undone": True, "channel": "c", "reason": "r", "token": "t"},
+    "converted": {**EXAMPLES["converted"]["data"], "token": "t"},
     "creator_acted": {**EXAMPLES["creator_acted"]["data"], "prompt_id": "p"},
 }  # fmt: skip
 """Every event type with every field of its data."""

@@ -26,19 +26,19 @@ CLIPS = [f"{model}/{i}" for model, _ in MODELS for i in range(8)]
 @pytest.mark.parametrize(
     ("change", "field", "reason"),
     [
-        ({"candidates": []}, "candidates", "length >= 1"),
+        ({"candidates": []}, "candidates", "of length at least 1"),
         ({"candidates": ["c"] * 2}, "candidates", "twice"),
         ({"candidates": [f"c{i}" for i in range(501)]}, "candidates", "at most 500"),
-        ({"candidates": [""]}, "candidates[0]", "length >= 1"),
-        ({"candidates": [7]}, "candidates[0]", "Expected `str`"),
-        ({"candidates": "c1"}, "candidates", "Expected `array`"),
-        ({"viewer_id": None}, "viewer_id", "Expected `str`"),
-        ({"slots": 0}, "slots", ">= 1"),
+        ({"candidates": [""]}, "candidates[0]", "of length at least 1"),
+        ({"candidates": [7]}, "candidates[0]", "send a string"),
+        ({"candidates": "c1"}, "candidates", "send an array"),
+        ({"viewer_id": None}, "viewer_id", "send a string"),
+        ({"slots": 0}, "slots", "at least 1"),
         ({"slots": 51}, "slots", "at most 50"),
-        ({"slots": 2.5}, "slots", "Expected `int"),
-        ({"policy": "greedy"}, "policy", "Invalid enum value"),
-        ({"surface": "x" * 101}, "surface", "length <= 100"),
-        ({"slot": 3}, "", "unknown field `slot`"),
+        ({"slots": 2.5}, "slots", "a whole number"),
+        ({"policy": "greedy"}, "policy", "send one of ranked, uniform"),
+        ({"surface": "x" * 101}, "surface", "at most 100"),
+        ({"slot": 3}, "slot", "unknown field; remove it"),
     ],
 )
 def test_a_bad_request_is_told_which_field_is_wrong(
@@ -223,6 +223,15 @@ def test_candidates_that_nobody_registered_are_named(own_lake: Lake, start: Call
     assert "2 of 3 candidates are not registered: 'typo-1', 'typo-2'." in notes[-1]
     assert server.slate(candidates=[CLIPS[0]]).json()["notes"] == notes[:-1]
     assert "clapometer_serving_unregistered_candidates_total 2.0" in server.get("/metrics").text
+
+
+def test_a_request_is_told_all_that_is_missing_and_what_a_field_may_be(serving: Serving) -> None:
+    headers = {"authorization": f"Bearer {SECRET}"}
+    answer = serving.http.post("/v1/slates", json={}, headers=headers).json()
+    assert answer["detail"] == "required fields are missing: candidates, viewer_id; add them"
+    answer = serving.http.post("/v1/slates", json={"candidates": ["c"], "policy": "best"}, headers=headers).json()
+    assert answer["field"] == "policy"
+    assert "send one of ranked, uniform (also missing: viewer_id)" in answer["detail"]
 
 
 def test_a_request_may_have_nulls_whole_floats_and_a_mark(serving: Serving) -> None:
