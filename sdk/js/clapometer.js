@@ -103,8 +103,8 @@ export class Clapometer {
 
   /** Says which of two impressions a person prefers: left, right, tie, both_bad. */
   vote(left, right, result, axes) {
-    const data = { left_impression_id: left.id ?? left, right_impression_id: right.id ?? right, result };
-    this.track("voted", axes ? { ...data, axes } : data);
+    const ids = { left_impression_id: left.id ?? left, right_impression_id: right.id ?? right };
+    this.track("voted", { ...ids, result, axes, left_token: left.token, right_token: right.token });
   }
 
   /** Queues an event of the event reference; what has no value is left out. */

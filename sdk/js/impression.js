@@ -3,14 +3,13 @@ import { Watch } from "./watch.js";
 /** One clip shown to one viewer. Made by `Clapometer.impression`. */
 export class Impression {
   #client;
-  #token; // quoted by what answers the impression
   #watch = null;
   #ended = false; // its clip's end was reported
 
   constructor(client, id, token) {
     this.#client = client;
     this.id = id;
-    this.#token = token?.replace(/^v2\.([^.]+)\.[^.]+\.[^.]+\.([^.]+)$/, "a2.$1.$2"); // the part that answers need
+    this.token = token?.replace(/^v2\.([^.]+)\.[^.]+\.[^.]+\.([^.]+)$/, "a2.$1.$2"); // the part that answers need
   }
 
   /**
@@ -33,7 +32,7 @@ export class Impression {
   /** Sends what was watched so far; `reason` is an `end_reason` of the event reference. */
   report(reason = "heartbeat") {
     if (!this.#watch) return;
-    this.#client.track("watched", { ...this.#watch.data(this.id, reason), token: this.#token });
+    this.#client.track("watched", { ...this.#watch.data(this.id, reason), token: this.token });
     this.#ended = reason === "ended";
   }
 
@@ -60,7 +59,7 @@ export class Impression {
   }
 
   react(reaction, more = {}) {
-    this.#client.track("reacted", { ...more, impression_id: this.id, reaction, token: this.#token });
+    this.#client.track("reacted", { ...more, impression_id: this.id, reaction, token: this.token });
   }
 
   undo(reaction) {
@@ -68,6 +67,6 @@ export class Impression {
   }
 
   convert(kind, more = {}) {
-    this.#client.track("converted", { ...more, impression_id: this.id, kind, token: this.#token });
+    this.#client.track("converted", { ...more, impression_id: this.id, kind, token: this.token });
   }
 }

@@ -249,13 +249,15 @@ VoteResult = Literal["left", "right", "tie", "both_bad"]
 class VotedData(_Data, frozen=True):
     """A person compared two clips: the human anchor.
 
-    It counts where both impressions are vouched for, and of one viewer.
+    It counts where both impressions are vouched for, and of one viewer. With a publishable key it quotes their tokens.
     """
 
     left_impression_id: Identifier
     right_impression_id: Identifier
     result: VoteResult
     axes: Annotated[dict[Label, VoteResult], Meta(max_length=16)] | None = None
+    left_token: Annotated[str, Meta(max_length=1_000)] | None = None
+    right_token: Annotated[str, Meta(max_length=1_000)] | None = None
 
 
 class CreatorActedData(_Data, frozen=True):

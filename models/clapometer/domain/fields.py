@@ -69,6 +69,8 @@ FIELDS: dict[str, str] = {
     "muted_start": "Whether playback began without sound.",
     "autoplay": "Whether playback began by itself.",
     "token": "The token that came with its slate: what vouches for the impression.",
+    "left_token": "The token of the left impression, with a publishable key.",
+    "right_token": "The token of the right impression, with a publishable key.",
     "watched_ms": "Unique milliseconds of the clip that were played.",
     "played_segments": "Pieces played, [[start_ms, end_ms], …].",
     "total_ms": "Milliseconds played, loops included.",

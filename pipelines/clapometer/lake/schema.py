@@ -84,6 +84,9 @@ def data_columns(event_types: Iterable[type] = EVENT_TYPES) -> list[DataColumn]:
 
 DATA_COLUMNS = data_columns()
 
+_TOKENS = frozenset({"token", "left_token", "right_token"})
+"""What the collector checks; of no use after."""
+
 EVENTS = pa.schema(
     [
         pa.field("tenant", pa.string(), nullable=False),
@@ -96,11 +99,7 @@ EVENTS = pa.schema(
         pa.field("trust", pa.string(), nullable=False),  # key, token, none, forged, expired
         pa.field("event_key", pa.int64()),  # hash of (tenant, source, id); not kept for ever, see `packing`
         pa.field("payload_hash", pa.int64()),  # hash of type and data; likewise
-        *[
-            pa.field(column.name, column.type)
-            for column in DATA_COLUMNS
-            if column.name != "token"  # checked by the collector; of no use after
-        ],
+        *[pa.field(column.name, column.type) for column in DATA_COLUMNS if column.name not in _TOKENS],
         pa.field("received_date", pa.date32(), nullable=False),  # partition
     ]
 )

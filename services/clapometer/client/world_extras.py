@@ -70,7 +70,13 @@ def votes(world: World, log: EngagementLog, writer: ViewWriter, n_votes: int, se
             id=writer.ids.id("vote", vote),
             source=writer.source,
             time=moment + dt.timedelta(minutes=1),
-            data=events.VotedData(left_impression_id=left, right_impression_id=right, result=result),
+            data=events.VotedData(
+                left_impression_id=left,
+                right_impression_id=right,
+                result=result,
+                left_token=writer.answer_token(left),
+                right_token=writer.answer_token(right),
+            ),
         )
 
 

@@ -21,7 +21,7 @@ from clapometer.domain import (
     impression_trust,
     reject,
 )
-from clapometer.domain.events import Converted, Impression, Reacted, Watched
+from clapometer.domain.events import Converted, Impression, Reacted, Voted, VotedData, Watched
 from clapometer.gate import ApiKey
 
 _BROWSER_EVENTS = frozenset(BROWSER_EVENTS)
@@ -32,7 +32,8 @@ _CAUTIONS: dict[Trust, str] = {
     "with the impression, clip, position, propensity and viewer that it was issued for",
     "expired": "its token has expired: stored, weighs 0; send impressions when they happen",
     "unconfirmed": "a publishable key says what was paid: stored, counts once a secret key sends the same order",
-    "unvouched": "it does not quote the token of its impression: stored, weighs 0; send that token with the answer",
+    "unvouched": "it does not quote the token of its impression (a vote: those of both): stored, weighs 0; send that "
+    "token with the answer",
 }
 _ANSWERS = frozenset((Watched, Reacted, Converted))
 _MONEY = ("purchase", "refund")
@@ -98,12 +99,21 @@ def judge(
                 trusts[len(events)] = "unconfirmed"
             elif answers_need_tokens and kind in _ANSWERS:
                 trusts[len(events)] = answer_trust(key.tenant, event.data.impression_id, event.data.token, tokens)  # type: ignore[union-attr]
+            elif answers_need_tokens and kind is Voted:
+                trusts[len(events)] = _vote_trust(key.tenant, event.data, tokens)  # type: ignore[arg-type]
             events.append(event)
     rejected = batch.rejected
     if refused:
         rejected = sorted([*rejected, *refused], key=lambda verdict: verdict.index or 0)
     weighed = Judged(events, rejected, forbidden)
     return _with_trust(weighed, trusts) if trusts else weighed
+
+
+def _vote_trust(tenant: str, vote: VotedData, tokens: Mapping[str, bytes]) -> Trust:
+    """Returns whether a vote quotes the tokens of both impressions."""
+    sides = ((vote.left_impression_id, vote.left_token), (vote.right_impression_id, vote.right_token))
+    vouched = all(answer_trust(tenant, impression, token, tokens) == "token" for impression, token in sides)
+    return "token" if vouched else "unvouched"
 
 
 def _with_trust(judged: Judged, trusts: dict[int, Trust]) -> Judged:

@@ -22,6 +22,7 @@ SET_ASIDE = {
     "engagement without impression": "events that answer an impression which nobody sent",
     "outside the days of the run": "its date is far from all other traffic: look at the clock of its sender",
     "propensity below what exploration allows": "no slot can have been filled with so small a chance",
+    "vote that does not quote the tokens of its impressions": "whoever knows two ids could have sent it",
     "vote on an untrusted impression": "nobody vouches for both impressions, by a secret key or a token",
     "vote on impressions of two viewers": "a vote compares two clips that the voter was shown",
     "vote of a viewer that is no person": "the viewer was screened out",

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.collector.conftest import TOKEN_SECRET, Collector
 from tests.unit.collector.test_bad_input import IMPRESSION, event
 
-from clapometer.domain import sign_impression
+from clapometer.domain import sign_answer, sign_impression
 from clapometer.domain.events import ImpressionData
 from clapometer.gate import Rates
 
@@ -212,3 +212,27 @@ def test_an_id_that_comes_twice_with_other_data_is_told_at_once(collector: Colle
 def test_erasures_with_one_id_are_both_done_and_need_no_word(collector: Collector) -> None:
     events = [event(collector, "same", "viewer_erased", viewer_id=viewer) for viewer in ("a", "b")]
     assert collector.post(events).json() == {"accepted": 2, "rejected": [], "warnings": []}
+
+
+def test_a_vote_of_a_publishable_key_quotes_the_tokens_of_both_impressions(collector: Collector) -> None:
+    def vote(id_: str, **tokens: str) -> dict[str, Any]:
+        ids = {"left_impression_id": "one", "right_impression_id": "two", "result": "left"}
+        return event(collector, id_, "voted", **ids, **tokens)
+
+    def token(impression_id: str, tenant: str = "acme") -> str:
+        return sign_answer(tenant, impression_id, key_id="t1", secret=TOKEN_SECRET)
+
+    both = {"left_token": token("one"), "right_token": token("two")}
+    votes = [
+        vote("good", **both),
+        vote("whole tokens", left_token=signed(collector, "one")["data"]["token"], right_token=both["right_token"]),
+        vote("bare"),
+        vote("half", left_token=token("one")),
+        vote("swapped", left_token=token("two"), right_token=token("one")),
+        vote("other tenant", left_token=token("one", "rival"), right_token=token("two", "rival")),
+    ]
+    answer = collector.post(votes, **publishable(collector)).json()
+    assert [warning["id"] for warning in answer["warnings"]] == ["bare", "half", "swapped", "other tenant"]
+    header = collector.blocks()[0].header
+    found = [header.exceptions.get(index, header.trust) for index in range(len(votes))]
+    assert found == ["token", "token", *["unvouched"] * 4]

@@ -50,6 +50,7 @@ FULL: dict[str, dict[str, Any]] = {
     },
     "reacted": {"impression_id": "i", "reaction": "like", "undone": True, "channel": "c", "reason": "r", "token": "t"},
     "converted": {**EXAMPLES["converted"]["data"], "token": "t"},
+    "voted": {**EXAMPLES["voted"]["data"], "left_token": "t", "right_token": "t"},
     "creator_acted": {**EXAMPLES["creator_acted"]["data"], "prompt_id": "p"},
 }  # fmt: skip
 """Every event type with every field of its data."""

@@ -204,6 +204,9 @@ def test_of_a_viewer_and_a_pair_the_latest_vote_counts_whichever_side_is_left(tm
     assert sum(place["votes"] for place in by_name(lake).values()) == 400
 
 
+ANOTHERS = Ballot(7, 2, 0, "left", "voter 0")
+
+
 def test_votes_that_nobody_vouches_for_or_no_single_viewer_cast_do_not_count(tmp_path: Path) -> None:
     good = [line for k, ballot in enumerate(ballots(200)) for line in ballot.rows(f"b{k}")]
     forged = [line | {"trust": "forged"} for k in range(3) for line in Ballot(k, 2, 0, "left", "f").rows(f"f{k}")]
@@ -211,9 +214,14 @@ def test_votes_that_nobody_vouches_for_or_no_single_viewer_cast_do_not_count(tmp
     ids = {"left_impression_id": "x one left", "right_impression_id": "x two right"}
     two = [*mixed[0][:2], *mixed[1][:2], row("voted", "of two", at(60), result="left", **ids)]
     unseen = [row("voted", "of nothing", at(60), result="left", left_impression_id="a", right_impression_id="b")]
-    lake = lake_of(tmp_path, [*traffic(), *good, *forged, *two, *unseen])
+    known = [line | {"trust": "unvouched"} if line["type"] == "voted" else line for line in ANOTHERS.rows("ids known")]
+    lake = lake_of(tmp_path, [*traffic(), *good, *forged, *two, *unseen, *known])
     train_once(lake, clock=clock, parameters=WHOLE)
-    assert set_aside(lake) == {"vote on an untrusted impression": 4, "vote on impressions of two viewers": 1}
+    assert set_aside(lake) == {
+        "vote on an untrusted impression": 4,
+        "vote on impressions of two viewers": 1,
+        "vote that does not quote the tokens of its impressions": 1,
+    }
     assert sum(place["votes"] for place in by_name(lake).values()) == 400
 
 

@@ -15,7 +15,7 @@ heard AS (
     FROM events AS votes
         JOIN vouched AS l ON l.impression_id = votes.left_impression_id
         JOIN vouched AS r ON r.impression_id = votes.right_impression_id AND r.viewer_id = l.viewer_id
-    WHERE votes.tenant = $tenant AND votes.type = 'voted'
+    WHERE votes.tenant = $tenant AND votes.type = 'voted' AND votes.trust <> 'unvouched'
     ORDER BY voter, pair, votes.time DESC, votes.received_at DESC, votes.source DESC, votes.id DESC
 ),
 said AS (

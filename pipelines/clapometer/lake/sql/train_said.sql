@@ -7,7 +7,7 @@
 WITH
 votes AS (
     SELECT DISTINCT ON (source, id, trust = 'key')
-        source, id, time, received_at, left_impression_id, right_impression_id, result
+        source, id, time, received_at, trust, left_impression_id, right_impression_id, result
     FROM events
     WHERE type = 'voted' AND tenant = $tenant
     ORDER BY source, id, trust = 'key', left_impression_id, right_impression_id, result
@@ -27,6 +27,7 @@ cast_votes AS (
         votes.time, votes.received_at, votes.source, votes.id, l.clip_id AS left_clip_id, r.clip_id AS right_clip_id,
         'vote' AS evidence, 'viewer ' || l.viewer_id AS voter, votes.result,
         CASE
+            WHEN votes.trust = 'unvouched' THEN 'vote that does not quote the tokens of its impressions'
             WHEN l.clip_id IS NULL OR r.clip_id IS NULL THEN 'vote on an untrusted impression'
             WHEN l.viewer_id <> r.viewer_id THEN 'vote on impressions of two viewers'
             WHEN l.viewer_id IN (FROM (SELECT viewer_id FROM automated)) THEN 'vote of a viewer that is no person'

@@ -8,6 +8,7 @@ SELECT
     id,
     time,
     received_at,
+    trust,
     left_impression_id,
     right_impression_id,
     result,
