@@ -110,6 +110,7 @@ def test_the_latest_registration_is_the_one_that_its_sender_made_last(way: Way) 
 
     way.post(registered("second", "2", -20, -0.1), registered("first", "1", -30, -29.5), received=600)
     assert way.rows("SELECT model_version FROM clips") == [{"model_version": "2"}]
+    assert way.rows("SELECT before_model, model FROM clip_changes") == [{"before_model": "m@1", "model": "m@2"}]
 
 
 def money(id: str, on: str, time: float, value: float | None, *, kind: str = "purchase", **data: Any) -> dict[str, Any]:

@@ -5,17 +5,18 @@ import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.special import expit
-from tests.event_rows import Row, at, row, vote
+from tests.event_rows import Row, at, events_table, row, vote
 from tests.unit.jobs.lakes import clock, lake_of, traffic
 from tests.unit.jobs.test_prompts import rows_of
 
 from clapometer.jobs.rankings import Parameters
 from clapometer.jobs.train import train_once
-from clapometer.lake import Lake
+from clapometer.lake import Lake, sql
 
 WHOLE = Parameters(segments=())
 TRUTH = np.array([0.8, 0.0, -0.8])
@@ -237,3 +238,24 @@ def test_without_a_vote_there_is_no_ranking_by_votes(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, traffic())
     train_once(lake, clock=clock, parameters=WHOLE)
     assert by_name(lake) == {}
+
+
+def test_the_latest_vote_of_a_viewer_is_the_one_cast_last_by_the_viewers_own_clock() -> None:
+    votes = [
+        row("voted", result, at(received), left_impression_id="a", right_impression_id="b", result=result)
+        | {"client_time": at(cast)}
+        for result, cast, received in (("left", 0, 30), ("right", 9, 10), ("tie", 5, 6))
+    ]
+    with duckdb.connect() as con:
+        con.register("events", events_table(votes))
+        con.execute(
+            "CREATE TABLE outcomes AS SELECT 'default' AS tenant, unnest(['a', 'b']) AS impression_id, "
+            "unnest(['c1', 'c2']) AS clip_id, 'v' AS viewer_id, 'key' AS trust"
+        )
+        con.execute(
+            "CREATE TABLE registered AS "
+            "SELECT unnest([0, 1]) AS clip, unnest(['c1', 'c2']) AS clip_id, '' AS creator_id"
+        )
+        con.execute("CREATE TABLE automated (viewer_id VARCHAR)")
+        found = con.sql(sql("train_said"), params={"tenant": "default"}).to_arrow_table()
+    assert found["result"].to_pylist() == [0.0, 0.5, 1.0]

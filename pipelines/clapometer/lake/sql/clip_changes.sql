@@ -13,9 +13,15 @@ FROM (
         prompt_id,
         lag(model_name || '@' || model_version) OVER registrations AS before_model,
         model_name || '@' || model_version AS model
-    FROM files.other_events
-    WHERE type = 'clip_registered'
-    WINDOW registrations AS (PARTITION BY tenant, clip_id ORDER BY time, received_at, source, id)
+    FROM (
+        SELECT
+            *,
+            {sql:order_us} AS order_us
+        FROM files.other_events
+        WHERE type = 'clip_registered'
+        WINDOW clock AS (PARTITION BY tenant, clip_id, source)
+    )
+    WINDOW registrations AS (PARTITION BY tenant, clip_id ORDER BY order_us, received_at, source, id)
 )
 WHERE before_model IS NOT NULL AND (before_model <> model OR before_prompt_id IS DISTINCT FROM prompt_id);
 COMMENT ON VIEW clip_changes IS 'Registrations that gave a clip another prompt or model version: all its impressions count for the latest.';

@@ -5,7 +5,7 @@ SELECT clip_id, model, prompt, template, received_at
 FROM (
     SELECT
         clip_id,
-        time,
+        {sql:order_us} AS order_us,
         received_at,
         model_name || '@' || model_version AS model,
         coalesce(prompt_id, prompt_hash, prompt_text) AS prompt,
@@ -16,7 +16,8 @@ FROM (
         AND ($only::VARCHAR[] IS NULL OR list_contains($only::VARCHAR[], clip_id))
         AND ($since::TIMESTAMPTZ IS NULL
             OR (received_at >= $since::TIMESTAMPTZ AND received_date >= ($since::TIMESTAMPTZ AT TIME ZONE 'UTC')::DATE))
+    WINDOW clock AS (PARTITION BY clip_id, source)
     ORDER BY received_at DESC, clip_id
     LIMIT $n
 )
-ORDER BY time, received_at, clip_id
+ORDER BY order_us, received_at, clip_id

@@ -7,7 +7,7 @@
 WITH
 votes AS (
     SELECT DISTINCT ON (source, id, trust = 'key')
-        source, id, time, received_at, trust, left_impression_id, right_impression_id, result
+        source, id, time, client_time, received_at, trust, left_impression_id, right_impression_id, result
     FROM events
     WHERE type = 'voted' AND tenant = $tenant
     ORDER BY source, id, trust = 'key', left_impression_id, right_impression_id, result
@@ -24,8 +24,8 @@ shown AS (
 ),
 cast_votes AS (
     SELECT
-        votes.time, votes.received_at, votes.source, votes.id, l.clip_id AS left_clip_id, r.clip_id AS right_clip_id,
-        'vote' AS evidence, 'viewer ' || l.viewer_id AS voter, votes.result,
+        votes.time, votes.client_time, votes.received_at, votes.source, votes.id,
+        l.clip_id AS left_clip_id, r.clip_id AS right_clip_id, 'vote' AS evidence, 'viewer ' || l.viewer_id AS voter, votes.result,
         CASE
             WHEN votes.trust = 'unvouched' THEN 'vote that does not quote the tokens of its impressions'
             WHEN l.clip_id IS NULL OR r.clip_id IS NULL THEN 'vote on an untrusted impression'
@@ -39,7 +39,7 @@ cast_votes AS (
 ),
 choices AS (
     SELECT DISTINCT ON (source, id)
-        source, id, time, received_at, chosen_clip_id,
+        source, id, time, client_time, received_at, chosen_clip_id,
         CAST(CAST(shown_clip_ids AS JSON) AS VARCHAR[]) AS shown_clip_ids, coalesce(prompt_id, batch_id) AS about
     FROM events
     WHERE type = 'creator_acted' AND tenant = $tenant AND action IN ('accepted', 'published', 'downloaded')
@@ -50,7 +50,7 @@ said AS (
     SELECT * FROM cast_votes
     UNION ALL
     SELECT
-        time, received_at, source, id, chosen_clip_id, other, 'creator',
+        time, client_time, received_at, source, id, chosen_clip_id, other, 'creator',
         -- whoever made the clip chose it; where nobody says who that is, every prompt has a creator of its own
         coalesce('creator ' || c.creator_id, 'prompt ' || about), 'left', NULL, NULL
     FROM (SELECT * EXCLUDE (shown_clip_ids), unnest(shown_clip_ids) AS other FROM choices) AS chosen
@@ -64,8 +64,14 @@ SELECT
         WHEN l.clip IS NULL OR r.clip IS NULL THEN 'vote on a clip that is not registered'
         WHEN s.viewer_id IN (l.creator_id, r.creator_id) THEN 'vote of the creator of a clip'
     END AS aside
-FROM said s
+FROM (
+    SELECT
+        *,
+        {sql:order_us} AS order_us
+    FROM said
+    WINDOW clock AS (PARTITION BY source, voter)
+) AS s
     LEFT JOIN registered l ON l.clip_id = s.left_clip_id
     LEFT JOIN registered r ON r.clip_id = s.right_clip_id
 WHERE s.aside IS NOT NULL OR s.left_clip_id <> s.right_clip_id
-ORDER BY s.time DESC, s.received_at DESC, s.source DESC, s.id DESC, s.left_clip_id, s.right_clip_id
+ORDER BY s.order_us DESC, s.received_at DESC, s.source DESC, s.id DESC, s.left_clip_id, s.right_clip_id
