@@ -3,8 +3,9 @@
 Every SELECT that reads a table with viewers must aggregate, and gets ``HAVING count(DISTINCT viewer_id) >= k`` for each
 of them. What it may be made of is listed, so that no group of many viewers has the values of a few in it: published
 tables, joined by equal columns, and aggregates of plain columns that do not repeat a single row's value. Identifiers
-can only be counted, or join two tables with viewers. That hides viewers from a reader of answers; it is no defence
-against somebody who subtracts many answers from each other.
+can only be counted, or join two tables with viewers. An aggregate is of as many viewers who have a value
+(``support``), and no statement can fail over a value (``silence``). That hides viewers from a reader of answers; it is
+no defence against somebody who subtracts many answers from each other.
 
 References:
     Statistical disclosure control: threshold rule; Hundepool et al. (2012), Statistical Disclosure Control, 3.2.
@@ -16,7 +17,10 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
+from clapometer.serving.sandbox.silence import refuse_conversions, silence
 from clapometer.serving.sandbox.statement import Statement, StatementError, Tree, trees
+from clapometer.serving.sandbox.support import name_columns, quoted, support
+from clapometer.serving.sandbox.tenant import TenantView
 
 IDENTIFIERS = frozenset({
     "viewer_id", "impression_id", "session_id", "slate_id", "order_id", "left_impression_id", "right_impression_id",
@@ -54,26 +58,24 @@ class _Reading:
         return bool(self.known.get(_name(table), frozenset()) & IDENTIFIERS)
 
 
-def protect(
-    connection: duckdb.DuckDBPyConnection, statement: Statement, columns: Mapping[str, Collection[str]], viewers: int
-) -> Statement:
+def protect(statement: Statement, view: TenantView, viewers: int, empty: duckdb.DuckDBPyConnection) -> Statement:
     """Returns the statement with groups of fewer than ``viewers`` viewers left out.
 
     Args:
-        connection: Any; only its parser is used.
         statement: A statement that may be run.
-        columns: Columns of each table.
+        view: What it reads; of its connection only the parser is used.
         viewers: Least viewers of a cell.
+        empty: The ``mirror`` of the view.
 
     Raises:
-        StatementError: It reads single rows of viewers.
+        StatementError: It reads single rows of viewers, or could fail over one.
     """
-    listed = connection.execute(
+    listed = view.connection.execute(
         "SELECT function_name FROM duckdb_functions() WHERE internal AND function_type IN ('aggregate', 'macro')"
     )
     tree = json.loads(json.dumps(statement.tree))
     reading = _Reading(
-        {name.lower(): frozenset(names) for name, names in columns.items()},
+        {name.lower(): frozenset(names) for name, names in view.columns.items()},
         {str(entry["key"]).lower() for part in trees(tree) if "map" in part for entry in part["map"]},
         {name for (name,) in listed.fetchall()} - MACROS,
         viewers,
@@ -89,10 +91,25 @@ def protect(
                 counted.append((part, _check_select(part, leaves, reading)))
     if counted:
         _check_columns(list(trees(tree)), reading)
+    if not counted:
+        return replace(statement, tree=tree)
+    protected = replace(statement, tree=_rewritten(view, tree, counted, reading))
+    refuse_conversions(empty, replace(protected, prefix="").sql(view.connection))
+    return protected
+
+
+def _rewritten(view: TenantView, tree: Tree, counted: list[tuple[Tree, list[str]]], reading: _Reading) -> Tree:
+    """Returns the statement, of which each part is about enough viewers and none can fail."""
+    name_columns(view.connection, tree)
+    for select, aliases in counted:
+        parts = [value for key, value in select.items() if key not in {"from_table", "cte_map"}]
+        for fold in [part for part in _expressions(parts) if _is_fold(part, reading)]:
+            support(view.connection, fold, aliases, reading.viewers)
+    silence(tree, reading.folding, view.macros)
     for select, aliases in counted:
         for alias in aliases:
-            _leave_out(connection, select, alias, viewers)
-    return replace(statement, tree=tree)
+            _leave_out(view.connection, select, alias, reading.viewers)
+    return tree
 
 
 def _check_select(select: Tree, leaves: list[Tree], reading: _Reading) -> list[str]:
@@ -242,8 +259,7 @@ def _check_columns(expressions: list[Tree], reading: _Reading) -> None:
 
 def _leave_out(connection: duckdb.DuckDBPyConnection, select: Tree, alias: str, viewers: int) -> None:
     """Makes a SELECT leave out groups with fewer viewers."""
-    quoted = alias.replace('"', '""')
-    least = _having(connection, f'count(DISTINCT "{quoted}".viewer_id) >= {viewers}')
+    least = _having(connection, f"count(DISTINCT {quoted(alias)}.viewer_id) >= {viewers}")
     if select["having"] is not None:
         least = _having(connection, "a AND b") | {"children": [select["having"], least]}
     select["having"] = least

@@ -13,8 +13,12 @@ from clapometer.serving.sandbox.job import Job
 
 CATALOGUE = "catalogue"
 """Our own table that lists what may be read."""
-UNCOUNTED = frozenset({"creative_board", "funnel", "orders", "screened", "watch_quantiles"})
-"""What tells of viewers without an id of theirs in a column, or a number of viewers; not for a minimum of viewers."""
+UNCOUNTED = frozenset({
+    "creative_board", "daily_metrics", "funnel", "model_versions", "orders", "prompts", "screened", "templates",
+    "watch_quantiles",
+})  # fmt: skip
+"""What tells of viewers without an id of theirs in a column, or with an approximate number of viewers for many numbers,
+of which each may be of fewer; not for a minimum of viewers."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +27,13 @@ class TenantView:
 
     Attributes:
         connection: With a view of the tenant's rows for every published table and view.
-        columns: Columns by view.
+        columns: Columns by view, with their types.
         table_functions: Names of the published table macros.
         macros: Names of the published macros of expressions.
     """
 
     connection: duckdb.DuckDBPyConnection
-    columns: Mapping[str, frozenset[str]]
+    columns: Mapping[str, Mapping[str, str]]
     table_functions: frozenset[str]
     macros: frozenset[str]
 
@@ -60,21 +64,23 @@ def open_tenant(job: Job) -> Iterator[TenantView]:
         kinds = _create_macros(connection, scalar_only=job.min_viewers > 1)
         folder = str(Path(job.published).parent.resolve())
         connection.execute(f"SET allowed_directories = [{quote(folder + '/')}]")
+        if job.min_viewers > 1:  # else an error tells whether a row has more than one match
+            connection.execute("SET scalar_subquery_error_on_multiple_rows = false")
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
         yield TenantView(connection, columns, _of_kind(kinds, "table_macro"), _of_kind(kinds, "macro"))
     finally:
         connection.close()
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, frozenset[str]]:
+def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, dict[str, str]]:
     """Creates a view of the tenant's rows of each published view that has a tenant; returns their columns."""
     listed = connection.execute(
         "SELECT table_name, column_name, data_type, comment FROM duckdb_columns() WHERE database_name = 'published' "
         "AND schema_name = 'main' AND NOT internal ORDER BY table_name, column_index"
     ).fetchall()
-    columns: dict[str, list[str]] = {}
-    for table, column, _, _ in listed:
-        columns.setdefault(table, []).append(column)
+    columns: dict[str, dict[str, str]] = {}
+    for table, column, kind, _ in listed:
+        columns.setdefault(table, {})[column] = kind
     readable = {table: names for table, names in columns.items() if "tenant" in names}
     if job.min_viewers > 1:
         readable = {table: names for table, names in readable.items() if table not in UNCOUNTED}
@@ -88,8 +94,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, job: Job) -> dict[str, 
         f"INSERT INTO {CATALOGUE} VALUES (?, ?, ?, ?)",  # noqa: S608 - our own name
         [row for row in listed if row[0] in readable] or [(None,) * 4],
     )
-    found = {table: frozenset(names) for table, names in readable.items()}
-    return found | {CATALOGUE: frozenset({"table_name", "column_name", "data_type", "comment"})}
+    return readable | {CATALOGUE: dict.fromkeys(("table_name", "column_name", "data_type", "comment"), "VARCHAR")}
 
 
 def _create_macros(connection: duckdb.DuckDBPyConnection, *, scalar_only: bool) -> dict[str, str]:

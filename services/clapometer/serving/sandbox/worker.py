@@ -24,6 +24,7 @@ from clapometer.lifeline import end_with_parent
 from clapometer.serving.sandbox.formats import encoder
 from clapometer.serving.sandbox.job import OVERHEAD, Frame, Job
 from clapometer.serving.sandbox.privacy import protect
+from clapometer.serving.sandbox.silence import mirror
 from clapometer.serving.sandbox.statement import StatementError, check
 from clapometer.serving.sandbox.tenant import open_tenant
 from clapometer.serving.sandbox.types import batches, fitted
@@ -62,7 +63,8 @@ def answer(job: Job) -> Iterator[bytes]:
     with open_tenant(job) as view:
         statement = check(view.connection, job.sql, view.columns, view.table_functions, view.macros)
         if job.min_viewers > 1:
-            statement = protect(view.connection, statement, view.columns, job.min_viewers)
+            with mirror(view.columns, view.macros) as empty:
+                statement = protect(statement, view, job.min_viewers, empty)
         text = statement.sql(view.connection)
         timer = threading.Timer(job.seconds, view.connection.interrupt)
         timer.daemon = True

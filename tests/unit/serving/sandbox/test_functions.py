@@ -7,6 +7,7 @@ from tests.unit.serving.running import OTHER_SECRET
 from tests.unit.serving.sandbox.conftest import Ask
 
 from clapometer.serving.sandbox.functions import ALLOWED, REFUSED
+from clapometer.serving.sandbox.silence import SCALARS
 from clapometer.serving.sandbox.statement import StatementError, check
 
 NOT_LISTED = {"unnest", "->"}
@@ -85,3 +86,8 @@ def test_operators_and_syntax_that_are_functions_work(ask: Ask) -> None:
 def test_every_question_of_the_cookbook_can_be_asked(ask: Ask, words: str) -> None:
     answer = ask(questions()[words])
     assert answer.status_code == 200, answer.text
+
+
+def test_what_may_be_used_over_viewers_may_be_used_at_all() -> None:
+    assert SCALARS <= ALLOWED
+    assert not SCALARS & {"error", "assert_true", "repeat", "lpad", "rpad", "range", "random"}
