@@ -12,42 +12,22 @@ import urllib.request
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from clapometer.cli import wiring
-from clapometer.domain import ClapometerError
+from clapometer.cli import lake_checks, wiring
+from clapometer.cli.check import Check
+from clapometer.domain import ClapometerError, InputError, check_origin
 from clapometer.settings import Settings
 
 if TYPE_CHECKING:
     from clapometer.eventlog import EventLog
-    from clapometer.lake import Lake
 
-Status = Literal["ok", "warning", "error"]
 LEAST_FREE_RATIO, LEAST_FREE_BYTES = 0.05, 256 << 20
 MOST_SKEW = dt.timedelta(minutes=5)
 LATE = dt.timedelta(minutes=10)
 MOST_FILL = 0.8
 SOON = dt.timedelta(days=14)
 _SECONDS = 3.0
-_SHOWN_TENANTS = 5
-
-
-class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """What was looked at.
-
-    Attributes:
-        part: Of the system.
-        status: ok, warning (works, not for long) or error.
-        found: What was found.
-        advice: What to do; empty where nothing is.
-    """
-
-    part: str
-    status: Status
-    found: str
-    advice: str = ""
 
 
 def examine(settings: Settings) -> Iterator[Check]:
@@ -55,7 +35,8 @@ def examine(settings: Settings) -> Iterator[Check]:
     for part, check in (
         ("folders", _folders), ("disk", _disk), ("keys", _keys), ("secrets", _secrets), ("label rule", _rule),
         ("schedule", _schedule),
-        ("event log", _log), ("lake", _lake), ("training", _training), ("clock", _clock), ("services", _services),
+        ("event log", _log), ("lake", lake_checks.lake), ("training", lake_checks.training), ("clock", _clock),
+        ("services", _services),
     ):  # fmt: skip
         try:
             yield from check(settings)
@@ -143,6 +124,22 @@ def _keys(settings: Settings) -> Iterator[Check]:
         + (f"; {', '.join(ending)} end within {SOON.days} days" if ending else ""),
         advice="" if valid and not ending else "make a new key with `clapometer keys new` and give it to its users",
     )  # fmt: skip
+    for key in valid:
+        for origin in key.origins:
+            if not _sent_by_browsers(origin):
+                yield Check(
+                    part="keys", status="error",
+                    found=f"key {key.id} is for pages of {origin!r}, which no browser sends",
+                    advice=f"`clapometer keys edit {key.id} --origin https://…`: until then it refuses every page",
+                )  # fmt: skip
+
+
+def _sent_by_browsers(origin: str) -> bool:
+    try:
+        check_origin(origin)
+    except InputError:
+        return False
+    return True
 
 
 def _secrets(settings: Settings) -> Iterator[Check]:
@@ -246,87 +243,6 @@ def _oldest(log: EventLog, loaded: dict[int, int], behind: dict[int, int]) -> dt
 
     first = (record for partition in behind for record in log.read(partition, loaded[partition], 1)[:1])
     return min((open_block(record.block)[0].received_at for record in first), default=None)
-
-
-def _lake(settings: Settings) -> Iterator[Check]:
-    from clapometer.lake.ledger import ledger_difference
-
-    if not wiring.has_lake(settings):
-        return
-    damaged = list(_damaged(settings))
-    yield from damaged
-    if damaged:
-        return
-    lake = wiring.open_lake(settings)
-    rows = lake.rows("events")
-    difference = next((0 for _ in range(3) if not ledger_difference(lake)), None)
-    lost = ledger_difference(lake) if difference is None else 0
-    yield Check(
-        part="lake", status="error" if lost else "ok",
-        found=f"{settings.lake}: {rows:,} events, ledger difference {lost:,}",
-        advice="events were lost or doubled after they were received: restore a backup, or load the log again" if lost
-        else "",
-    )  # fmt: skip
-    yield from _changed_clips(lake)
-
-
-def _changed_clips(lake: Lake) -> Iterator[Check]:
-    """Looks for clips that were given another prompt or model: their rankings mix two clips."""
-    with lake.connect(threads=1) as connection:
-        query = "SELECT count(DISTINCT (tenant, clip_id)), max(clip_id) FROM clip_changes"
-        ((clips, one),) = connection.execute(query).fetchall()
-    if clips:
-        yield Check(
-            part="clips", status="warning", found=f"{clips:,} clips changed prompt or model, such as {one}",
-            advice="all their impressions count for the latest; `clapometer sql 'FROM clip_changes'` lists them: give "
-            "another clip another id",
-        )  # fmt: skip
-
-
-def _damaged(settings: Settings) -> Iterator[Check]:
-    from clapometer.lake.damage import find_damage
-
-    if isinstance(settings.lake, Path):
-        for each in find_damage(settings.lake):
-            yield Check(part="lake", status="error", found=str(each), advice=each.advice)
-
-
-def _training(settings: Settings) -> Iterator[Check]:
-    """Looks at the newest run of every tenant: that of one says nothing about the others."""
-    from clapometer.jobs.planning import tenants
-    from clapometer.jobs.runs import newest_runs
-
-    if not wiring.has_lake(settings):
-        return
-    lake = wiring.open_lake(settings)
-    newest = newest_runs(lake)
-    owners = sorted({*newest, *tenants(lake)})
-    good = [tenant for tenant in owners if tenant in newest and newest[tenant].status == "succeeded"]
-    for tenant in owners:
-        if tenant not in newest:
-            yield Check(
-                part="training", status="warning", found=f"tenant {tenant}: no run yet",
-                advice=f"`clapometer train --tenant {tenant}` makes the first ranking",
-            )  # fmt: skip
-        elif tenant not in good:
-            run = newest[tenant]
-            yield Check(
-                part="training", status="warning",
-                found=f"tenant {tenant}: the newest run ({run.started_at:%Y-%m-%d %H:%M} UTC) failed: {run.error}",
-                advice="mend the reason; until then the last good ranking is served, if there is one",
-            )  # fmt: skip
-    if good:
-        yield Check(part="training", status="ok", found=f"the newest run of {_tenants(good)} succeeded")
-    if not owners:
-        yield Check(
-            part="training", status="warning", found="no run yet", advice="`clapometer train` makes the first ranking"
-        )
-
-
-def _tenants(names: list[str]) -> str:
-    shown = ", ".join(names[:_SHOWN_TENANTS])
-    rest = len(names) - _SHOWN_TENANTS
-    return f"{len(names)} tenant{'s' if len(names) > 1 else ''} ({shown}{f' and {rest} more' if rest > 0 else ''})"
 
 
 def _clock(settings: Settings) -> Iterator[Check]:

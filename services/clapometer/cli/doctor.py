@@ -19,7 +19,8 @@ def doctor(json: sending.Json = False) -> None:
     """
     import msgspec
 
-    from clapometer.cli.checks import Check, examine
+    from clapometer.cli.check import Check
+    from clapometer.cli.checks import examine
 
     try:
         checks = [Check(part="settings", status="ok", found="all known, all values fit"), *examine(load_settings())]

@@ -50,7 +50,7 @@ def rank(
 
     query = _query(subject, segment, run, as_of, limit)
     only = _columns(columns, wide)
-    with _published() as connection:
+    with _published() as connection, _of_tenant(connection, tenant, query):
         ranking = read_ranking(connection, tenant, query)
     if form == "json":
         echo_json(ranking_json(ranking), nl=False)
@@ -117,7 +117,8 @@ def compare(
     query = _query(subject, segment, run, as_of, limit=2)  # both items
     try:
         with _published() as connection:
-            comparison = compare_items(connection, tenant, query, left, right)
+            with _of_tenant(connection, tenant, query):
+                comparison = compare_items(connection, tenant, query, left, right)
             decided = None if require is None else required(connection, tenant, comparison, require, margin)
     except NotFoundError as error:
         if require is None:
@@ -134,6 +135,26 @@ def compare(
             console.print(decided.sentence)
     if decided is not None:
         raise typer.Exit({Answer.YES: 0, Answer.NO: 1, Answer.NOT_ENOUGH: 3}[decided.decision.answer])
+
+
+@contextmanager
+def _of_tenant(connection: "duckdb.DuckDBPyConnection", tenant: str, query: "RankingQuery") -> Iterator[None]:
+    """Says which tenants have a ranking where the one that is asked for has none at all.
+
+    Raises:
+        NotFoundError: It has none.
+    """
+    from clapometer.serving import NoRunError
+
+    try:
+        yield
+    except NoRunError as error:
+        found = connection.sql("SELECT DISTINCT tenant FROM runs WHERE status = 'succeeded'").fetchall()
+        known = sorted(name for (name,) in found)
+        if query.run is not None or query.as_of is not None or not known:
+            raise
+        msg = f"tenant {tenant!r} has no ranking yet; {', '.join(known)} {'has' if len(known) == 1 else 'have'}"
+        raise NotFoundError(msg) from error
 
 
 @contextmanager

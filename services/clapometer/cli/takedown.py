@@ -10,7 +10,7 @@ import typer
 
 from clapometer.cli import wiring
 from clapometer.cli.terminal import echo, echo_json
-from clapometer.domain import NotFoundError, decode_event, encode_block, encode_events
+from clapometer.domain import InputError, NotFoundError, decode_event, encode_block, encode_events
 from clapometer.settings import Settings, load_settings
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
@@ -42,11 +42,11 @@ def withdraw(
     from clapometer.jobs.traces import runs_with_clip
 
     settings = load_settings()
-    data = {"clip_id": clip_id, "reason": reason, "scope": scope}
+    block = _block(tenant, "clip_withdrawn", {"clip_id": clip_id, "reason": reason, "scope": scope})
     with _opened(settings) as (log, lake):
         if not ahead:
             _require_clip(settings, log, lake, tenant, clip_id)
-        _send(log, tenant, "clip_withdrawn", data)
+        log.append_many([block])
         _catch_up(settings, log, lake)
         traces = runs_with_clip(lake, tenant, clip_id, scope)
     if json:
@@ -84,11 +84,12 @@ def erase(
     from clapometer.jobs.erase import erase_viewers, pending
 
     settings = load_settings()
+    block = _block(tenant, "viewer_erased", {"viewer_id": viewer})
     with _opened(settings) as (log, lake):
         _catch_up(settings, log, lake)  # what was acknowledged before the order goes with it
         if pending(lake).num_rows:
             erase_viewers(lake, clock=wiring.utc_now, log=log)  # others' orders, so that the report is of this one
-        _send(log, tenant, "viewer_erased", {"viewer_id": viewer})
+        log.append_many([block])
         _catch_up(settings, log, lake)
         report = erase_viewers(lake, clock=wiring.utc_now, log=log)
     if json:
@@ -126,15 +127,26 @@ def _opened(settings: Settings) -> "Iterator[tuple[EventLog, Lake]]":
         log.close()
 
 
-def _send(log: "EventLog", tenant: str, name: str, data: Mapping[str, object]) -> None:
-    """Puts an event into the log, as the collector does."""
+_OPTIONS = {"data.clip_id": "clip_id", "data.reason": "reason", "data.viewer_id": "viewer"}
+"""What the command line calls the fields of its events."""
+
+
+def _block(tenant: str, name: str, data: Mapping[str, object]) -> bytes:
+    """Returns a block of one event, as the collector makes it.
+
+    Raises:
+        InputError: The command line says what no event may say.
+    """
     now = wiring.utc_now()
     event = {
         "specversion": "1.0", "id": str(uuid.uuid4()), "source": "/command-line",
         "type": f"clapometer.{name}.v1", "time": now, "data": data,
     }  # fmt: skip
-    lines = encode_events([decode_event(msgspec.json.encode(event))])
-    log.append_many([encode_block(lines, 1, tenant=tenant, received_at=now, trust="key")])
+    try:
+        lines = encode_events([decode_event(msgspec.json.encode(event))])
+    except InputError as error:
+        raise InputError(error.reason, _OPTIONS.get(error.field, error.field)) from error
+    return encode_block(lines, 1, tenant=tenant, received_at=now, trust="key")
 
 
 def _catch_up(settings: Settings, log: "EventLog", lake: "Lake") -> None:

@@ -324,4 +324,12 @@ def _asked_wait_s(answer: httpx2.Response | httpx2.TransportError) -> float | No
 def _describe(answer: httpx2.Response | httpx2.TransportError) -> str:
     if isinstance(answer, httpx2.TransportError):
         return f"no answer ({type(answer).__name__}: {answer})"
-    return f"HTTP {answer.status_code}: {answer.text[:300]}"
+    return f"HTTP {answer.status_code}: {_detail(answer)}"
+
+
+def _detail(answer: httpx2.Response) -> str:
+    """Returns what a problem document says, without what is for programs; else the beginning of the body."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]

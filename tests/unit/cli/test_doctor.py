@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.builders import block, impression, registered
 from tests.event_rows import clip, events_table
@@ -277,3 +278,17 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "clapometer.cli.main", *arguments], capture_output=True, text=True, check=False,
         env={**os.environ, "COLUMNS": "1000"},
     )  # fmt: skip
+
+
+def test_origins_that_no_browser_sends_are_found_in_old_files_of_keys(root: Path) -> None:
+    key = new_key("publishable", now=dt.datetime.now(dt.UTC))[1]
+    save_keys(root / "keys.json", [msgspec.structs.replace(key, origins=("example.com", "https://a.example"))])
+    (wrong,) = errors(examined(1))
+    assert f"key {key.id} is for pages of 'example.com', which no browser sends" in wrong["found"]
+    assert f"`clapometer keys edit {key.id}" in wrong["advice"]
+
+
+def test_a_public_tenant_that_is_nobody_is_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLAPOMETER_PUBLIC_TENANT", "defualt")
+    (found,) = [each for each in examined(0) if each["found"].startswith("public_tenant is ")]
+    assert (found["status"], "did you mean `default`?" in found["found"]) == ("warning", True)

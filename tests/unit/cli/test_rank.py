@@ -69,3 +69,10 @@ def test_wide_shows_every_column_in_full(invoke) -> None:
     lines = invoke("rank", "prompts", "--wide").output.splitlines()
     assert "completion" in lines[1]
     assert "…" not in "".join(lines)
+
+
+def test_a_tenant_without_a_ranking_is_told_who_has_one(invoke) -> None:
+    for command in (("rank",), ("compare", "kite@3.1", "aurora@2")):
+        said = str(invoke(*command, "--tenant", "nobody").exception)
+        assert said.startswith("tenant 'nobody' has no ranking yet; ")
+        assert "default" in said

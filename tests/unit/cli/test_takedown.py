@@ -89,3 +89,20 @@ def test_the_report_for_machines_is_printed_in_both_cases(command: Command) -> N
         assert done.exit_code == code
         report = json.loads(done.stdout)
         assert (report["rows"]["events"], report["orders"]) == (rows, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("withdraw", "", "--reason", "r"), "clip_id: "),
+        (("withdraw", "clip-17", "--reason", ""), "reason: "),
+        (("withdraw", "c" * 300, "--reason", "r"), "clip_id: "),
+        (("erase", "--viewer", ""), "viewer: "),
+    ],
+)
+def test_what_no_event_may_say_is_refused_by_the_name_of_the_option(
+    command: Command, arguments: tuple[str, ...], named: str
+) -> None:
+    refused = command(*arguments)
+    assert refused.exit_code != 0
+    assert str(refused.exception).startswith(named)
