@@ -39,11 +39,11 @@ SELECT
     AND NOT coalesce(1 / (propensity * candidates) > (
         SELECT map(list(tenant), list(TRY_CAST(item AS DOUBLE))) FROM left_out WHERE subject = 'weight'
     )[outcomes.tenant], false)
-    AND NOT coalesce(abs(revenue) > (
+    AND CASE WHEN revenue IS NULL THEN true ELSE NOT coalesce(abs(revenue) > ( -- most have none, and need no look
         SELECT map(list((tenant, split_part(item, ' ', 1))), list(TRY_CAST(split_part(item, ' ', 2) AS DOUBLE)))
         FROM left_out
         WHERE subject = 'revenue'
-    )[(outcomes.tenant, currency)], false) AS counted,
+    )[(outcomes.tenant, currency)], false) END AS counted,
     {impression},
     CAST(FLOOR(LN(GREATEST(duration_ms, 1)) * 12.5) AS BIGINT) AS duration_bin,
     CAST(FLOOR(LN(1.0 + 200.0 * (played_ms / CAST(GREATEST(duration_ms, 1) AS DOUBLE))) * 50.0) AS BIGINT) AS ratio_bin
