@@ -86,7 +86,7 @@ def _finding(audited: Audited, route: _Route, copy: _Copy) -> Finding:
     cheap = to_lead is not None and to_lead < FEWEST_BOUGHT
     return Finding(
         check="attack", subject=route.name, status=status(cheap),
-        found=f"{route.who}: {_some(to_lead, most)} put {copy.rival} first, {_some(to_win, most)} make it the one to keep",
+        found=f"{route.who}: {_some(to_lead, most)} put {copy.rival} first, {_some(to_win, most)} have it kept",
         advice=route.advice if cheap else "",
         numbers={
             "viewers": to_lead, "impressions": _times(to_lead, _EACH), "hours": _times(to_lead, _EACH / _AN_HOUR),
