@@ -33,7 +33,9 @@ _SPARE_CONNECTIONS = 64
 _PIECE_BYTES = 32 << 10
 _TOLD_SECONDS = 10.0
 _NO_PROXIES = TrustedProxies(())
+_COUNTED = ("Invalid HTTP request", "Exceeded concurrency limit", "Unsupported upgrade", "No supported WebSocket")
 _log = logging.getLogger("clapometer.connections")
+_uvicorn_log = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,8 +299,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
+class _Counted(logging.Filter):
+    """Drops what uvicorn would say of each bad request: anybody can send any number, and `Connections` counts them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(_COUNTED)
+
+
 def guarded(shared: Connections, protocol: type[GuardedProtocol] = GuardedProtocol, **more: Any) -> type[Any]:
     """Returns the protocol of one server, whose connections ``shared`` counts; ``more`` are attributes of it."""
+    if not any(isinstance(each, _Counted) for each in _uvicorn_log.filters):
+        _uvicorn_log.addFilter(_Counted())
     return type(f"Shared{protocol.__name__}", (protocol,), {"shared": shared, **more})
 
 

@@ -192,3 +192,19 @@ def test_a_loader_that_starts_while_the_broker_is_away_loads_once_it_is_there(ka
     until(loads, 60)
     loader.close()
     log.close()
+
+
+def test_an_acknowledgement_of_another_producers_record_is_not_believed(kafka_topic):
+    first, second = (KafkaLog(settings) for settings in [kafka_topic(**FAST)] * 2)
+    assert [position.offset for position in first.append_many([b"first"])] == [0]
+    theirs = first._producer._producer._transaction_manager.producer_id_and_epoch
+    ours = second._producer._connected()._transaction_manager
+    until(lambda: ours.producer_id_and_epoch.is_valid)
+    ours.set_producer_id_and_epoch(theirs)  # as of a controller that gave it out before and forgot it
+    with pytest.raises(TransientError, match="offset 0 of partition 0, which held another record before"):
+        second.append_many([b"second"])
+    assert read_all(first) == [b"first"]
+    assert second.append_many([b"second"])[0].offset == 1  # as a producer of its own
+    assert read_all(first) == [b"first", b"second"]
+    first.close()
+    second.close()

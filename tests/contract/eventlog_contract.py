@@ -162,8 +162,10 @@ class BoundedLogContract(EventLogContract):
             log.append_many([b"x" * 30_000] * 5)
         assert log.next_offset(0) == following
         assert log.fill_ratio() > 0.9
+        assert not log.ready()
         assert log.trim(0, following // 2) == following // 2
         assert log.fill_ratio() < 0.6
+        assert log.ready()
         assert log.append_many([b"again"]) == [Position(0, following)]
         log.close()
 

@@ -44,6 +44,9 @@ FILLER_BYTES = 2022
 LOOK_SECONDS = 0.1
 """How often who waits for a block looks at the counter: some microseconds each time, in memory that is mapped."""
 
+TRIAL_BYTES = 1 << 20
+"""As much is written to find out whether the log can be written: a request of the largest size."""
+
 _PAGE = 4096
 _KEY = struct.Struct(">Q")
 _STATE = struct.Struct(">QQ")  # next offset, bytes in use
@@ -269,10 +272,19 @@ class EmbeddedLog:
             return self._state(txn)[1] / self._max_bytes
 
     def ready(self) -> bool:
-        """Returns whether the disk takes a write: the state is written once more, as it is."""
+        """Returns whether log and disk have room for a large request: as much is written, and dropped.
+
+        A full disk still takes a little: pages of the file that are free.
+        """
+        room = min(TRIAL_BYTES, self._max_bytes // 16)
         try:
             with self._transaction() as txn:
-                txn.put(b"state", _STATE.pack(*self._state(txn)), db=self._meta)
+                if self._state(txn)[1] + room > self._max_bytes:
+                    return False
+                for number in range(room // FILLER_BYTES):
+                    txn.put(_KEY.pack(number), bytes(FILLER_BYTES), db=self._filler)
+            with self._transaction() as txn:
+                txn.drop(self._filler, delete=False)
         except TransientError:
             return False
         return True

@@ -91,8 +91,8 @@ class MemoryLog:
         return self._bytes / self._max_bytes
 
     def ready(self) -> bool:
-        """Returns true: memory is always there."""
-        return True
+        """Returns whether there is room for a sixteenth of what it holds at most: memory is always there."""
+        return self._bytes + self._max_bytes // 16 <= self._max_bytes
 
     def close(self) -> None:
         """Does nothing: there is nothing to release."""

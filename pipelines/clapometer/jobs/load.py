@@ -256,10 +256,13 @@ class Loader:
     def _rest(self, ends: Mapping[int, int], stop: threading.Event, look: Callable[[], None]) -> None:
         """Returns once the log goes on beyond ``ends``, or something else is to be done."""
         while not stop.is_set() and not self._log.wait(ends, self._settings.poll_s):
-            if list(self._partitions() or ()) != list(ends):
+            if list(self._partitions() or ()) != list(ends) or self._taken_away():
                 return
             self._trimmer.trim()
             look()
+
+    def _taken_away(self) -> bool:
+        return not self._lake.storage.published.exists()
 
     def _ends(self) -> dict[int, int]:
         return {partition: self._log.next_offset(partition) for partition in self._partitions() or ()}
@@ -342,9 +345,11 @@ class Loader:
         work.files = []
 
     def _publish(self, *, wait: bool) -> None:
-        """Publishes what is not published yet; with ``wait`` only if the last time is long enough ago."""
+        """Publishes what is not published yet, or was taken away; with ``wait`` only if that was long enough ago."""
         now = time.monotonic()
-        if not self._unpublished or (wait and now - self._published_at < self._settings.publish_interval_s):
+        if not self._unpublished and not self._taken_away():
+            return
+        if wait and now - self._published_at < self._settings.publish_interval_s:
             return
         settle(self._lake)
         publish(self._lake)

@@ -76,7 +76,7 @@ def follow(
     failed = False
     while True:
         try:
-            if lake.versions() != seen:
+            if lake.versions() != seen or not lake.storage.published.exists():
                 seen = publish(lake, upload=False)
                 lake.forget_copies(_COPY_HOURS)
             failed = False

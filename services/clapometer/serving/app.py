@@ -86,7 +86,7 @@ def create_app(
     app.include_router(sql_routes(config, access, published))
     app.include_router(page_routes(config, desk, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    _add_operations(app, desk, registry)
+    _add_operations(app, desk, lake, registry)
     _add_documentation(app, docs_assets)
     add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
@@ -99,13 +99,15 @@ def _file_age(lake: Published, now: dt.datetime) -> float | None:
     return None if stamp is None else now.timestamp() - stamp[1] / 1e9
 
 
-def _add_operations(app: FastAPI, desk: Desk, registry: CollectorRegistry) -> None:
+def _add_operations(app: FastAPI, desk: Desk, lake: Published, registry: CollectorRegistry) -> None:
     @app.get("/healthz", tags=["operations"], summary="The process answers")
     async def healthz() -> Response:
         return _json({"status": "ok"})
 
     @app.get("/readyz", tags=["operations"], summary="Rankings can be read and slates made")
     async def readyz() -> Response:
+        if lake.taken_away():
+            return problem(503, "not ready: the published file is gone; the loader makes it again")
         try:
             await desk.read(lambda connection: connection.execute("SELECT count(*) FROM runs").fetchall())
         except NotPublishedError:

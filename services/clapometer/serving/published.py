@@ -50,6 +50,10 @@ class Published:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
 
+    def taken_away(self) -> bool:
+        """Returns whether a file that was read is there no more; what it said goes on being answered."""
+        return self._current is not None and self.stamp() is None
+
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Gives a cursor over the newest version of the file, which stays the same until it is handed back.

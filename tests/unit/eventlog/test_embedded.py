@@ -1,9 +1,12 @@
 """The embedded log keeps the contract, across restarts, processes and kills."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lmdb
@@ -12,7 +15,7 @@ import pytest
 from tests.contract.eventlog_contract import BoundedLogContract
 from tests.waiting import until
 
-from clapometer.domain import TerminalError
+from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import DamagedLogError, EmbeddedLog, EventLog, Position, known_identity
 
 APPENDER = """
@@ -189,4 +192,27 @@ def test_a_file_that_lacks_only_pages_with_nothing_on_them_is_opened(filled: Pat
     os.truncate(filled / "data.mdb", (filled / "data.mdb").stat().st_size - 4096)
     log = EmbeddedLog(filled)
     assert [record.block for record in log.read(0, 0, 1 << 20)] == [b"little", b"more"]
+    log.close()
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond ``size`` meanwhile, as on a disk without room."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_log_whose_file_cannot_grow_is_not_ready_although_it_takes_a_little(tmp_path):
+    log = EmbeddedLog(tmp_path / "log")
+    log.append_many([b"x" * 100_000])
+    with no_file_larger_than((tmp_path / "log" / "data.mdb").stat().st_size):
+        with pytest.raises(TransientError):
+            log.append_many([b"y" * 500_000])
+        assert not log.ready()
+    assert log.ready()
+    assert [len(record.block) for record in log.read(0, 0, 1 << 20)] == [100_000]
     log.close()

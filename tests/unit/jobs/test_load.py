@@ -573,6 +573,24 @@ def test_a_loader_without_work_parses_nothing_and_loads_the_first_event_that_com
     assert not thread.is_alive()
 
 
+def test_a_published_file_that_is_taken_away_is_made_again_by_a_loader_without_work(log, lake):
+    log.append_many([block([watched("a")])])
+    one, stop = loader(log, lake, linger_s=0.0, poll_s=0.01), threading.Event()
+    thread = threading.Thread(target=one.run, args=(stop,), daemon=True)
+    thread.start()
+    try:
+        for _ in range(2):
+            until(lake.storage.published.exists, 20)
+            lake.storage.published.unlink()
+        until(lake.storage.published.exists, 20)
+        with duckdb.connect(str(lake.storage.published), read_only=True) as connection:
+            assert connection.execute("SELECT count(*) FROM events").fetchall() == [(1,)]
+    finally:
+        stop.set()
+        thread.join(30)
+        one.close()
+
+
 def test_a_loader_stops_in_time_although_events_keep_coming(log, lake):
     one, stop, sent = loader(log, lake, linger_s=0.01, poll_s=0.01), threading.Event(), threading.Event()
     loading = threading.Thread(target=one.run, args=(stop,), daemon=True)

@@ -175,6 +175,13 @@ def test_connections_are_counted_by_why_they_ended() -> None:
     assert registry.get_sample_value("clapometer_part_ended_connections_total", {"reason": "slow"}) == 0
 
 
+def test_what_anybody_can_send_any_number_of_fills_no_log(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    _, port = start(**LIMITS)
+    for _ in range(20):
+        assert status(exchange(port, b"\x00\x01 nonsense\r\n\r\n")) == 400
+    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == 1
+
+
 def test_a_flood_of_ended_connections_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     shared = Connections(ConnectionLimits())
     for _ in range(100):

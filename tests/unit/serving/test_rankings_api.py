@@ -283,6 +283,17 @@ def test_the_sql_in_the_answer_gives_its_numbers_in_any_duckdb(serving: Serving,
             assert said[row["item"]].get(column, row[column]) == row[column]
 
 
+def test_serving_is_not_ready_while_the_published_file_is_gone_and_answers_from_what_it_knows(own_lake, start):
+    serving = start(own_lake.storage.published)
+    assert serving.get("/readyz").status_code == 200
+    own_lake.storage.published.unlink()
+    answer = serving.get("/readyz")
+    assert (answer.status_code, "the published file is gone" in answer.json()["detail"]) == (503, True)
+    assert serving.get(RANKING).status_code == 200
+    publish(own_lake)
+    assert serving.get("/readyz").json() == {"status": "ready", "lake": "open"}
+
+
 @pytest.mark.parametrize(("trusted", "statuses"), [((), [200, 429, 429]), (("127.0.0.1",), [200, 200, 429])])
 def test_only_trusted_proxies_say_whose_request_it_is(lake, start, trusted, statuses):
     rates = Rates({"address": "1/day"})

@@ -7,13 +7,15 @@ administration, stay with kafka-python.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.contract import Position
+from clapometer.eventlog.kafka.acknowledged import TAKEN_FOR_ANOTHER, Floor, Floors, current_ends
 from clapometer.eventlog.kafka.client import ClientCredentialsToken, FileToken, request_timeout_ms, tls_failure
 from clapometer.eventlog.kafka.producer import BATCH_BYTES, LINGER_MS, Underway
 from clapometer.eventlog.kafka.records import Outgoing
@@ -25,9 +27,30 @@ TOKEN_SECONDS = 60
 METADATA_SECONDS = 60
 """How long it is believed which partitions have a leader, while nothing fails."""
 
-_Outcome = Position | KafkaError | None
+_Outcome = Position | KafkaError | str | None
 _LOGGER = logging.getLogger("confluent_kafka")
 _REFUSALS = {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}  # noqa: SLF001 - its public name
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the broker says of the records of one call, by their places, and what was known before it."""
+
+    outcomes: list[_Outcome]
+    floors: Floors
+    known: Mapping[int, Floor]
+
+    def hear(self, place: int, error: KafkaError | None, message: Message) -> None:
+        partition, offset = message.partition(), message.offset()
+        if error is not None:
+            self.outcomes[place] = error
+        elif partition is not None and offset is not None and offset >= 0:  # else the broker does not say where
+            timestamp = message.timestamp()[1]
+            if self.known.get(partition, Floor()).doubts(offset, timestamp):
+                self.outcomes[place] = TAKEN_FOR_ANOTHER.format(partition=partition, offset=offset)
+            else:
+                self.floors.raise_to(partition, offset, timestamp)
+                self.outcomes[place] = Position(partition, offset)
 
 
 class ConfluentProducer:
@@ -47,6 +70,7 @@ class ConfluentProducer:
         self._partitions: list[int] = []
         self._look_again = 0.0
         self._turn = 0
+        self._floors = Floors({})
 
     def send(self, records: Sequence[Outgoing]) -> list[Position]:
         """Returns the position of each record once all of them are acknowledged."""
@@ -81,7 +105,7 @@ class ConfluentProducer:
                 producer = self._connected()
                 if time.monotonic() >= self._look_again:
                     self._check(producer)
-                self._enqueue(producer, records, outcomes)
+                self._enqueue(producer, records, _Answers(outcomes, self._floors, self._floors.now()))
             producer.flush(self._settings.timeout_ms / 1000 + 1)  # ends the lingering, too
         except (KafkaException, BufferError) as error:
             failure = error
@@ -89,11 +113,11 @@ class ConfluentProducer:
         if len(positions) == len(records):
             return positions
         self._give_up(producer)
-        failure = next((outcome for outcome in outcomes if isinstance(outcome, KafkaError)), failure)
+        failure = next((outcome for outcome in outcomes if isinstance(outcome, KafkaError | str)), failure)
         msg = f"Kafka has not acknowledged {len(records)} records of {self._settings.topic}: {_describe(failure)}"
         raise TransientError(msg)
 
-    def _enqueue(self, producer: Producer, records: Sequence[Outgoing], outcomes: list[_Outcome]) -> None:
+    def _enqueue(self, producer: Producer, records: Sequence[Outgoing], answers: _Answers) -> None:
         """Hands the records over, in packs that go to one partition each."""
         size = BATCH_BYTES
         for place, record in enumerate(records):
@@ -106,7 +130,7 @@ class ConfluentProducer:
                 record.value,
                 partition=self._partitions[self._turn % len(self._partitions)],
                 headers=[*record.headers],
-                on_delivery=partial(_tell, outcomes, place),
+                on_delivery=partial(answers.hear, place),
             )
 
     def _connected(self) -> Producer:
@@ -114,6 +138,7 @@ class ConfluentProducer:
             msg = "the event log is closed"
             raise TerminalError(msg)
         if self._producer is None:
+            self._floors = Floors(current_ends(self._settings))
             self._producer = self._connect()
         return self._producer
 
@@ -218,14 +243,6 @@ def _sasl_options(settings: KafkaSettings) -> dict[str, object]:
         "sasl.username": settings.username,
         "sasl.password": settings.password.read(),
     }
-
-
-def _tell(outcomes: list[_Outcome], place: int, error: KafkaError | None, message: Message) -> None:
-    partition, offset = message.partition(), message.offset()
-    if error is not None:
-        outcomes[place] = error
-    elif partition is not None and offset is not None and offset >= 0:  # else the broker does not say where
-        outcomes[place] = Position(partition, offset)
 
 
 def _abandon(producer: Producer) -> None:

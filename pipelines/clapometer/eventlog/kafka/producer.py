@@ -1,7 +1,7 @@
 """Records to a topic, acknowledged by all in-sync replicas, through kafka-python."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from kafka.partitioner import Partitioner
 
 from clapometer.domain import LogFullError, TerminalError, TransientError
 from clapometer.eventlog.contract import Position
+from clapometer.eventlog.kafka.acknowledged import TAKEN_FOR_ANOTHER, Floor, Floors, current_ends
 from clapometer.eventlog.kafka.client import connect, describe, request_timeout_ms
 from clapometer.eventlog.kafka.records import Outgoing
 from clapometer.eventlog.kafka.settings import KafkaSettings
@@ -111,6 +112,7 @@ class KafkaPythonProducer:
         self._turns = Turns()
         self._closed = False
         self._underway = Underway(settings.buffer_bytes)
+        self._floors = Floors({})
 
     def send(self, records: Sequence[Outgoing]) -> list[Position]:
         """Returns the position of each record once all of them are acknowledged."""
@@ -141,9 +143,10 @@ class KafkaPythonProducer:
         try:
             with self._lock:
                 producer = self._connected()
+                floors, known = self._floors, self._floors.now()
                 futures = self._enqueue(producer, records)
             producer.flush(self._settings.timeout_ms / 1000 + 1)
-            return [_position(future.get(timeout=1)) for future in futures]
+            return [_believed(future.get(timeout=1), floors, known) for future in futures]
         except errors.KafkaError as error:
             self._give_up(producer)
             msg = f"Kafka has not acknowledged {len(records)} records of {self._settings.topic}: {describe(error)}"
@@ -168,6 +171,7 @@ class KafkaPythonProducer:
             msg = "the event log is closed"
             raise TerminalError(msg)
         if self._producer is None:
+            self._floors = Floors(current_ends(self._settings))
             self._producer = connect(_Producer, self._settings, **producer_options(self._settings, self._turns))
         return self._producer
 
@@ -196,8 +200,12 @@ def producer_options(settings: KafkaSettings, turns: Turns) -> dict[str, object]
     }
 
 
-def _position(metadata: Any) -> Position:
-    if metadata.offset < 0:
+def _believed(metadata: Any, floors: Floors, known: Mapping[int, Floor]) -> Position:
+    partition, offset, timestamp = metadata.partition, metadata.offset, metadata.timestamp or -1
+    if offset < 0:
         msg = "the broker has the record but does not say where"
         raise errors.KafkaError(msg)
-    return Position(metadata.partition, metadata.offset)
+    if known.get(partition, Floor()).doubts(offset, timestamp):
+        raise errors.KafkaError(TAKEN_FOR_ANOTHER.format(partition=partition, offset=offset))
+    floors.raise_to(partition, offset, timestamp)
+    return Position(partition, offset)
