@@ -4,6 +4,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 
 from clapometer.domain import TerminalError
 
+ASKED_SECONDS = 5.0
+"""How long a connection to `/metrics` may take to say what it wants."""
+
 
 def process_registry() -> CollectorRegistry:
     """Returns a registry that knows this process's memory, processor time and open files."""
@@ -20,6 +23,8 @@ def serve_metrics(registry: CollectorRegistry, host: str, port: int, setting: st
     """
     try:
         server, _ = start_http_server(port, host, registry)
+        # each connection is a thread: one that asks for nothing may not keep it
+        server.RequestHandlerClass = type("TimedHandler", (server.RequestHandlerClass,), {"timeout": ASKED_SECONDS})
     except OSError as error:
         msg = f"metrics cannot be served at {host}:{port}: {error.strerror or error}; choose another {setting}"
         raise TerminalError(msg) from error
