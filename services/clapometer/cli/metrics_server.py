@@ -1,5 +1,7 @@
 """``/metrics`` of parts that have no other HTTP, and what every process says of itself."""
 
+from typing import Any
+
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from clapometer.domain import TerminalError
@@ -24,7 +26,8 @@ def serve_metrics(registry: CollectorRegistry, host: str, port: int, setting: st
     try:
         server, _ = start_http_server(port, host, registry)
         # each connection is a thread: one that asks for nothing may not keep it
-        server.RequestHandlerClass = type("TimedHandler", (server.RequestHandlerClass,), {"timeout": ASKED_SECONDS})
+        handler: Any = server.RequestHandlerClass
+        server.RequestHandlerClass = type("TimedHandler", (handler,), {"timeout": ASKED_SECONDS})
     except OSError as error:
         msg = f"metrics cannot be served at {host}:{port}: {error.strerror or error}; choose another {setting}"
         raise TerminalError(msg) from error
