@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from kafka import KafkaConsumer, TopicPartition
 
 from clapometer.eventlog.kafka.client import connect, translated
+from clapometer.eventlog.kafka.reader import consumer_options
 from clapometer.eventlog.kafka.settings import KafkaSettings
 
 CLOCK_MS = 10_000
@@ -66,7 +67,7 @@ def current_ends(settings: KafkaSettings) -> dict[int, int]:
     Raises:
         TransientError: The broker is away.
     """
-    consumer = connect(KafkaConsumer, settings, enable_auto_commit=False, metrics_enabled=False)
+    consumer = connect(KafkaConsumer, settings, **consumer_options(settings))
     try:
         with translated(f"the ends of Kafka topic {settings.topic} could not be asked for"):
             found = consumer.partitions_for_topic(settings.topic) or ()
