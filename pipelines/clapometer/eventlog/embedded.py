@@ -25,6 +25,7 @@ from clapometer.eventlog.embedded_files import (
     check_there,
     known_identity,
     remember_identity,
+    sync_folder,
 )
 from clapometer.eventlog.looking import look_until
 
@@ -114,8 +115,7 @@ class EmbeddedLog:
                 raise TerminalError(msg) from error
             remember_identity(self._path, self.identity)
         if new:
-            for folder in (self._path, self._path.parent):
-                _fsync(folder)
+            sync_folder(self._path.parent)
 
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
         """Returns the position of each block once all of them are on disk.
@@ -374,11 +374,3 @@ class EmbeddedLog:
     def _reopen(self) -> None:
         self._opened().close()
         self._open()
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

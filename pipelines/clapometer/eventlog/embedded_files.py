@@ -56,12 +56,23 @@ def remember_identity(folder: Path, identity: str) -> None:
         return
     if known:
         raise DamagedLogError(folder, f"is another log ({identity}) than that of this folder ({known})", known)
+    sync_folder(folder)  # the log itself first: without it, its name would call it gone
     temporary = folder / f"{IDENTITY}.{os.getpid()}"
     with temporary.open("w") as file:
         file.write(f"{identity}\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / IDENTITY)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes what a folder names durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_there(folder: Path) -> None:
