@@ -71,7 +71,6 @@ def decide(
 def _days_more(distance: float, below: float, above: float, days: int | None) -> int | None:
     """Returns the days until the end of an interval that narrows with the root of the days has come to ``distance``."""
     half = below if distance > 0 else above
-    if not days or not distance or not math.isfinite(half):
+    if not days or not math.isfinite(half) or abs(distance) * math.sqrt(1 + _MOST_DAYS / days) < half:
         return None
-    more = days * ((half / distance) ** 2 - 1)
-    return max(1, math.ceil(more)) if more <= _MOST_DAYS else None
+    return max(1, math.ceil(days * ((half / distance) ** 2 - 1)))

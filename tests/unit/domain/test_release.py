@@ -51,3 +51,9 @@ def test_after_so_many_days_an_interval_as_narrow_as_that_decides(
 def test_what_lies_at_the_margin_is_told_by_no_number_of_days() -> None:
     found = decide("better", 0.1, difference=0.1, low=0.0, high=0.2, calibrated=True, days=28)
     assert (found.answer, found.days_more) == (Answer.NOT_ENOUGH, None)
+
+
+@pytest.mark.parametrize("distance", [0.0, 5e-324, 1e-200, -1e-200, 1e-9])
+def test_a_difference_next_to_the_margin_is_no_number_of_days_away(distance: float) -> None:
+    found = decide("better", 0.0, difference=distance, low=distance - 1, high=distance + 1, calibrated=True, days=28)
+    assert (found.answer, found.days_more) == (Answer.NOT_ENOUGH, None)
