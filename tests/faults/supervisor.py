@@ -85,6 +85,7 @@ def _kill(service: RunningService) -> None:
 
 def _judged(service: RunningService, sender: Sender, log: str, times: int, ready_s: float) -> Outcome:
     acknowledged = sender.finish()
+    until((service.lake / "clapometer.duckdb").exists, CATCH_UP_SECONDS)  # no loader may have come so far until now
 
     def found() -> Found:
         return compare(service.lake, sender.source, acknowledged)
