@@ -42,7 +42,11 @@ def take(data: bytes) -> Answer | RefusedError:
         batch = decode(text, _NOW, max_events=_CONFIG.max_events, max_depth=_CONFIG.max_depth)
     except (RefusedError, InputError) as refused:
         return refused if isinstance(refused, RefusedError) else RefusedError(422, str(refused))
-    judged = judge(batch, _KEYS[(key or b"\x00")[0] % 2], {"t1": b"x" * 32}, _NOW.timestamp())
+    judged = judge(
+        batch, _KEYS[(key or b"\x00")[0] % 2], {"t1": b"x" * 32}, _NOW,
+        max_browser_age=dt.timedelta(hours=_CONFIG.max_browser_age_hours), confirm_purchases=_CONFIG.confirm_purchases,
+        answers_need_tokens=_CONFIG.answers_need_tokens,
+    )  # fmt: skip
     block_of(judged, _KEYS[0], _NOW, "0" * 32)
     return verdict_of(judged)
 

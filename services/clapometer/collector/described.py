@@ -21,7 +21,8 @@ def describe_events(components: Schemas) -> None:
         schema = components[kind.__name__]
         for name, text in ATTRIBUTES.items():
             schema["properties"][name].setdefault("description", text)
-        schema["patternProperties"] = {"^[a-z0-9]+$": {"description": "An extension attribute; left out."}}
+        schema["additionalProperties"] = {"description": "An extension attribute; left out."}
+        schema["propertyNames"] = {"pattern": "^[a-z0-9]+$"}
         (data,) = [field.type for field in types.type_info(kind).fields if field.name == "data"]  # type: ignore[attr-defined]
         _describe_fields(components, data, ())
 
