@@ -125,7 +125,7 @@ def _missing(kind: types.Type, value: object, path: str) -> Iterator[str]:
         if field.encode_name in value:
             yield from _missing(field.type, value[field.encode_name], inner)
         elif field.required:
-            yield inner
+            yield from list(_missing(field.type, {}, inner)) or [inner]
 
 
 def identity(raw: bytes) -> tuple[str | None, str | None]:
@@ -169,7 +169,7 @@ def _code(reason: str, field: str) -> Code:
     if "timezone component" in reason or reason.startswith("Invalid RFC3339") or "matching regex" in reason:
         return "wrong_form"
     if reason.startswith("Expected "):
-        return "wrong_type" if ", got " in reason else "out_of_range"
+        return "wrong_type" if ", got " in reason or reason.endswith("`") else "out_of_range"
     return "out_of_range" if reason == "Number out of range" else "inconsistent"
 
 
@@ -182,6 +182,8 @@ def _expected(rest: str) -> str:
         return "must be a whole number that fits 64 bits; leave its fraction out"
     if comma:
         return f"must be {named}, is {_KINDS.get(got.strip('`'), got)}; send {named}"
+    if not bound:
+        return f"must be {named}; send {named}"
     if bound.startswith("matching regex "):
         return f"must match the pattern {bound.removeprefix('matching regex ')}; correct it"
     relation, _, limit = bound.rpartition(" ")

@@ -1,6 +1,7 @@
 """Flat rows to events: the path of a field is the name of its column."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,13 @@ from clapometer.lake import DATA_COLUMNS
 _ENVELOPE = ("type", "id", "source", "time", "subject", "sentat", "traceparent")
 _TIMES = ("time", "sentat")
 _COLUMNS = {column.name: column for column in DATA_COLUMNS}
-_BY_PATH = {".".join(("data", *column.path)): column.name for column in DATA_COLUMNS}
+_BY_PATH = {
+    ".".join(column.path[:depth]): column.name
+    for column in reversed(DATA_COLUMNS)
+    for depth in range(1, len(column.path) + 1)
+}
+"""The column of a field, and of an object the first of its columns."""
+_PATH = re.compile(r"\bdata\.([a-z0-9_]+(?:\.[a-z0-9_]+)*)")
 _PREFIX, _SUFFIX = "clapometer.", ".v1"
 
 
@@ -47,7 +54,7 @@ class RowDecoder:
         try:
             return decode_event(msgspec.json.encode(envelope))
         except InputError as error:
-            raise InputError(error.reason, _BY_PATH.get(error.field, error.field)) from error
+            raise InputError(_in_columns(error.reason), _in_columns(error.field)) from error
         except (TypeError, ValueError, OverflowError) as error:
             raise InputError(str(error)) from error
 
@@ -79,6 +86,11 @@ def refuse_unknown(names: Iterable[str], where: str = "") -> None:
             hint = f"; did you mean `{close[0]}`?" if close else f"; known are {', '.join(known)}"
             msg = f"unknown column `{name}`{hint}"
             raise InputError(msg, where)
+
+
+def _in_columns(words: str) -> str:
+    """Returns the words with columns for fields."""
+    return _PATH.sub(lambda path: _BY_PATH.get(path[1], path[0]), words)
 
 
 def _put(data: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

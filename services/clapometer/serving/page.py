@@ -128,6 +128,7 @@ def template_environment() -> Environment:
         "number": words.number,
         "percent": words.percent,
         "count": words.count,
+        "counted": words.counted,
         "words": lambda text: text.replace("_", " "),
     }
     environment.globals |= {

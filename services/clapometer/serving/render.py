@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clapometer.domain.printable import printable
 from clapometer.serving.answers import WHOLE, Comparison, NotRanked, Ranking, Standing
-from clapometer.serving.words import count, number, percent, places, set_aside, terms
+from clapometer.serving.words import count, counted, number, percent, places, set_aside, terms
 from clapometer.tables import Column, chosen, fitted
 
 _CSV_COLUMNS = (*(field.name for field in msgspec.structs.fields(Standing)), "unranked_reason")
@@ -134,7 +134,7 @@ def set_aside_lines(ranking: Ranking) -> list[Text]:
     found = set_aside(ranking.run.excluded, votes=votes)
     what = "votes" if votes else "impressions"
     return [
-        Text.assemble(f"{count(n)} {what}: ", printable(reason), f" ({meaning})" if meaning else "")
+        Text.assemble(f"{counted(n, what)}: ", printable(reason), f" ({meaning})" if meaning else "")
         for n, reason, meaning in found
     ]
 

@@ -143,7 +143,12 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 def count(value: int | None) -> str:
     """Returns a count with its thousands apart; a dash where it is unknown."""
-    return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+    return "–" if value is None else f"{value:,}"
+
+
+def counted(value: int, things: str) -> str:
+    """Returns a count of things, whose name ends in s for all but one, such as ``1 vote``."""
+    return f"{count(value)} {things.removesuffix('s') if value == 1 else things}"
 
 
 def places(low: int | None, high: int | None) -> str:

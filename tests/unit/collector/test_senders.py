@@ -76,7 +76,8 @@ def test_a_registration_is_told_all_that_it_lacks_in_the_words_of_its_route(coll
     assert verdict["reason"].endswith("(also missing: model.version, duration_ms, task)")
     answer = collector.http.put("/v1/clips/c", json={}, headers=headers)
     (verdict,) = answer.json()["rejected"]
-    assert verdict["reason"] == "required fields are missing: prompt, model, duration_ms, task; add them"
+    lacking = "prompt, model.name, model.version, duration_ms, task"
+    assert verdict["reason"] == f"required fields are missing: {lacking}; add them"
 
 
 def binary(collector: Collector, content_type: str | None, body: bytes | None = None, **more: str) -> httpx2.Response:
@@ -107,7 +108,12 @@ def test_attributes_of_binary_mode_are_percent_decoded(collector: Collector) -> 
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [(b"", "data"), (b"{", "data"), (b'{},"id":"other"', "data"), (b'{"watched_ms":1}', "data.impression_id")],
+    [
+        (b"", "data.impression_id"),
+        (b"{", "data"),
+        (b'{},"id":"other"', "data"),
+        (b'{"watched_ms":1}', "data.impression_id"),
+    ],
 )
 def test_bad_data_in_binary_mode_is_refused_by_name(collector: Collector, body: bytes, field: str) -> None:
     answer = binary(collector, JSON, body)

@@ -100,6 +100,28 @@ def test_every_missing_field_is_named_at_once() -> None:
     )
 
 
+def test_what_a_missing_object_needs_is_named_with_it() -> None:
+    context = {"specversion": "1.0", "id": "1", "source": "/s", "time": "2026-01-31T12:00:00Z"}
+    with pytest.raises(InputError) as caught:
+        decode_event(json.dumps({**context, "type": "clapometer.impression.v1"}).encode())
+    assert caught.value.reason == (
+        "required fields are missing: data.impression_id, data.clip_id, data.viewer_id; add them"
+    )
+    with pytest.raises(InputError) as caught:
+        decode_event(json.dumps({**context, "type": "clapometer.clip_registered.v1"}).encode())
+    assert caught.value.reason == (
+        "required fields are missing: data.clip_id, data.prompt, data.model.name, data.model.version, "
+        "data.duration_ms, data.task; add them"
+    )
+
+
+@pytest.mark.parametrize("kind", [5, None, ["clapometer.watched.v1"], {}])
+def test_a_type_that_is_no_text_is_told_so(kind: object) -> None:
+    error = refusal(type=kind)
+    assert (error.field, error.code) == ("type", "wrong_type")
+    assert error.reason == "must be a string; send a string"
+
+
 def test_what_an_event_without_a_type_lacks_is_named_too() -> None:
     with pytest.raises(InputError) as caught:
         decode_event(b'{"id": "1", "data": {}}')

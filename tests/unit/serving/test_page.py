@@ -163,7 +163,7 @@ def test_the_page_of_votes_has_its_own_words_units_and_counts(serving: Serving) 
 
 def test_what_a_run_set_aside_is_listed_with_what_it_means(serving: Serving) -> None:
     page = words(serving.get("/").text)
-    assert "Impressions that this run did not count, of 631 204 in all, and why." in page
+    assert "Impressions that this run did not count, of 631,204 in all, and why." in page
     assert "310 untrusted impression sent by a browser without a token" in page
     assert "128 a reason of tomorrow" in page
     assert "vote without trust" not in page.partition("What made this ranking")[0]

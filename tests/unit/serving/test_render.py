@@ -167,3 +167,12 @@ def test_a_ranking_by_votes_counts_votes_and_names_its_units(lake: Lake) -> None
     assert "log-odds to win a vote" in ranking_title(ranking)
     assert "chance to win" in ranking_title(ranking)
     assert [line.plain for line in set_aside_lines(ranking)] == ["7 votes: vote without trust"]
+
+
+def test_counts_are_written_as_everywhere_else_and_one_is_one(lake: Lake) -> None:
+    ranking = read(lake)
+    excluded = {"viewer reacts to clips it did not watch": 30_000, "clip not registered": 1}
+    run = msgspec.structs.replace(ranking.run, excluded=excluded)
+    lines = [line.plain for line in set_aside_lines(msgspec.structs.replace(ranking, run=run))]
+    assert lines[0].startswith("30,000 impressions: viewer reacts")
+    assert lines[1].startswith("1 impression: clip not registered")
