@@ -1,5 +1,6 @@
 """CSV, Parquet and NDJSON as rows, a bounded number of them in memory."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -60,6 +61,9 @@ def _csv(path: Path) -> Iterator[Row]:
     # A byte that is no UTF-8 stays in its cell, so that it costs that row only.
     with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="") as text:
         header = text.readline()
+        if "\0" in header or any("\udc80" <= character <= "\udcff" for character in header):
+            msg = "its first line is not UTF-8; save it as UTF-8 (spreadsheets: CSV UTF-8)"
+            raise InputError(msg, str(path))
         delimiter = max(_DELIMITERS, key=header.count)
         names = next(csv.reader([header], delimiter=delimiter), [])
         refuse_unknown(names, str(path))
@@ -131,9 +135,10 @@ def _python(name: str, scalar: pa.Scalar) -> Any:
 
 def _ndjson(path: Path) -> Iterator[Row]:
     with _open(path) as lines:
-        for line in _lines(lines):
-            if line.strip():
-                yield _json_row(line)
+        for number, line in enumerate(_lines(lines)):
+            text = line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
+            if text.strip():
+                yield _json_row(text)
 
 
 def _lines(file: IO[bytes]) -> Iterable[bytes]:
@@ -146,6 +151,8 @@ def _json_row(line: bytes) -> Row:
         row = msgspec.json.decode(line)
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         return InputError(f"not a line of JSON: {error}")
+    if isinstance(row, list):
+        return InputError("a JSON array, not one object a line; write each on a line of its own (pandas: `lines=True`)")
     if not isinstance(row, dict):
         return InputError("not a JSON object")
     return line.strip() if "specversion" in row and "data" in row else row

@@ -1,3 +1,4 @@
+import codecs
 import datetime as dt
 import gzip
 from pathlib import Path
@@ -176,3 +177,25 @@ def test_shifted_events_end_when_asked_and_keep_their_distances(tmp_path: Path) 
     assert [(moment - event.time).seconds for event in moved] == [3, 2, 1, 0]
     assert [event.id for event in moved] == [event.id for event in source.events()]
     assert list(file(tmp_path / "none.csv", "type,id,time\n").shifted(moment)) == []
+
+
+def test_a_byte_order_mark_costs_no_line_of_json(tmp_path: Path) -> None:
+    row = b'{"type": "watched", "id": "%d", "time": "2026-05-04T12:00:00Z", "impression_id": "i", "watched_ms": 5}'
+    (tmp_path / "e.ndjson").write_bytes(codecs.BOM_UTF8 + b"\r\n".join(row % number for number in range(2)))
+    source = EventFile(tmp_path / "e.ndjson", source="/s")
+    assert ([event.id for event in source.events()], source.bad) == (["0", "1"], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "cp1252"])
+def test_a_table_of_another_encoding_is_told_so(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "e.csv").write_text("type,id,näme\n", encoding=encoding)
+    with pytest.raises(InputError, match="its first line is not UTF-8; save it as UTF-8"):
+        list(EventFile(tmp_path / "e.csv", source="/s").events())
+
+
+def test_a_json_array_in_place_of_lines_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "e.ndjson").write_text('[{"type": "watched"}]')
+    source = EventFile(tmp_path / "e.ndjson", source="/s")
+    assert list(source.events()) == []
+    (row,) = source.bad
+    assert row.reason.startswith("a JSON array, not one object a line; write each on a line of its own")
