@@ -102,7 +102,7 @@ class LabelRule(_Part, frozen=True):
     watch: Watch = Watch()
     maturity_hours: dict[SignalName, Hours] = {}
     scale: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
-    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] | None = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
     anchor: Annotated[str, Meta(max_length=1_000)] = ""
 
     def __post_init__(self) -> None:

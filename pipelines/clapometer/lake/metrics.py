@@ -37,8 +37,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         scale: Factor on the ratio.
     """
 
-    id: Annotated[str, Meta(pattern=r"^[a-z0-9_.]+\.v[0-9]+$")]
-    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$")]
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9_.]+\.v[0-9]+\Z")]
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
     level: Level
     direction: Literal["up", "down", "none"]
     unit: str

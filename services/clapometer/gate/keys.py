@@ -46,15 +46,15 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         signing: Set for a key that signs requests and is never sent: the secret of its HMAC, in hexadecimal.
     """
 
-    id: Annotated[str, Meta(pattern="^[a-z0-9]{4,40}$")]
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9]{4,40}\Z")]
     kind: KeyKind
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
     created: Annotated[dt.datetime, Meta(tz=True)]
     tenant: Annotated[str, Meta(min_length=1, max_length=100)] = "default"
     expires: Annotated[dt.datetime, Meta(tz=True)] | None = None
     origins: tuple[str, ...] = ()
     name: str = ""
-    signing: Annotated[str, Meta(pattern="^[0-9a-f]{64,}$")] | None = None
+    signing: Annotated[str, Meta(pattern=r"^[0-9a-f]{64,}\Z")] | None = None
 
     @property
     def prefix(self) -> str:

@@ -125,3 +125,12 @@ def test_a_file_without_keys_that_sign_is_one_that_older_versions_read(tmp_path:
     save_keys(plain, [new_key("secret", now=NOW)[1]])
     save_keys(signing, [new_key("secret", now=NOW, signs=True)[1]])
     assert [msgspec.json.decode(file.read_bytes())["format"] for file in (plain, signing)] == [1, 2]
+
+
+@pytest.mark.parametrize("field", ["id", "sha256", "signing"])
+def test_a_line_end_behind_an_id_or_a_hash_is_no_part_of_it(tmp_path: Path, field: str) -> None:
+    _, record = new_key("secret", now=NOW)
+    whole = {"id": record.id, "sha256": record.sha256, "signing": "0" * 64}
+    save_keys(tmp_path / "keys.json", [msgspec.structs.replace(record, **{field: f"{whole[field]}\n"})])
+    with pytest.raises(InputError, match="matching regex"):
+        load_keys(tmp_path / "keys.json")

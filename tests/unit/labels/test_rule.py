@@ -64,6 +64,11 @@ def test_what_a_rule_does_not_say_is_the_default() -> None:
     assert rule.weights == msgspec.structs.replace(Weights(), purchase=5.0)
 
 
+def test_a_line_end_behind_a_currency_is_no_part_of_it() -> None:
+    with pytest.raises(InputError, match="currency"):
+        decode_rule({"name": "x", "version": 1, "currency": "EUR\n"})
+
+
 def test_a_recorded_rule_reads_back_as_it_was() -> None:
     toml = "name = 'x'\nversion = 2\ncurrency = 'EUR'\n[weights]\nrevenue = 0.5\n[maturity_hours]\nsave = 24"
     rule = decode_rule(toml)
