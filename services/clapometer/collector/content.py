@@ -45,6 +45,9 @@ def layout_of(headers: Mapping[bytes, bytes]) -> Media:
         name = (content_type or b"application/json").partition(b";")[0].strip().lower()
         if not name.startswith(b"application/cloudevents") and is_json(name):
             return Media.BINARY
+        if MEDIA_TYPES.get(name, Media.BEACON) is Media.BEACON:  # no beacon has such headers
+            msg = "an event whose attributes are ce- headers has JSON as its body; send content-type: application/json"
+            raise RefusedError(415, msg)
     return media_of(content_type)
 
 

@@ -170,3 +170,12 @@ def test_a_preflight_names_no_header_that_could_not_be_one(collector: Collector,
     assert set(allowed) <= {
         *["authorization", "x-api-key", "content-type", "content-encoding", "traceparent", "tracestate", "*"]
     }
+
+
+@pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/x-www-form-urlencoded", "text/xml"])
+def test_binary_mode_with_a_body_that_is_no_json_is_told_which_type_to_send(
+    collector: Collector, content_type: str
+) -> None:
+    answer = binary(collector, content_type)
+    assert answer.status_code == 415
+    assert answer.json()["detail"].endswith("has JSON as its body; send content-type: application/json")
