@@ -38,6 +38,7 @@ def lake(settings: Settings) -> Iterator[Check]:
         else "",
     )  # fmt: skip
     yield from _changed_clips(opened)
+    yield from _without_clips(opened)
 
 
 def _changed_clips(lake: Lake) -> Iterator[Check]:
@@ -50,6 +51,19 @@ def _changed_clips(lake: Lake) -> Iterator[Check]:
             part="clips", status="warning", found=f"{clips:,} clips changed prompt or model, such as {one}",
             advice="all their impressions count for the latest; `clapometer sql 'FROM clip_changes'` lists them: give "
             "another clip another id",
+        )  # fmt: skip
+
+
+def _without_clips(lake: Lake) -> Iterator[Check]:
+    """Looks for tenants whose clips nobody registered: no run is made for them, so no run tells."""
+    with lake.connect(threads=1) as connection:
+        query = "SELECT tenant, count(*) FROM impressions WHERE tenant NOT IN (SELECT tenant FROM clips) GROUP BY ALL"
+        found = sorted(connection.execute(query).fetchall())
+    for tenant, impressions in found:
+        yield Check(
+            part="clips", status="warning",
+            found=f"tenant {tenant} has shown clips {impressions:,} times and registered none: it is not ranked",
+            advice="PUT /v1/clips/{id} for every clip, best before it is shown",
         )  # fmt: skip
 
 

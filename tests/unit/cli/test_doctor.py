@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from tests.builders import block, impression, registered
 from tests.event_rows import clip, events_table
+from tests.event_rows import impression as shown
 from tests.unit.jobs.lakes import traffic
 from typer.testing import CliRunner
 
@@ -181,6 +182,14 @@ def test_clips_that_became_others_are_found(root: Path) -> None:
     Lake(root / "lake").append("events", events_table(rows))
     (found,) = [each for each in examined(1) if each["part"] == "clips"]
     assert (found["status"], "1 clips changed prompt or model, such as c" in found["found"]) == ("warning", True)
+
+
+def test_a_tenant_that_registered_no_clip_is_found(root: Path) -> None:
+    rows = [clip("c"), shown("i", "c"), shown("i", "gone") | {"tenant": "quiet"}]
+    Lake(root / "lake").append("events", events_table(rows))
+    (found,) = [each for each in examined(1) if each["part"] == "clips"]
+    said = "tenant quiet has shown clips 1 times and registered none: it is not ranked"
+    assert (found["status"], found["found"]) == ("warning", said)
 
 
 @pytest.mark.parametrize("schedule", ["15 minutes", "0 9 * * 8", "0 0 30 2 *"])
