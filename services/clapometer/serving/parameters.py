@@ -44,12 +44,15 @@ def compare_query(request: Request) -> tuple[RankingQuery, str, str]:
 
 
 def page_query(request: Request, config: ServingConfig) -> RankingQuery:
-    """Returns the ranking that a request for the page asks for; what links get on their way (``utm_…``) is ignored.
+    """Returns the ranking that a request for the page asks for.
+
+    What links get on their way (``utm_…``) is ignored, and so is what a form left empty.
 
     Raises:
         InputError: A parameter of ours is there twice or out of range.
     """
-    given = known_parameters(request, (*_COMMON, "subject", "offset"), ignore_others=True)
+    said = known_parameters(request, (*_COMMON, "subject", "offset"), ignore_others=True)
+    given = {name: value for name, value in said.items() if value}
     return _query(
         given,
         given.get("subject", "model_versions"),

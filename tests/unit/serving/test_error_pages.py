@@ -40,7 +40,15 @@ def test_a_wrong_address_is_a_page_in_a_browser_and_a_problem_for_a_program(
         assert serving.get(path, accept=accept).headers["content-type"] == PROBLEM
 
 
-@pytest.mark.parametrize("path", ["/?utm_source=slack", "/?utm_source=a&utm_source=b&fbclid=1", "/?task=t2v&ref=mail"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/?utm_source=slack",
+        "/?utm_source=a&utm_source=b&fbclid=1",
+        "/?task=t2v&ref=mail",
+        "/?task=&run=&subject=&offset=",
+    ],
+)
 def test_what_links_get_on_their_way_is_ignored(path: str, serving: Serving) -> None:
     answer = serving.get(path, accept=BROWSER)
     assert answer.status_code == 200
