@@ -207,7 +207,11 @@ def _recorded(options: DemoOptions) -> "KuaiRand":
     if not file.is_file():
         msg = f"{folder} holds no {REACTIONS_FILE}; leave --kuairand out for the sample that comes with Clapometer"
         raise InputError(msg, "kuairand")
-    return KuaiRand(file)
+    recorded = KuaiRand(file)
+    if recorded.counts.bad:
+        said = f"{file}: {recorded.counts.bad:,} of {recorded.counts.rows:,} rows were left out; `replay` says which"
+        Console(stderr=True, soft_wrap=True).print(said)
+    return recorded
 
 
 def _fresh_folders(options: DemoOptions) -> Path:

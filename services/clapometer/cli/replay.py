@@ -10,7 +10,7 @@ from clapometer.cli import catching_up, sending
 from clapometer.cli.terminal import Console
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
-    from clapometer.client import EventFile, KuaiRand, SendOptions
+    from clapometer.client import EventFile, KuaiRand, RowsRead, SendOptions
 
 _SHOWN_ROWS = 20
 TIER_C = (
@@ -69,8 +69,12 @@ def _kuairand(source: "KuaiRand", options: "SendOptions", ends_at: dt.datetime |
     report = sending.send_with_progress(
         source.events(ends_at), options, title="recorded events", total=counts.events, quiet=json
     )
-    more: dict[str, int | str] = {
+    _print_bad_rows(source.read)
+    _print_bad_rows(source.features_read, f"{source.features}: ")
+    more: dict[str, Any] = {
         "rows": counts.rows,
+        "bad_rows": counts.bad,
+        "bad_feature_rows": source.features_read.n_bad,
         "image_posts_dropped": counts.images,
         "repeated_rows_sent": counts.repeated,
         "repeated_rows_dropped": counts.repeated_images,
@@ -78,6 +82,8 @@ def _kuairand(source: "KuaiRand", options: "SendOptions", ends_at: dt.datetime |
         "explored": counts.explored,
         "note": TIER_C,
     }
+    if json:
+        more["bad_rows_by_reason"] = dict(source.read.reasons.most_common())
     sending.print_report(report, json=json, more=more)
     _judge(counts.rows, report.acknowledged)
 
@@ -93,15 +99,15 @@ def _events(source: "EventFile", options: "SendOptions", ends_at: dt.datetime | 
     _judge(source.rows, report.acknowledged)
 
 
-def _print_bad_rows(source: "EventFile") -> None:
+def _print_bad_rows(read: "RowsRead", where: str = "") -> None:
     errors = Console(stderr=True, soft_wrap=True)
-    for row in source.bad[:_SHOWN_ROWS]:
-        errors.print(f"row {row.number} was left out: {row.reason}")
-    if source.n_bad > _SHOWN_ROWS:
-        errors.print(f"… and {source.n_bad - _SHOWN_ROWS:,} more rows")
-    if source.n_bad:
-        errors.print(f"{source.n_bad:,} of {source.rows:,} rows were left out:")
-    for reason, rows in source.reasons.most_common():
+    for row in read.bad[:_SHOWN_ROWS]:
+        errors.print(f"{where}row {row.number} was left out: {row.reason}")
+    if read.n_bad > _SHOWN_ROWS:
+        errors.print(f"… and {read.n_bad - _SHOWN_ROWS:,} more rows")
+    if read.n_bad:
+        errors.print(f"{where}{read.n_bad:,} of {read.rows:,} rows were left out:")
+    for reason, rows in read.reasons.most_common():
         errors.print(f"  {rows:,}: {reason}")
 
 

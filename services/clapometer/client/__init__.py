@@ -1,6 +1,7 @@
 """Clients of the public API: the sender, recorded engagement, simulated worlds."""
 
-from clapometer.client.event_files import BadRow, EventFile
+from clapometer.client.bad_rows import BadRow, RowsRead
+from clapometer.client.event_files import EventFile
 from clapometer.client.kuairand import KuaiRand, KuaiRandCounts
 from clapometer.client.sender import Compression, SendFailedError, SendOptions, SendReport, send, send_async
 from clapometer.client.signing import RequestSigner
@@ -15,6 +16,7 @@ __all__ = [
     "KuaiRand",
     "KuaiRandCounts",
     "RequestSigner",
+    "RowsRead",
     "SendFailedError",
     "SendOptions",
     "SendReport",

@@ -7,46 +7,26 @@ row that is no event is reported by its number and costs no other.
 """
 
 import datetime as dt
-import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from clapometer.client.bad_rows import RowsRead
 from clapometer.client.event_rows import RowDecoder
 from clapometer.client.row_readers import Row, read_rows
 from clapometer.domain import Event, InputError, decode_event
 
-MAX_REPORTED = 100
-"""How many bad rows are kept with their reason; all are counted."""
-MAX_REASONS = 100
-"""How many different reasons are counted apart; the rest is counted as ``OTHER``."""
-OTHER = "other reasons"
-_VALUE = re.compile(r"^(?:'[^']*'|\"[^\"]*\"|[-+0-9][^ ]*(?: [0-9:.+]+)?)(?= is )")
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that is no event: its number in the file, counted from 1 without the header, and why."""
-
-    number: int
-    reason: str
-
 
 @dataclass
-class EventFile:
+class EventFile(RowsRead):
     """The events of a file, and the rows that are none.
 
     Attributes:
         path: The file.
         source: CloudEvents source of rows that name none.
         assume_utc: Whether times without a zone are UTC; otherwise such rows are bad.
-        rows: Rows read so far.
-        n_bad: Bad rows so far.
-        bad: The first ``MAX_REPORTED`` of them.
-        reasons: Bad rows by reason, whatever the value that each has.
         first_at: Time of the earliest event so far.
         last_at: Time of the latest.
     """
@@ -54,10 +34,6 @@ class EventFile:
     path: Path
     source: str
     assume_utc: bool = False
-    rows: int = field(default=0, init=False)
-    n_bad: int = field(default=0, init=False)
-    bad: list[BadRow] = field(default_factory=list, init=False)
-    reasons: Counter[str] = field(default_factory=Counter, init=False)
     first_at: dt.datetime | None = field(default=None, init=False)
     last_at: dt.datetime | None = field(default=None, init=False)
 
@@ -76,7 +52,7 @@ class EventFile:
             try:
                 event = self._event(row, decoder)
             except InputError as error:
-                self._refuse(number, error)
+                self.refuse(number, error)
             else:
                 self.first_at = event.time if self.first_at is None else min(self.first_at, event.time)
                 self.last_at = event.time if self.last_at is None else max(self.last_at, event.time)
@@ -96,11 +72,3 @@ class EventFile:
         if isinstance(row, InputError):
             raise row
         return decode_event(row) if isinstance(row, bytes) else decoder.event(row)
-
-    def _refuse(self, number: int, error: InputError) -> None:
-        self.n_bad += 1
-        if len(self.bad) < MAX_REPORTED:
-            self.bad.append(BadRow(number, str(error)))
-        alike = _VALUE.sub("a value", error.reason)
-        reason = f"{error.field}: {alike}" if error.field else alike
-        self.reasons[reason if reason in self.reasons or len(self.reasons) < MAX_REASONS else OTHER] += 1

@@ -12,18 +12,21 @@ References:
 """
 
 import datetime as dt
-import gzip
 import hashlib
+import itertools
 import re
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
+import msgspec
+import pyarrow as pa
 
+from clapometer.client.bad_rows import RowsRead
+from clapometer.client.kuairand_rows import Play, Video, read_kuairand
 from clapometer.domain import Event, InputError, events
 
 SOURCE = "/replay/kuairand"
@@ -33,11 +36,8 @@ SAMPLE = Path(__file__).parent / "kuairand_sample"
 REACTIONS_FILE = "reactions.tsv.gz"
 FEATURES_FILE = "video_features_basic_pure.csv.gz"
 _FEATURES = re.compile(r"video_features_basic_(pure|1k|27k)\.csv(\.gz)?")
-_NEEDED = (
-    "user_id", "video_id", "time_ms", "play_time_ms", "duration_ms", "is_follow", "is_comment", "is_forward",
-)  # fmt: skip
-_SAID = ("label", "is_like")
 _FETCH_ROWS = 5_000
+_STORED_ROWS = 20_000
 _MEMORY = "512MB"
 
 
@@ -46,24 +46,26 @@ class KuaiRandCounts:
     """What the file holds.
 
     Attributes:
-        rows: Impressions in it.
+        rows: Rows in it, bad ones too.
+        bad: Those that are left out; ``KuaiRand.read`` says which and why.
         images: Those of image posts (duration 0), which are no clips and are not sent.
         repeated: Those sent that repeat viewer, video and time of an earlier one: duplicates on arrival.
         repeated_images: The same among the image posts.
         clips: Different videos sent.
         explored: Impressions sent whose slot was filled at random.
         events: Events that are sent.
-        last_at: When the last impression was.
+        last_at: When the last impression was; ``None`` where there is none.
     """
 
     rows: int
+    bad: int
     images: int
     repeated: int
     repeated_images: int
     clips: int
     explored: int
     events: int
-    last_at: dt.datetime
+    last_at: dt.datetime | None
 
 
 class _Clip(NamedTuple):
@@ -86,11 +88,18 @@ class _View(NamedTuple):
     commented: bool
     forwarded: bool
     explored: bool | None
-    tab: str | None
+    tab: int | None
 
 
 class KuaiRand:
-    """The rows of a KuaiRand file as events, in the order of their time."""
+    """The rows of a KuaiRand file as events, in the order of their time.
+
+    Attributes:
+        counts: What the file holds.
+        read: Its rows, and which of them are bad.
+        features: The file of video features, where there is one.
+        features_read: Its rows, and which of them are bad: what they say of their video is not known.
+    """
 
     def __init__(self, reactions: Path, features: Path | None = None) -> None:
         """Reads the files; ``features`` defaults to those of the same release beside ``reactions``, if they are there.
@@ -98,35 +107,37 @@ class KuaiRand:
         Raises:
             InputError: A file is missing, empty or not of KuaiRand's form.
         """
-        features = features or _beside(reactions)
+        self.features = features or _beside(reactions)
+        self.read, self.features_read = RowsRead(), RowsRead()
         self._database = duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1})
-        self._read("kuairand_plays", reactions, delimiter=_delimiter(reactions))
-        if features is None:
-            self._database.execute(_sql("kuairand_no_videos"))
-        else:
-            self._read("kuairand_videos", features)
-        total, images, repeated, repeated_images, clips, said, explored, last_ms = next(self._fetch("kuairand_counts"))
-        if not total:
+        self._database.execute(_sql("kuairand_tables"))
+        self._store("kuairand_plays", read_kuairand(_found(reactions), Play, self.read))
+        if self.features is not None:
+            self._store("kuairand_videos", read_kuairand(_found(self.features), Video, self.features_read))
+        if not self.read.rows:
             msg = "holds no row"
             raise InputError(msg, str(reactions))
-        self.counts = KuaiRandCounts(
-            rows=total,
+        self.counts = self._counts()
+
+    def _counts(self) -> KuaiRandCounts:
+        total, images, repeated, repeated_images, clips, said, explored, last_ms = next(self._fetch("kuairand_counts"))
+        return KuaiRandCounts(
+            rows=self.read.rows,
+            bad=self.read.n_bad,
             images=images,
             repeated=repeated,
             repeated_images=repeated_images,
             clips=clips,
             explored=explored,
             events=clips + 2 * (total - images) + said,
-            last_at=_instant(last_ms),
+            last_at=None if last_ms is None else _instant(last_ms),
         )
 
-    def _read(self, statement: str, path: Path, **more: str) -> None:
-        _find(path)
-        try:
-            self._database.execute(_sql(statement), {"file": str(path), **more})
-        except duckdb.Error as error:
-            msg = f"not of KuaiRand's form: {str(error).splitlines()[0]}"
-            raise InputError(msg, str(path)) from error
+    def _store(self, statement: str, rows: Iterator[Play] | Iterator[Video]) -> None:
+        while some := list(itertools.islice(rows, _STORED_ROWS)):
+            self._database.register("typed", _table(some))
+            self._database.execute(_sql(statement))
+            self._database.unregister("typed")
 
     def events(self, ends_at: dt.datetime | None = None) -> Iterator[Event]:
         """Yields registrations, then impressions with what answered them, by time.
@@ -134,7 +145,8 @@ class KuaiRand:
         Args:
             ends_at: Moves all times so that the last impression was then; ids stay as they are.
         """
-        shift = dt.timedelta() if ends_at is None else ends_at - self.counts.last_at
+        last_at = self.counts.last_at
+        shift = dt.timedelta() if ends_at is None or last_at is None else ends_at - last_at
         for clip in map(_Clip._make, self._fetch("kuairand_clips")):
             yield _registered(clip, _instant(clip.first_ms) + shift)
         for view in map(_View._make, self._fetch("kuairand_views")):
@@ -147,10 +159,11 @@ class KuaiRand:
             yield from rows
 
 
-def _find(path: Path) -> None:
+def _found(path: Path) -> Path:
     if not path.is_file():
         msg = f"no such file; the sample is {REACTIONS_FILE}, with {FEATURES_FILE} beside it"
         raise InputError(msg, str(path))
+    return path
 
 
 def _beside(reactions: Path) -> Path | None:
@@ -161,28 +174,9 @@ def _beside(reactions: Path) -> Path | None:
     return next(iter(alike), found[0] if len(found) == 1 else None)
 
 
-def _delimiter(path: Path) -> str:
-    """Returns what separates the columns of a log: a tab in the sample, commas as published.
-
-    Raises:
-        InputError: The file is missing, or has not the columns of a log.
-    """
-    _find(path)
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as text:
-            header = text.readline().lstrip("\ufeff").strip()
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
-        msg = f"not of KuaiRand's form: {error}"
-        raise InputError(msg, str(path)) from error
-    delimiter = max("\t,", key=header.count)
-    names = header.split(delimiter)
-    missing = [name for name in _NEEDED if name not in names]
-    if not set(_SAID) & set(names):
-        missing.append(" or ".join(_SAID))
-    if missing:
-        msg = f"not of KuaiRand's form: the header has no {', '.join(missing)}"
-        raise InputError(msg, str(path))
-    return delimiter
+def _table(rows: Sequence[msgspec.Struct]) -> pa.Table:
+    types = {name: pa.string() if name == "video_type" else pa.int64() for name in rows[0].__struct_fields__}
+    return pa.table({name: pa.array([getattr(row, name) for row in rows], of) for name, of in types.items()})
 
 
 def _sql(statement: str) -> str:
@@ -198,7 +192,6 @@ def _clip_id(video_id: int) -> str:
 
 
 def _registered(clip: _Clip, time: dt.datetime) -> Event:
-    """Returns the registration; one whose duration no clip can have is the server's to refuse."""
     author = None if clip.author_id is None else f"kuairand-author-{clip.author_id}"
     return events.ClipRegistered(
         specversion="1.0",

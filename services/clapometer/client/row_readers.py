@@ -51,7 +51,8 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise InputError(msg, str(path)) from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_bytes(path: Path) -> IO[bytes]:
+    """Opens a file, unpacked where its name ends in ``.gz``."""
     if path.suffix.lower() == ".gz":
         return cast(IO[bytes], gzip.open(path, "rb"))
     return path.open("rb")
@@ -59,7 +60,10 @@ def _open(path: Path) -> IO[bytes]:
 
 def _csv(path: Path) -> Iterator[Row]:
     # A byte that is no UTF-8 stays in its cell, so that it costs that row only.
-    with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="") as text:
+    with (
+        open_bytes(path) as binary,
+        io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="") as text,
+    ):
         header = text.readline()
         if "\0" in header or any("\udc80" <= character <= "\udcff" for character in header):
             msg = "its first line is not UTF-8; save it as UTF-8 (spreadsheets: CSV UTF-8)"
@@ -134,7 +138,7 @@ def _python(name: str, scalar: pa.Scalar) -> Any:
 
 
 def _ndjson(path: Path) -> Iterator[Row]:
-    with _open(path) as lines:
+    with open_bytes(path) as lines:
         for number, line in enumerate(_lines(lines)):
             text = line.removeprefix(codecs.BOM_UTF8) if number == 0 else line
             if text.strip():

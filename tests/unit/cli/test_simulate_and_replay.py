@@ -86,6 +86,29 @@ def test_kuairand_is_replayed_with_its_duplicates(run: Run, collector: Collector
     assert "tier C" in report["note"]
 
 
+def test_kuairand_is_replayed_but_for_its_bad_rows(run: Run, collector: Collector, tmp_path: Path) -> None:
+    file = tmp_path / "reactions.tsv"
+    first, *rows = ROWS.splitlines(keepends=True)
+    file.write_text(HEADER + first.replace("1649664552983", "abc") + "".join(rows) + first[:20])
+    report = run("replay", str(file), "--adapter", "kuairand", "--shift-to-now")
+    assert report["acknowledged"] == len(collector.stored_ids()) == 7
+    assert (report["rows"], report["bad_rows"], report["rejected"]) == (5, 2, 0)
+    assert report["bad_rows_by_reason"]["time_ms: a value is not a whole number; correct it"] == 1
+
+
+@pytest.mark.parametrize(("good", "code"), [(ROWS, 0), ("", 1)])
+def test_bad_rows_of_kuairand_are_told_and_cost_the_exit_code_where_none_is_good(
+    collector: Collector, tmp_path: Path, good: str, code: int
+) -> None:
+    (tmp_path / "r.tsv").write_text(HEADER + ROWS.splitlines()[0].replace("9000", "-1") + "\n" + good)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(replay)
+    where = ["--adapter", "kuairand", "--url", f"http://127.0.0.1:{collector.port}", "--key", collector.secret]
+    result = CliRunner().invoke(app, [str(tmp_path / "r.tsv"), *where])
+    assert result.exit_code == code
+    assert "row 1 was left out: duration_ms: '-1' is not a whole number >= 0" in result.stderr
+
+
 def test_a_file_of_events_is_replayed_but_for_its_bad_rows(run: Run, collector: Collector, tmp_path: Path) -> None:
     file = tmp_path / "e.csv"
     file.write_text(
