@@ -90,6 +90,11 @@ def lake_of_worlds(root: Any, worlds: Iterable[WorldRows]) -> Lake:
     return lake
 
 
+def _most_frequent(currencies: Iterable[str | None]) -> str | None:
+    given = [currency for currency in currencies if currency]
+    return min(set(given), key=lambda currency: (-given.count(currency), currency), default=None)
+
+
 class Reference:
     """Every metric of a world, computed row by row with nothing but Python."""
 
@@ -99,7 +104,8 @@ class Reference:
         self.actions = world.actions
         self.rows = [self._measured(outcome) for outcome in world.outcomes]
         self.counted = [r for r in self.rows if self._counts(r)]
-        self.currency = self._main_currency(world)
+        self.currency = _most_frequent(r["currency"] for r in self.counted)
+        self.cost_currency = _most_frequent(c["cost_currency"] for c in world.clips if c["cost_amount"] is not None)
         quantiles = self._quantiles()
         for r in self.counted:
             r["watch_quantile"] = quantiles[r["impression_id"]]
@@ -135,15 +141,6 @@ class Reference:
         if of is None or r["trust"] not in {"key", "token"} or r["clip_id"] in self.withdrawn:
             return False
         return not of["flags_ad"] and not of["flags_watermark"] and r["viewer_id"] != of["lineage_creator_id"]
-
-    def _main_currency(self, world: WorldRows) -> str | None:
-        for amounts in (
-            [r["currency"] for r in self.counted if r["currency"]],
-            [c["cost_currency"] for c in world.clips if c["cost_currency"]],
-        ):
-            if amounts:
-                return min(set(amounts), key=lambda currency: (-amounts.count(currency), currency))
-        return None
 
     def _quantiles(self) -> dict[str, float]:
         def bins(r: Row) -> tuple[int, int]:
@@ -191,7 +188,7 @@ class Reference:
     def of_clips(self, clips: Sequence[Row]) -> dict[str, float | None]:
         """Returns every metric of some clips."""
         costs = [
-            c["cost_amount"] for c in clips if c["cost_amount"] is not None and c["cost_currency"] == self.currency
+            c["cost_amount"] for c in clips if c["cost_amount"] is not None and c["cost_currency"] == self.cost_currency
         ]
         seconds = [c["cost_gpu_seconds"] for c in clips if c["cost_gpu_seconds"] is not None]
         return {

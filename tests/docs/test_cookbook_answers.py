@@ -183,7 +183,25 @@ def test_12_every_clip_costs_and_money_of_withdrawn_clips_counts(tmp_path: Path)
         ("b", 1, 0, 0, 0.0, 2.0, -2.0),
         ("d", 1, 0, 0, 0.0, 2.0, -2.0),
     ]
-    assert {each["main_currency"] for each in answer} == {"EUR"}
+    assert {(each["main_currency"], each["main_cost_currency"]) for each in answer} == {("EUR", "EUR")}
+
+
+def test_12_a_sale_in_another_currency_than_costs_leaves_the_costs_and_the_other_margins(tmp_path: Path) -> None:
+    dollars: dict[str, Any] = {"cost_currency": "USD", "cost_amount": 2.0}
+    events = [clip(name, template_id=name[0], **dollars) for name in ("a1", "a2", "b1")]
+    outcomes = [shown(0, "a1", "v0", purchased=True, revenue=3.0, currency="EUR"), shown(1, "b1", "v1")]
+    answer = ask(tmp_path, 12, events, outcomes)
+    assert only(answer, "template", "revenue", "main_currency", "cost", "main_cost_currency", "margin") == [
+        ("b", 0.0, "EUR", 2.0, "USD", -2.0),
+        ("a", 3.0, "EUR", 4.0, "USD", None),
+    ]
+
+
+def test_12_without_any_money_nothing_is_earned_or_spent(tmp_path: Path) -> None:
+    answer = ask(tmp_path, 12, [clip("a1", template_id="a")], [shown(0, "a1", "v0")])
+    assert only(answer, "template", "revenue", "main_currency", "cost", "main_cost_currency", "margin") == [
+        ("a", 0.0, None, 0.0, None, 0.0)
+    ]
 
 
 def test_14_revenue_is_of_one_currency(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ class Facts:
     revenue: Floats
     cost: Floats
     currency: str | None
+    cost_currency: str | None
 
     def of(self, item: int) -> Row:
         """Returns the counts and rates of one item; rates of nothing are unknown."""
@@ -136,6 +137,7 @@ class Facts:
             "revenue_per_1000": float(self.revenue[item] / shown * 1_000) if paid else None,
             "cost_per_clip": None if np.isnan(self.cost[item]) else float(self.cost[item]),
             "currency": self.currency,
+            "cost_currency": self.cost_currency,
         }
 
 
@@ -152,8 +154,8 @@ def item_facts(part: Slice, clips: Clips, items: Codes, scored: Scored) -> Facts
 
     canonical = named & part.table.is_canonical
     pairs = np.unique(np.column_stack([of_clip[canonical], part.table.prompt[canonical]]), axis=0).reshape(-1, 2)
-    currency = scored.currency or _main_currency(clips)
-    cost = np.where(_in_currency(clips, currency), clips.cost, np.nan)[part.rows]
+    cost_currency = _main_currency(clips)
+    cost = np.where(_in_currency(clips, cost_currency), clips.cost, np.nan)[part.rows]
     known = canonical & ~np.isnan(cost)
     spent, made = sum_by(of_clip[known], cost[known], n), np.bincount(of_clip[known], minlength=n)
     return Facts(
@@ -164,13 +166,17 @@ def item_facts(part: Slice, clips: Clips, items: Codes, scored: Scored) -> Facts
         liked=total(part.cells.liked),
         revenue=total(part.cells.revenue),
         cost=np.divide(spent, made, out=np.full(n, np.nan), where=made > 0),
-        currency=currency,
+        currency=scored.currency,
+        cost_currency=cost_currency,
     )
 
 
 def _main_currency(clips: Clips) -> str | None:
-    given = clips.cost_currency.index[clips.cost_currency.index >= 0]
-    return clips.cost_currency.names[int(np.bincount(given).argmax())] if len(given) else None
+    """Returns the currency of most clips whose cost is known; as views choose, not that of purchases."""
+    codes = clips.cost_currency
+    given = codes.index[(codes.index >= 0) & ~np.isnan(clips.cost)]
+    counts = dict(zip(codes.names, np.bincount(given, minlength=len(codes.names)).tolist(), strict=True))
+    return min(filter(counts.get, counts), key=lambda name: (-counts[name], name), default=None)
 
 
 def _in_currency(clips: Clips, currency: str | None) -> Flags:

@@ -175,6 +175,7 @@ RANKINGS = pa.schema(
         ("impressions", pa.int64()), ("clips", pa.int64()), ("prompts", pa.int64()), ("viewers", pa.int64()),
         ("completion_rate", pa.float64()), ("like_rate", pa.float64()),
         ("cost_per_clip", pa.float64()), ("revenue_per_1000", pa.float64()), ("currency", pa.string()),
+        ("cost_currency", pa.string()),  # of cost_per_clip
         ("fake_reactions_to_top", pa.int64()),  # at least; 0 for the first
         ("impressions_to_drop", pa.int64()),  # fewest whose loss puts the next one before it
         ("votes", pa.int64()),  # comparisons by people; only where segment is evidence

@@ -93,7 +93,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Standing], Text]], ...] = (
     ("votes", "votes", lambda row: Text(count(row.votes))),
     ("voters", "voters", lambda row: Text("–" if row.votes is None else count(row.viewers))),
     ("impressions", "impressions", lambda row: Text(count(row.impressions))),
-    ("cost", "cost/clip", lambda row: _money(row.cost_per_clip, row.currency)),
+    ("cost", "cost/clip", lambda row: _money(row.cost_per_clip, row.cost_currency)),
     ("revenue", "revenue/1000", lambda row: _money(row.revenue_per_1000, row.currency)),
     ("drop", "drop to fall", lambda row: Text(count(row.impressions_to_drop))),
     ("fakes", "fakes to top", lambda row: Text(count(row.fake_reactions_to_top))),

@@ -94,6 +94,7 @@ def ranking_rows(
             "impressions": 60_000 - 1_000 * rank, "clips": 400 + rank, "prompts": 380, "viewers": None,
             "completion_rate": item.completion_rate, "like_rate": 0.031 + item.effect / 10,
             "cost_per_clip": 0.04 + rank / 500, "revenue_per_1000": 1.9 - rank / 20, "currency": "EUR",
+            "cost_currency": "USD",
         }  # fmt: skip
         named = {"item": item.item, "label": item.label or item.item, "segment_value": value}
         rows.append(base | place | named | estimated | counted | same)
@@ -103,7 +104,15 @@ def ranking_rows(
 def votes_rows(run_id: str, items: Sequence[Item]) -> list[Row]:
     """Returns the ranking by votes: it counts votes, and nothing that viewers did."""
     nothing = dict.fromkeys(
-        ("impressions", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency")
+        (
+            "impressions",
+            "completion_rate",
+            "like_rate",
+            "cost_per_clip",
+            "revenue_per_1000",
+            "currency",
+            "cost_currency",
+        )
     )
     counted = nothing | {"votes": 260, "viewers": 190, "prompts": 58, "tier": "A"}
     louder = [Item(item.item, 8 * item.effect, 0.3) for item in items]

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from rich.console import Console
 from tests.unit.serving.running import Serving
+from tests.unit.serving.sample_lake import NOW, add_run
 
 from clapometer.lake import Lake
 from clapometer.serving import (
@@ -115,7 +116,7 @@ PROMPT = "A very long prompt of a " + "very " * 40 + "small\nkite"
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160, 250])
 def test_no_line_of_a_ranking_is_wider_than_the_terminal_and_no_header_is_broken(lake: Lake, width: int) -> None:
-    priced = {"cost_per_clip": 0.07, "revenue_per_1000": 1234.5, "currency": "USD"}
+    priced = {"cost_per_clip": 0.07, "cost_currency": "USD", "revenue_per_1000": 1234.5, "currency": "EUR"}
     rows = [msgspec.structs.replace(row, label=PROMPT, **priced) for row in read(lake).rows]
     tables = ranking_tables(rows, width)
     lines = printed(*tables, width=width).splitlines()
@@ -126,7 +127,16 @@ def test_no_line_of_a_ranking_is_wider_than_the_terminal_and_no_header_is_broken
         assert header in shown
     assert "…" in lines[1]
     assert "0.07 USD" in shown
+    assert "1234.50 EUR" in shown
     assert "not enough evidence" in shown or "keep" in shown
+
+
+def test_a_run_that_does_not_name_the_currency_of_its_costs_counted_them_in_that_of_its_revenue(own_lake: Lake) -> None:
+    assert {(row.cost_currency, row.currency) for row in read(own_lake).rows} == {("USD", "EUR")}
+    add_run(own_lake, "run-of-before", NOW, cost_currency=None)
+    rows = read(own_lake).rows
+    assert {(row.cost_currency, row.currency) for row in rows} == {("EUR", "EUR")}
+    assert "0.04 EUR" in printed(*ranking_tables(rows, 250))
 
 
 def test_more_room_shows_more_columns(lake: Lake) -> None:

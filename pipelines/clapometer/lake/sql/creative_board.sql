@@ -13,8 +13,9 @@ CREATE VIEW creative_board AS
 WITH
 clip_sums AS (
     SELECT
-        tenant, template, audience, clip_id, main_currency, count(*) AS impressions, sum(watch_quantile) AS quantiles,
-        any_value(CASE WHEN cost_currency = main_currency THEN cost_amount END) AS cost,
+        tenant, template, audience, clip_id, main_currency, main_cost_currency, count(*) AS impressions,
+        sum(watch_quantile) AS quantiles,
+        any_value(CASE WHEN cost_currency = main_cost_currency THEN cost_amount END) AS cost,
         {sums:hook_rate,hold_rate,duration_adjusted_completion,completion_rate,like_rate,negative_rate,add_to_cart_rate,purchase_rate,revenue_per_1000}
     FROM counted_measures
     WHERE template IS NOT NULL
@@ -22,7 +23,8 @@ clip_sums AS (
 ),
 cells AS (
     SELECT
-        tenant, template, audience, main_currency, count(*) AS clips, sum(impressions)::BIGINT AS impressions,
+        tenant, template, audience, main_currency, main_cost_currency, count(*) AS clips,
+        sum(impressions)::BIGINT AS impressions,
         {ratios_of_sums:hook_rate,hold_rate,duration_adjusted_completion,completion_rate,like_rate,negative_rate,add_to_cart_rate,purchase_rate,revenue_per_1000},
         sum(cost) AS cost, avg(cost) AS cost_per_clip,
         sum(quantiles) / sum(impressions) AS mean,
@@ -99,7 +101,7 @@ joint AS (
 SELECT
     tenant, template, audience, clips, impressions, hook_rate, hold_rate, duration_adjusted_completion, completion_rate,
     like_rate, negative_rate, add_to_cart_rate, purchase_rate, revenue_per_1000, main_currency, cost, cost_per_clip,
-    audience_mean, estimate, estimate - half AS estimate_low, estimate + half AS estimate_high,
+    main_cost_currency, audience_mean, estimate, estimate - half AS estimate_low, estimate + half AS estimate_high,
     CASE
         WHEN clips < 5 OR estimate IS NULL THEN 'not enough evidence'
         WHEN estimate - joint_half > audience_mean THEN 'keep'

@@ -5,7 +5,8 @@ made AS (
     SELECT
         clips.tenant, model, any_value(model_name) AS model_name, any_value(model_version) AS model_version,
         count(*) AS clips, count(DISTINCT prompt_id) AS prompts, min(registered_at) AS first_clip_at,
-        any_value(main_currency) AS main_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
+        any_value(main_currency) AS main_currency,
+        any_value(main_cost_currency) AS main_cost_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
     FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
     WHERE NOT (withdrawn OR ad OR watermark)
     GROUP BY clips.tenant, model

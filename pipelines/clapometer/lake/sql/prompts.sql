@@ -6,7 +6,7 @@ made AS (
         clips.tenant, prompt_id, any_value(prompt_text) AS prompt_text, any_value(prompt_negative) AS prompt_negative,
         any_value(prompt_lang) AS prompt_lang, count(*) AS clips, count(DISTINCT model) AS models,
         min(registered_at) AS first_clip_at, any_value(main_currency) AS main_currency,
-        {ratios:cost_per_clip,gpu_seconds_per_clip}
+        any_value(main_cost_currency) AS main_cost_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
     FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
     WHERE NOT (withdrawn OR ad OR watermark)
     GROUP BY clips.tenant, prompt_id

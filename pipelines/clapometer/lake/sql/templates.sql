@@ -6,7 +6,7 @@ made AS (
         clips.tenant, template, any_value(template_id) AS template_id, any_value(template_version) AS template_version,
         count(*) AS clips, count(DISTINCT prompt_id) AS prompts, count(DISTINCT model) AS models,
         min(registered_at) AS first_clip_at, any_value(main_currency) AS main_currency,
-        {ratios:cost_per_clip,gpu_seconds_per_clip}
+        any_value(main_cost_currency) AS main_cost_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
     FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
     WHERE template IS NOT NULL AND NOT (withdrawn OR ad OR watermark)
     GROUP BY clips.tenant, template
