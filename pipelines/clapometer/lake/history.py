@@ -26,7 +26,8 @@ _FOLDED = """
 WITH refresh_dates AS (
     SELECT DISTINCT CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date FROM events WHERE type = 'impression'
 ),
-settled AS (SELECT tenant, impression_id FROM events WHERE false)
+settled AS (SELECT tenant, impression_id FROM events WHERE false),
+shared_orders AS ({shared_orders})
 SELECT * FROM ({outcomes})
 """
 
@@ -138,4 +139,4 @@ def _told(queries: dict[str, str], known: _Known) -> dict[str, str]:
         **dict.fromkeys(OF_RUNS, f"run_id IN ({runs})"),
     }
     told = {name: f"SELECT * FROM ({queries[name]}) WHERE {condition}" for name, condition in conditions.items()}  # noqa: S608
-    return {**told, "outcomes": _FOLDED.format(outcomes=sql("outcomes"))}
+    return {**told, "outcomes": _FOLDED.format(outcomes=sql("outcomes"), shared_orders=sql("shared_orders"))}

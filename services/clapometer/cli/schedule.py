@@ -34,7 +34,8 @@ def schedule(
     if every is not None:
         parse_when(every, "every")  # before anything starts
     settings, stop = wiring.begin("scheduler")
-    wiring.label_rule(settings.label_rule)  # its absence is told now, and not by each training
+    if settings.label_rule is not None:  # reading it imports what else only training needs
+        wiring.label_rule(settings.label_rule)  # its absence is told now, and not by each training
     logger = structlog.get_logger()
     child = Child()
     registry = process_registry()

@@ -271,7 +271,8 @@ def check_references(settings: Settings) -> None:
     Raises:
         InputError: A file is missing or wrong, an address has a key that is unknown, or an extra is not installed.
     """
-    label_rule(settings.label_rule)
+    if settings.label_rule is not None:  # reading it imports what else only training needs
+        label_rule(settings.label_rule)
     lake_storage(settings)
     if settings.log.startswith("kafka://"):
         kafka_settings(settings)

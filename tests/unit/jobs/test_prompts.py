@@ -109,7 +109,10 @@ def test_what_people_said_replaces_what_their_viewers_did(tmp_path: Path) -> Non
             shown_clip_ids='["c1-0","c1-2","gone"]', trust="key",
         ),
     ]  # fmt: skip
-    lake = lake_of(tmp_path, [*traffic(), *said])
+    voted = {"i-c0-0-0": "v1", "i-c0-1-0": "v1", "i-c0-1-1": "v2", "i-c0-0-1": "v2"}
+    shown = [each | {"viewer_id": voted.get(each["impression_id"], each["viewer_id"])}
+             if each["type"] == "impression" else each for each in traffic()]  # fmt: skip
+    lake = lake_of(tmp_path, [*shown, *said])
     train_once(lake, clock=clock, parameters=WHOLE)
     pairs = rows_of(lake, "comparisons", "tier = 'A'")
     found = {(pair["left_clip_id"], pair["right_clip_id"]): pair for pair in pairs}

@@ -126,7 +126,7 @@ def test_a_repeated_event_of_a_packed_day_is_recognised_and_a_changed_one_is_a_c
     packed(lake)
     again = load(lake, *said(0))
     assert (again.stored, again.duplicate, again.conflict) == (0, 9, 0)
-    changed = load(lake, block([watched("w0", ms=5, impression="0-0")], received_at=day(0)))
+    changed = load(lake, block([watched("w0", ms=5, impression="0-0")], received_at=day(0), trust="key"))
     assert (changed.stored, changed.duplicate, changed.conflict) == (0, 1, 1)
     assert load(lake, *said(DAYS - 1)).stored == 0
 

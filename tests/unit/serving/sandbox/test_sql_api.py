@@ -114,7 +114,7 @@ def test_only_a_secret_key_may_ask(ask: Ask) -> None:
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [(b"", ""), (b"[]", ""), (b'{"sql": 1}', "sql"), (b'{"sql": "SELECT 1", "rows": 2}', ""), (b"{}", "")],
+    [(b"", ""), (b"[]", ""), (b'{"sql": 1}', "sql"), (b'{"sql": "SELECT 1", "rows": 2}', "rows"), (b"{}", "sql")],
 )
 def test_a_body_that_is_no_statement_is_refused(server: Serving, body: bytes, field: str) -> None:
     answer = server.http.post("/v1/sql", content=body, headers={"authorization": "Bearer csk_default"})
