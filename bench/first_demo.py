@@ -50,15 +50,16 @@ def first_demo(revision: str) -> FirstDemo:
         if process.returncode:
             msg = f"make demo of {revision} ended with {process.returncode}"
             raise SystemExit(msg)
-        return FirstDemo(time.monotonic() - started, silence, (size(clone / ".venv") + size(caches)) / 1e6)
+        return FirstDemo(time.monotonic() - started, silence, size(clone / ".venv", caches) / 1e6)
 
 
-def size(folder: Path) -> int:
-    """Returns the bytes of a folder's files; a file with several names counts once."""
+def size(*folders: Path) -> int:
+    """Returns the bytes of the folders' files; a file with several names counts once."""
     found = {}
-    for path in folder.rglob("*"):
-        known = path.lstat()
-        found[known.st_ino] = known.st_size
+    for folder in folders:
+        for path in folder.rglob("*"):
+            known = path.lstat()
+            found[known.st_ino] = known.st_size
     return sum(found.values())
 
 

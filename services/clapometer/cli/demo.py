@@ -141,13 +141,13 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
         InputError: The sample, a folder or a port is not there or not free.
         TerminalError: The service ended, or did not load within ``LOAD_SECONDS``.
     """
+    started = time.monotonic()
+    task = bar.add_task("set-up", total=3, note="")  # told of while the rest is imported
     from clapometer.cli.demo_service import free_ports, running_service, write_settings
     from clapometer.client import TrafficOptions, build_traffic, truth_of, write_truth
     from clapometer.lake import Lake
     from clapometer.simulation import WorldConfig
 
-    started = time.monotonic()
-    task = bar.add_task("set-up", total=3, note="")
     recorded = _recorded(options)
     lake_folder = _fresh_folders(options)
     ports = free_ports(options.port)
@@ -183,6 +183,7 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
         )
         _await_loaded(bar, service, lake, sent.acknowledged + sent.rejected)
         excluded = _train(bar, lake)
+        end = bar.add_task("results, service ends", total=1, note="")
         result = _result(
             lake,
             truth,
@@ -195,6 +196,7 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
             keys=keys,
         )
         done = True
+    bar.update(end, completed=1)
     return result
 
 

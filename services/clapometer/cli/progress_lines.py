@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.progress import Progress, Task
 
 EVERY_SECONDS = 1.0
+_FIRST_SECONDS = 0.05
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def told_each_second(progress: Progress) -> Iterator[None]:
         while True:
             for task in [task for task in progress.tasks if not task.finished][-1:]:
                 progress.console.print(line(task), markup=False, soft_wrap=True)
-            if ended.wait(EVERY_SECONDS):
+            if ended.wait(EVERY_SECONDS if progress.tasks else _FIRST_SECONDS):
                 return
 
     thread = threading.Thread(target=tell, name="progress lines", daemon=True)
