@@ -17,6 +17,10 @@ def printable(text: str, keep: str = "") -> str:
     Args:
         text: Anything.
         keep: Characters that stay as they are, such as ``"\n"`` of text that has lines of its own.
+
+    Example:
+        >>> printable("red \x1b[31mtext")
+        'red \\x1b[31mtext'
     """
     return _OBEYED.sub(lambda found: _escape(found[0], keep), text)
 

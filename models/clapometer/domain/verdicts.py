@@ -51,6 +51,12 @@ def verdict(
         n_ranked: Items with a place.
         best: Probability that no other item is better.
         calibrated: Whether intervals are known to hold.
+
+    Example:
+        >>> str(verdict(0.02, 0.10, (1, 2), 6, best=0.7, calibrated=True))
+        'keep'
+        >>> str(verdict(0.02, 0.10, (1, 2), 6, best=0.7, calibrated=False))
+        'not enough evidence'
     """
     first, last = places
     if not calibrated:

@@ -134,6 +134,11 @@ def decode_rule(source: str | Mapping[str, Any]) -> LabelRule:
 
     Raises:
         InputError: Names the field and the fix; unknown keys are refused.
+
+    Example:
+        >>> rule = decode_rule({"name": "likes", "version": 2, "weights": {"like": 1.0, "watch": 0.0}})
+        >>> rule.id
+        'likes@2'
     """
     if isinstance(source, str):
         try:

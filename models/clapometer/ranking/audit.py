@@ -124,6 +124,11 @@ def fewest_to_flip(items: Ints, effects: Floats, influence: Floats) -> Flip:
 
     Raises:
         InputError: There are fewer than two items.
+
+    Example:
+        >>> influence = np.array([[0.2, -0.1], [0.1, 0.0], [0.05, 0.0]])  # of three prompts on two models
+        >>> fewest_to_flip(np.array([7, 9]), np.array([0.3, 0.1]), influence).removed.tolist()  # without it 9 leads
+        [0]
     """
     if len(effects) < 2:
         msg = "needs at least two ranked items"
@@ -166,7 +171,12 @@ def fake_reactions_to_flip(lead: float, largest_influence: float) -> int:
 
 
 def effective_sample_size(weight: Floats) -> float:
-    r"""Kish's :math:`(\sum w)^2 / \sum w^2`: equally weighted impressions of the same precision; 0 for none."""
+    r"""Kish's :math:`(\sum w)^2 / \sum w^2`: equally weighted impressions of the same precision; 0 for none.
+
+    Example:
+        >>> round(effective_sample_size(np.array([9.0, 1.0, 1.0, 1.0])), 2)
+        1.71
+    """
     squares = float((weight**2).sum())
     return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
@@ -187,6 +197,10 @@ def days_until_visible(
 
     Raises:
         InputError: `difference` is 0 or not a number.
+
+    Example:
+        >>> round(days_until_visible(standard_error=0.02, days=7, difference=0.02))
+        55
     """
     if not abs(difference) > 0:
         msg = "must not be 0"
@@ -204,6 +218,10 @@ def sample_ratio_p_value(observed: Mapping[str, int], planned: Mapping[str, floa
 
     Raises:
         InputError: Arms differ, a planned share is not positive, or nothing was observed.
+
+    Example:
+        >>> sample_ratio_p_value({"old": 5000, "new": 5400}, {"old": 1, "new": 1}) < 0.001
+        True
     """
     if observed.keys() != planned.keys() or min(planned.values(), default=0) <= 0:
         msg = f"arms {sorted(observed)} need positive planned shares, got {dict(planned)}"

@@ -53,6 +53,14 @@ class BradleyTerry(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         Bradley, Terry (1952), Biometrika 39. Ford (1957), Amer. Math. Monthly 64 (when strengths exist).
         Davidson (1970), JASA 65 (ties). Cameron, Miller (2015), J. Human Resources 50 (clusters). Cameron,
         Gelbach, Miller (2011), J. Business & Economic Statistics 29 (two-way clusters).
+
+    Example:
+        >>> games = [[0, 1], [0, 1], [1, 2], [1, 2], [0, 2]]  # left, right
+        >>> fit = BradleyTerry().fit(games, [1, 0, 1, 0, 0.5], sample_weight=[30, 10, 20, 10, 8])
+        >>> fit.strengths_.round(2).tolist()
+        [0.68, -0.15, -0.53]
+        >>> round(float(fit.probability(0, 2)), 2)
+        0.77
     """
 
     def __init__(

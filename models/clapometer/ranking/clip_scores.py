@@ -62,6 +62,18 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     References:
         Robins, Rotnitzky, Zhao (1994), JASA 89. Dudik, Langford, Li (2011), Doubly robust policy
         evaluation and learning, ICML. Chernozhukov et al. (2018), Double/debiased machine learning.
+
+    Example:
+        >>> import numpy as np
+        >>> from clapometer.ranking import ClipCells, ClipTable
+        >>> clip, day, fold = (axis.ravel() for axis in np.meshgrid([0, 1, 2], [0, 1], [0, 1], indexing="ij"))
+        >>> shown = np.full(12, 50.0)  # by chance: every weight is 1
+        >>> liked = shown * np.array([0.6, 0.4, 0.2])[clip]
+        >>> cells = ClipCells(clip, day, fold, shown, liked, shown, liked, shown, liked, shown)
+        >>> number, none = np.arange(3), np.zeros(3, int)
+        >>> clips = ClipTable(number, number, none, none, opportunity=np.full(3, 200.0))
+        >>> ClipAIPW().fit(cells, clips).scores_.round(1).tolist()
+        [0.6, 0.4, 0.2]
     """
 
     def __init__(self, ceiling_ratio: float = 3.0, prior_strength: float = 6.0, knots: int = 4) -> None:

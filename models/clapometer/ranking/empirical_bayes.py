@@ -88,6 +88,17 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Buja, Hastie, Tibshirani (1989), Linear smoothers and additive models, Annals of Statistics 17.
         Clayton, Kaldor (1987), Empirical Bayes estimates of age-standardized relative risks, Biometrics 43.
         Satterthwaite (1946), An approximate distribution of estimates of variance components, Biometrics Bulletin 2.
+
+    Example:
+        >>> import numpy as np
+        >>> from clapometer.ranking import ClipRates
+        >>> prompt, model = np.repeat(np.arange(30), 2), np.tile([0, 1], 30)
+        >>> shown = np.full((60, 2), 40.0)  # in each viewer fold
+        >>> luck = np.random.default_rng(0).normal(0, 1, (60, 2))
+        >>> liked = np.where(prompt < 3, 20.0, 8.0)[:, None] + luck  # the first three prompts are twice as good
+        >>> rates = ClipRates(np.arange(60), liked, shown, liked, shown, shown.sum(1))
+        >>> HierarchicalBayes().fit(np.column_stack([model, prompt]), rates).prompts_[:5].round(1).tolist()
+        [0.5, 0.5, 0.5, 0.2, 0.2]
     """
 
     def __init__(self, min_evidence: float = 0.1, level: float = 0.95) -> None:

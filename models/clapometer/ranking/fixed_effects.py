@@ -85,6 +85,14 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         Multivariate regression models for panel data, J. Econometrics 18. Swamy, Arora (1972), Econometrica 40.
         Abowd, Kramarz, Margolis (1999), Econometrica 67. Cameron, Miller (2015), A practitioner's guide to
         cluster-robust inference, J. Human Resources 50. Bell, McCaffrey (2002), Survey Methodology 28.
+
+    Example:
+        >>> import numpy as np
+        >>> prompt, model = (axis.ravel() for axis in np.meshgrid(np.arange(40), [0, 1], indexing="ij"))
+        >>> score = 0.01 * prompt + 0.2 * model  # hard and easy prompts, model 1 is better by 0.2 on each
+        >>> fit = PromptFixedEffects().fit(np.column_stack([model, prompt, 0 * prompt]), score)
+        >>> fit.effects_.round(2).tolist()
+        [-0.1, 0.1]
     """
 
     def __init__(  # noqa: PLR0917

@@ -59,7 +59,13 @@ def jackknife_residuals(
 def confidence_intervals(
     effects: Floats, covariance: Floats, level: float = 0.95, degrees_of_freedom: float = np.inf
 ) -> tuple[Floats, Floats]:
-    """Lower and upper ends of the two-sided interval of each effect, one at a time, ``(n,)`` each."""
+    """Lower and upper ends of the two-sided interval of each effect, one at a time, ``(n,)`` each.
+
+    Example:
+        >>> low, high = confidence_intervals(np.array([0.3]), np.array([[0.01]]))
+        >>> [round(float(end), 3) for end in (low[0], high[0])]
+        [0.104, 0.496]
+    """
     reach = student.ppf(0.5 + level / 2, degrees_of_freedom) * np.sqrt(np.diag(covariance))
     return effects - reach, effects + reach
 
@@ -113,6 +119,10 @@ def rank_ranges(effects: Floats, covariance: Floats, level: float = 0.95, seed: 
 
     References:
         Mogstad, Romano, Shaikh, Wilhelm (2024), Inference for ranks, Review of Economic Studies 91.
+
+    Example:
+        >>> rank_ranges(np.array([0.9, 0.1, 0.0]), np.diag([0.01, 0.01, 0.01])).tolist()
+        [[1, 1], [2, 3], [2, 3]]
     """
     n = len(effects)
     first, second = np.triu_indices(n, 1)
@@ -135,6 +145,10 @@ def probability_best(effects: Floats, covariance: Floats, seed: int = 0, draws: 
 
     The share of draws from ``N(effects, covariance)``, the posterior under a flat prior, in which the
     item comes first; items that come first together share it.
+
+    Example:
+        >>> probability_best(np.array([0.1, 0.0]), np.diag([0.01, 0.01])).round(1).tolist()
+        [0.8, 0.2]
     """
     if not len(effects):
         return np.zeros(0)

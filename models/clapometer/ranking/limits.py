@@ -43,6 +43,10 @@ def outlier_limit(parts: Sequence[Floats], factor: float) -> float:
     Args:
         parts: The values, in any number of arrays.
         factor: By how much a value may exceed all that were looked at.
+
+    Example:
+        >>> outlier_limit([np.array([1.0, 2.0, 2.0, 3.0, 3.0, 1e12])], factor=10)
+        20.0
     """
     n = sum(len(part) for part in parts)
     if not n:

@@ -78,6 +78,11 @@ def always_valid_intervals(
         planned_error: Standard error at which the intervals should be tightest.
         level: Probability of holding the truth at all looks, for each effect.
         degrees_of_freedom: Clusters minus 1; widens the multiplier to the Student quantile of its tail.
+
+    Example:
+        >>> low, high = always_valid_intervals(np.array([0.5]), np.array([[0.01]]), planned_error=0.1)
+        >>> [round(float(end), 2) for end in (low[0], high[0])]  # an interval for one look only: 0.30 to 0.70
+        [0.2, 0.8]
     """
     error = np.sqrt(np.diag(covariance))
     reach = always_valid_multiplier(error, planned_error, level, degrees_of_freedom)
