@@ -2,13 +2,26 @@
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 
 from clapometer.domain.printable import printable_lines
 
 Level = Literal["debug", "info", "warning", "error"]
+
+
+class StandardErrorHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is standard error *when a line is written*: whoever exchanges or closes it later breaks no log."""
+
+    def __init__(self) -> None:
+        """Holds no stream of its own."""
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override] # looked up each time, as `logging.lastResort` does
+        """Standard error of now."""
+        return sys.stderr
 
 
 def configure_logging(part: str, level: Level, form: Literal["text", "json"]) -> None:
@@ -36,7 +49,7 @@ def configure_logging(part: str, level: Level, form: Literal["text", "json"]) ->
     def _harmless(_logger: object, _method: str, line: Any) -> str:
         return line if form == "json" else printable_lines(line)  # JSON escapes by itself
 
-    handler = logging.StreamHandler(sys.stderr)
+    handler = StandardErrorHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

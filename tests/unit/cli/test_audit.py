@@ -45,7 +45,7 @@ def test_a_sound_lake_passes_with_exit_code_0(invoke: Invoke) -> None:
 
 @pytest.mark.usefixtures("sound")
 def test_json_has_every_finding(invoke: Invoke) -> None:
-    report = msgspec.json.decode(invoke("--json").output)
+    report = msgspec.json.decode(invoke("--json").stdout)
     assert report["passed"] is True
     assert {"placebo", "power", "ledger"} <= {finding["check"] for finding in report["findings"]}
     assert all(finding["found"] for finding in report["findings"])

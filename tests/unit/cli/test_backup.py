@@ -56,8 +56,8 @@ def test_a_system_moves_to_another_place_and_goes_on_there(tmp_path: Path, first
     assert first.is_dir()
     made = invoke("backup", str(tmp_path / "backups"), "--json")
     assert made.exit_code == 0, made.exception
-    assert json.loads(made.output)["rows"]["events"] == 2
-    before = json.loads(invoke("checksum", "--json").output)
+    assert json.loads(made.stdout)["rows"]["events"] == 2
+    before = json.loads(invoke("checksum", "--json").stdout)
     use(tmp_path / "second")
     restored = invoke("restore", str(tmp_path / "backups"))
     assert restored.exit_code == 0, restored.exception
@@ -65,7 +65,7 @@ def test_a_system_moves_to_another_place_and_goes_on_there(tmp_path: Path, first
     assert invoke("checksum", "events", "--expect", before["hash"]).exit_code == 0
     assert load_keys(tmp_path / "second" / "keys.json") == ()
     assert invoke("load", "--once").exit_code == 0
-    assert json.loads(invoke("checksum", "--json").output)["rows"] == 3
+    assert json.loads(invoke("checksum", "--json").stdout)["rows"] == 3
     other = invoke("checksum", "events", "--expect", before["hash"])
     assert isinstance(other.exception, TerminalError)
     assert invoke("checksum", "--version", str(before["version"]), "--expect", before["hash"]).exit_code == 0

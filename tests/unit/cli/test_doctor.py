@@ -51,7 +51,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def examined(expected: int) -> list[Report]:
     result = CliRunner().invoke(app, ["doctor", "--json"])
     assert result.exit_code == expected, result.output
-    report = json.loads(result.output)
+    report = json.loads(result.stdout)
     assert report["healthy"] == (expected == 0)
     return list(report["checks"])
 
@@ -121,6 +121,9 @@ def test_a_broker_that_does_not_answer_is_found(root: Path, monkeypatch: pytest.
     monkeypatch.setenv("CLAPOMETER_LOG", "kafka://127.0.0.1:9/events")
     wrong = errors(examined(1))
     assert [each["part"] for each in wrong] == ["event log"]
+    told = run("doctor", "--json")
+    assert json.loads(told.stdout)["healthy"] is False, "what libraries log is no part of the report"
+    assert "--- Logging error ---" not in told.stderr
 
 
 def test_a_stale_clock_is_found(root: Path) -> None:
@@ -223,7 +226,7 @@ def test_the_newest_run_of_every_tenant_is_looked_at_and_none_hides_another(root
         Lake(root / "lake").append("events", events_table(rows))
     trained = CliRunner().invoke(app, ["train", "--no-wait"])
     assert "3 of 5 runs failed" in str(trained.exception)
-    said = [each["found"] for each in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).output)["checks"]
+    said = [each["found"] for each in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["checks"]
             if each["part"] == "training"]  # fmt: skip
     assert "the newest run of 2 tenants (default, good) succeeded" in said
     failed = sorted(each.split(":")[0] for each in said if "failed: there is nothing to rank" in each)
@@ -233,7 +236,7 @@ def test_the_newest_run_of_every_tenant_is_looked_at_and_none_hides_another(root
 def test_a_look_that_fails_of_something_unexpected_hides_no_other(root: Path) -> None:
     (damaged, *_) = (root / "lake" / "runs" / "_delta_log").glob("*.json")
     damaged.write_text("{")
-    checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).output)["checks"]
+    checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["checks"]
     found = {(each["part"], each["status"]) for each in checks}
     assert ("training", "error") in found
     assert {("clock", "ok"), ("event log", "ok"), ("keys", "ok")} <= found

@@ -24,7 +24,7 @@ def invoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_rule_that_is_shown_reads_back_and_says_what_it_lacks(invoke) -> None:
     shown = invoke("label", "show")
     assert shown.exit_code == 0, shown.output
-    assert decode_rule(shown.output) == DEFAULT_RULE
+    assert decode_rule(shown.stdout) == DEFAULT_RULE
     assert "has no anchor" in shown.output
 
 
@@ -46,7 +46,7 @@ def test_the_fit_as_json_is_nothing_but_json(invoke, tmp_path: Path) -> None:
     done = invoke(
         "label", "fit", "--anchor", "votes", "--min-impressions", "5", "--out", str(tmp_path / "r.toml"), "--json"
     )
-    assert json.loads(done.output)["n"] == 200
+    assert json.loads(done.stdout)["n"] == 200
 
 
 @pytest.mark.parametrize(
