@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import duckdb
 from clapometer.domain import ClapometerError
 from clapometer.lake.bucket import Bucket
 from clapometer.lake.catalogue import comment_statements, statements
+from clapometer.lake.filling import WHY, Filling
 from clapometer.lake.schema import TABLES
 from clapometer.lake.statements import quote
 from clapometer.lake.storage import fsync
@@ -28,9 +29,8 @@ from clapometer.lake.views import OTHER_EVENTS, sources
 STORAGE_VERSION = "v1.2.0"
 _COPY_HOURS = 1.0
 """How long a reader keeps the copy of a file that the lake replaced: whoever opened the published file may need it."""
-_PADDED_BYTES = 65_536
-_STORED = (2.07, 19.0)
-_WHY_PADDED = "Fills the file up, so that DuckDB finds its list of free blocks at the same place in the next one."
+_WRITES = 3
+"""How often a file is written at most until it is filled up well: the first of a lake twice, most others once."""
 _BLOCK_SIZE = 16_384
 """The smallest: most of the file is a few kilobytes of SQL, and all of it is synced at every publication."""
 
@@ -104,33 +104,32 @@ def write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path, *, rela
     is started there reads it.
     """
     with lake.catalogues() as connection:
-        shutil.copyfile(_template(lake, connection), path)
+        template = _template(lake, connection)
+        found = {name: lake.files(name, versions[name]) for name in TABLES}
+        if relative:
+            found = {name: [path.relative_to(lake.root) for path in paths] for name, paths in found.items()}
+        queries = sources(found)
+        filling = Filling(queries.values(), template.with_suffix(".relative" if relative else ".absolute"))
         # what a view reads is looked for when it is made
         connection.execute(f"SET file_search_path = {quote(str(lake.root) if relative else '')}")
-        with _attached(connection, path):
-            connection.execute("BEGIN")
-            found = {name: lake.files(name, versions[name]) for name in TABLES}
-            if relative:
-                found = {name: [path.relative_to(lake.root) for path in paths] for name, paths in found.items()}
-            queries = sources(found)
-            for name, query in queries.items():
-                connection.execute(f'CREATE OR REPLACE VIEW files."{name}" AS {query}')
-            connection.execute(f"COMMENT ON VIEW files.{OTHER_EVENTS} IS {quote(_padding(queries.values()))}")
-            connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
-            connection.execute("COMMIT; CHECKPOINT written")
+        for _ in range(_WRITES):
+            shutil.copyfile(template, path)
+            with _attached(connection, path):
+                _write(connection, queries, versions, filling)
+            if filling.fits(path):
+                break
         _check(connection, path)
 
 
-def _padding(queries: Iterable[str]) -> str:
-    """Returns a comment that makes the catalogue about as long as the next one, whatever files that names.
-
-    DuckDB 2.0 opens a file twice: where the list of free blocks begins it keeps from the first time. If the file was
-    replaced in between, that has to be the same place in the new one, or the reader fails. A query is stored as text
-    and as a parsed one, together about `_STORED` bytes for each of its characters and commas: measured, so that the
-    place stays for dozens of files, and moves for all of them once in `_PADDED_BYTES`.
-    """
-    size = sum(_STORED[0] * len(query) + _STORED[1] * query.count(",") for query in queries)
-    return _WHY_PADDED + " " * (_PADDED_BYTES - int(size) % _PADDED_BYTES)
+def _write(
+    connection: duckdb.DuckDBPyConnection, queries: Mapping[str, str], versions: Mapping[str, int], filling: Filling
+) -> None:
+    connection.execute("BEGIN")
+    for name, query in queries.items():
+        connection.execute(f'CREATE OR REPLACE VIEW files."{name}" AS {query}')
+    connection.execute(f"COMMENT ON VIEW files.{OTHER_EVENTS} IS {quote(WHY + ' ' * filling.spaces)}")
+    connection.executemany("INSERT INTO snapshot VALUES (?, ?, now())", list(versions.items()))
+    connection.execute("COMMIT; CHECKPOINT written")
 
 
 def _template(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Path:

@@ -1,21 +1,18 @@
 """The published file: complete, replaced atomically, never broken under a reader."""
 
-import itertools
 import struct
 import threading
 
 import duckdb
 import pytest
-from tests.builders import block, event
+from tests.builders import block, event, impression, registered
 from tests.unit.lake.test_tables import letters
 
 from clapometer.eventlog import MemoryLog
 from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.filling import round_place
 from clapometer.lake.schema import WATCHING_SUFFIX
-
-HEADER = struct.Struct("<QQQQ")
-"""Of a database: checksum, number, and where the catalogue and the list of free blocks begin."""
 
 
 def counted(lake: Lake) -> int:
@@ -61,16 +58,43 @@ def test_a_reader_keeps_its_snapshot_while_others_are_published(tmp_path):
     assert counted(lake) == 2
 
 
-def test_what_duckdb_looks_for_first_stays_where_it_is_from_one_file_to_the_next(tmp_path):
-    lake = Lake(tmp_path)
-    places = []
-    for reason in range(40):
-        lake.append("rejected", letters(str(reason)))
+def test_what_duckdb_looks_for_first_is_at_one_place_in_the_first_file_and_all_that_replace_it(tmp_path):
+    lake, log = Lake(tmp_path / "lake"), MemoryLog()
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    publish(lake)
+    places = {where_duckdb_looks(lake)}
+    for number in range(12):
+        log.append_many([block([registered(f"r{number}"), impression(f"i{number}")][: 1 + number % 2])])
+        loader.load_once()
+        lake.append("rejected", letters(str(number)))
+        places.add(where_duckdb_looks(lake))
         publish(lake)
-        headers = [HEADER.unpack_from(lake.storage.published.read_bytes(), at) for at in (4096, 8192)]
-        places.append(max(headers, key=lambda header: header[1])[2:])
-    moves = sum(one != next_one for one, next_one in itertools.pairwise(places[1:]))
-    assert moves <= 3
+        places.add(where_duckdb_looks(lake))
+    loader.close()
+    assert len(places) == 1
+
+
+def where_duckdb_looks(lake: Lake) -> tuple[int, int]:
+    head = lake.storage.published.read_bytes()[:12_288]
+    headers = [struct.unpack_from("<QQQQ", head, at) for at in (4096, 8192)]
+    _, _, catalogue, free_blocks = max(headers, key=lambda header: header[1])
+    return catalogue, free_blocks
+
+
+@pytest.mark.parametrize(("pieces", "place"), [(1, 4096), (4096, 4096), (4097, 8192), (8193, 16_384)])
+def test_the_place_moves_only_when_the_list_of_files_has_doubled(pieces, place):
+    assert round_place(pieces) == place
+
+
+def test_a_forgotten_or_damaged_measure_of_the_filling_is_taken_again(tmp_path):
+    lake = Lake(tmp_path)
+    publish(lake)
+    place = where_duckdb_looks(lake)
+    (memory,) = lake.storage.cache.rglob("*.absolute")
+    for damage in ("", "much", "123", "999999"):
+        memory.write_text(damage)
+        publish(lake)
+        assert where_duckdb_looks(lake) == place
 
 
 def test_publishing_leaves_nothing_behind_but_the_file(tmp_path):
