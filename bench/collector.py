@@ -61,7 +61,9 @@ def events(count: int, tenant: str) -> list[dict[str, Any]]:
             policy_id="ranked-1", propensity=0.125, candidates=64, locale="en-GB", device_class="phone",
         )  # fmt: skip
         expires = int(now.timestamp()) + 3_600
-        token = sign_impression(tenant, data, key_id="t1", secret=SECRETS["t1"], expires=expires)
+        token = sign_impression(
+            tenant, data, key_id="t1", secret=SECRETS["t1"], issued=expires - 3_600, expires=expires
+        )
         shown = {name: getattr(data, name) for name in data.__struct_fields__ if getattr(data, name) is not None}
         watched = {
             "impression_id": impression, "played_segments": [[0, 5_200], [6_000, 8_000]], "total_ms": 9_100,

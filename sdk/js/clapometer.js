@@ -88,11 +88,12 @@ export class Clapometer {
    */
   impression(slot, slate = {}) {
     const { score, ...given } = slot; // why the slot was filled so is not part of what was shown
-    const { slate_id, policy_id, surface, session_id, viewer_id } = slate;
+    const { slate_id, policy_id, surface, experiment, session_id, viewer_id } = slate;
     const known = {
       slate_id,
       policy_id,
       surface,
+      experiment,
       session_id: session_id ?? this.sessionId,
       viewer_id: viewer_id ?? this.options.viewerId, // the one that the token is for
     };

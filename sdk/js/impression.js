@@ -9,7 +9,7 @@ export class Impression {
   constructor(client, id, token) {
     this.#client = client;
     this.id = id;
-    this.token = token?.replace(/^v2\.([^.]+)\.[^.]+\.[^.]+\.([^.]+)$/, "a2.$1.$2"); // the part that answers need
+    this.token = token?.replace(/^v[23]\.([^.]+)\..*\.([^.]+)$/, "a2.$1.$2"); // the part that answers need
   }
 
   /**

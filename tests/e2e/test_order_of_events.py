@@ -221,7 +221,9 @@ def offered() -> tuple[dict[str, Any], str]:
     """Returns an impression with the token of its slate, and that token."""
     data = {"impression_id": "i", "clip_id": "c", "viewer_id": "v", "position": 2, "propensity": 0.5}
     expires = int(NOON.timestamp()) + 600
-    token = sign_impression("acme", ImpressionData(**data), key_id="t1", secret=TOKEN_SECRET, expires=expires)
+    token = sign_impression(
+        "acme", ImpressionData(**data), key_id="t1", secret=TOKEN_SECRET, issued=expires - 600, expires=expires
+    )
     return event("impression", "i", -60, None, **data, token=token), token
 
 

@@ -40,10 +40,12 @@ def test_everything_a_viewer_does_arrives_as_the_events_it_is(page: Any, way: Wa
 
 def test_a_slot_with_its_token_is_trusted(page: Any, way: Way, collector: Collector) -> None:
     slot = {"impression_id": "i1", "clip_id": "c1", "position": 2, "propensity": 0.25, "candidates": 8}
-    slate = {"slate_id": "s1", "policy_id": "ranked", "surface": "feed", "session_id": None, "viewer_id": "v1"}
-    data = msgspec.convert({**slot, "viewer_id": "v1"}, ImpressionData)
+    arms = [{"id": "layout", "variant": "wide"}]
+    asked = {"surface": "feed", "experiment": arms, "session_id": "s-9", "viewer_id": "v1"}
+    slate = {"slate_id": "s1", "policy_id": "ranked", **asked}
+    data = msgspec.convert({**slot, **asked}, ImpressionData)
     expires = int(collector.now.timestamp()) + 600
-    token = sign_impression("acme", data, key_id="t1", secret=TOKEN_SECRET, expires=expires)
+    token = sign_impression("acme", data, key_id="t1", secret=TOKEN_SECRET, issued=expires - 600, expires=expires)
     begin(page, way)
     page.evaluate(
         """async ([slot, slate]) => {
@@ -56,7 +58,7 @@ def test_a_slot_with_its_token_is_trusted(page: Any, way: Way, collector: Collec
     assert (block.header.trust, block.header.exceptions, len(block.events)) == ("token", {}, 2)
     (shown,) = stored(collector, "impression")
     assert (shown["slate_id"], shown["policy_id"], shown["surface"]) == ("s1", "ranked", "feed")
-    assert shown["session_id"]
+    assert (shown["session_id"], shown["experiment"]) == ("s-9", arms)
 
 
 def test_a_thousand_quick_swipes_all_arrive(page: Any, way: Way, collector: Collector) -> None:

@@ -25,7 +25,7 @@ from clapometer.domain import (
     sign_answer,
     sign_impression,
 )
-from clapometer.domain.events import ImpressionData
+from clapometer.domain.events import Experiment, ImpressionData
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 EXAMPLES = list(event_examples(NOW).values())
@@ -138,18 +138,36 @@ impressions = st.builds(
     propensity=st.none() | st.floats(0.001, 1),
     candidates=st.none() | st.integers(1, 3),
     explored=st.none() | st.booleans(),
+    surface=st.none() | st.text(min_size=1, max_size=2),
+    experiment=st.none()
+    | st.lists(st.builds(Experiment, id=st.sampled_from("ab"), variant=st.sampled_from("xy")), max_size=2),
+    session_id=st.none() | st.text(min_size=1, max_size=2),
 )
 KEYS = {"k": b"secret"}
+
+
+def arms(data: ImpressionData) -> list[tuple[str, str]]:
+    return sorted((arm.id, arm.variant) for arm in data.experiment or ())
 
 
 @given(impressions, impressions)
 def test_a_token_holds_for_the_impression_it_was_issued_for_and_no_other(
     issued: ImpressionData, claimed: ImpressionData
 ) -> None:
-    token = sign_impression("t", issued, key_id="k", secret=KEYS["k"], expires=100)
+    token = sign_impression("t", issued, key_id="k", secret=KEYS["k"], issued=50, expires=100)
     quoted = msgspec.structs.replace(claimed, token=token)
-    assert impression_trust("t", quoted, KEYS, 99) == ("token" if issued == claimed else "forged")
+    offer, context = {"surface": None, "experiment": None, "session_id": None}, ("surface", "session_id")
+    if msgspec.structs.replace(issued, **offer) != msgspec.structs.replace(claimed, **offer):
+        expected = "forged"
+    elif all(getattr(issued, name) in (None, getattr(claimed, name)) for name in context) and (
+        issued.experiment is None or (claimed.experiment is not None and arms(issued) == arms(claimed))
+    ):
+        expected = "token"  # what the slate was not asked for the impression may say
+    else:
+        expected = "misplaced"
+    assert impression_trust("t", quoted, KEYS, 99) == expected
     own = msgspec.structs.replace(issued, token=token)
+    assert impression_trust("t", own, KEYS, 99) == "token"
     assert impression_trust("t", own, KEYS, 100) == "expired"
     assert impression_trust("rival", own, KEYS, 99) == "forged"
 
@@ -158,7 +176,7 @@ def test_a_token_holds_for_the_impression_it_was_issued_for_and_no_other(
 def test_an_answer_that_quotes_the_token_of_its_impression_is_believed_and_no_other(
     issued: ImpressionData, other: ImpressionData
 ) -> None:
-    whole = sign_impression("t", issued, key_id="k", secret=KEYS["k"], expires=100)
+    whole = sign_impression("t", issued, key_id="k", secret=KEYS["k"], issued=50, expires=100)
     short = sign_answer("t", issued.impression_id, key_id="k", secret=KEYS["k"])
     for token in (whole, short):
         assert answer_trust("t", issued.impression_id, token, KEYS) == "token"
@@ -175,6 +193,37 @@ def test_a_token_of_version_1_still_vouches_for_its_impression() -> None:
     assert impression_trust("t", data, KEYS, 99) == "token"
     assert impression_trust("t", msgspec.structs.replace(data, position=1), KEYS, 99) == "forged"
     assert answer_trust("t", "i", data.token, KEYS) == "unvouched"
+
+
+def test_a_token_of_version_2_still_vouches_for_its_impression_on_any_surface() -> None:
+    data = ImpressionData(impression_id="i", clip_id="c", viewer_id="v", position=2, propensity=0.25, surface="any")
+    token = "v2.k.100.6SAVvFyNsB-AbIM395EiYKGCWVPl6SwEuALctKv15BI.VJwcnTc_NdSx5-0fOEPCxA"
+    data = msgspec.structs.replace(data, token=token)
+    assert impression_trust("t", data, KEYS, 99) == "token"
+    assert impression_trust("t", data, KEYS, 100) == "expired"
+    assert impression_trust("t", msgspec.structs.replace(data, position=1), KEYS, 99) == "forged"
+    assert answer_trust("t", "i", token, KEYS) == "token"
+
+
+@given(st.lists(st.sampled_from([str(n) for n in range(20)]), max_size=10).map(".".join))
+def test_no_part_of_a_token_can_be_exchanged(parts: str) -> None:
+    data = ImpressionData(impression_id="i", clip_id="c", viewer_id="v", surface="feed")
+    token = sign_impression("t", data, key_id="k", secret=KEYS["k"], issued=50, expires=100)
+    for place, part in enumerate(token.split(".")):
+        changed = token.split(".")
+        changed[place] = parts
+        if parts != part:
+            assert impression_trust("t", msgspec.structs.replace(data, token=".".join(changed)), KEYS, 99) == "forged"
+
+
+@pytest.mark.parametrize(
+    ("shown", "trust"),
+    [(None, "token"), (5_000, "token"), (1_400, "token"), (1_399, "mistimed"), (8_600, "token"), (8_601, "mistimed")],
+)
+def test_a_token_holds_for_the_hours_from_its_slate_to_now(shown: float | None, trust: str) -> None:
+    data = ImpressionData(impression_id="i", clip_id="c", viewer_id="v")
+    token = sign_impression("t", data, key_id="k", secret=KEYS["k"], issued=5_000, expires=90_000)
+    assert impression_trust("t", msgspec.structs.replace(data, token=token), KEYS, 5_000, shown) == trust
 
 
 @given(st.text(max_size=60) | st.lists(st.text(max_size=6), max_size=6).map(".".join))

@@ -19,9 +19,10 @@ from clapometer.domain.errors import TerminalError
 
 BLOCK_VERSION = 1
 
-Trust = Literal["key", "token", "none", "forged", "expired", "unconfirmed", "unvouched"]
-"""What vouches for an impression: a secret key, a valid token, nothing, or a token that does not hold. What a
-publishable key says was paid is unconfirmed; what else it says of an impression is unvouched without its token."""
+Trust = Literal["key", "token", "none", "forged", "expired", "mistimed", "misplaced", "unconfirmed", "unvouched"]
+"""What vouches for an impression: a secret key, a valid token, nothing, or a token that does not hold: forged or of
+another impression, expired, of another time, of another surface, experiment or session. What a publishable key says
+was paid is unconfirmed; what else it says of an impression is unvouched without its token."""
 
 
 class BlockHeader(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -115,7 +115,12 @@ class Provenance(_Data, frozen=True):
 
 
 class Experiment(_Data, frozen=True):
-    """The arm of a randomised experiment that the viewer was in."""
+    """The arm of a randomised experiment that the viewer was in.
+
+    Attributes:
+        id: The experiment.
+        variant: The arm.
+    """
 
     id: Identifier
     variant: Label

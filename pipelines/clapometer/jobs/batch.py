@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from clapometer.domain import (
     Code,
     CorruptBlockError,
     RejectedEvent,
+    Trust,
     code_of,
     decode_event,
     encode_events,
@@ -28,7 +30,7 @@ CHUNKS = 16
 """DuckDB's threads share an Arrow table by its chunks."""
 CORRUPT_TENANT = ""
 """Tenant under which a block is counted whose header cannot be trusted."""
-_TRUSTS = pa.array(["key", "token", "none", "forged", "expired", "unconfirmed", "unvouched"])
+_TRUSTS = pa.array(get_args(Trust))
 _TRUST_CODES = {trust: code for code, trust in enumerate(_TRUSTS.to_pylist())}
 
 

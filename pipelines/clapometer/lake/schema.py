@@ -96,7 +96,7 @@ EVENTS = pa.schema(
         pa.field("time", TIMESTAMP, nullable=False),  # the client's clock, skew corrected
         pa.field("client_time", TIMESTAMP, nullable=False),  # the client's clock as sent
         pa.field("received_at", TIMESTAMP, nullable=False),
-        pa.field("trust", pa.string(), nullable=False),  # key, token, none, forged, expired
+        pa.field("trust", pa.string(), nullable=False),  # as `clapometer.domain.Trust`
         pa.field("event_key", pa.int64()),  # hash of (tenant, source, id); not kept for ever, see `packing`
         pa.field("payload_hash", pa.int64()),  # hash of type and data; likewise
         *[pa.field(column.name, column.type) for column in DATA_COLUMNS if column.name not in _TOKENS],

@@ -121,16 +121,17 @@ class ViewWriter:
             autoplay=view.surface == 1,
         )
         return events.Impression(
-            specversion="1.0", id=impression_id, source=self.source, time=shown_at, data=self._signed(data)
+            specversion="1.0", id=impression_id, source=self.source, time=shown_at, data=self._signed(data, shown_at)
         )
 
-    def _signed(self, data: events.ImpressionData) -> events.ImpressionData:
+    def _signed(self, data: events.ImpressionData, shown_at: dt.datetime) -> events.ImpressionData:
         if self.signing is None:
             return data
         signing = self.signing
         token = sign_impression(
-            signing.tenant, data, key_id=signing.key_id, secret=signing.secret, expires=signing.expires
-        )
+            signing.tenant, data, key_id=signing.key_id, secret=signing.secret, issued=int(shown_at.timestamp()),
+            expires=signing.expires,
+        )  # fmt: skip
         return msgspec.structs.replace(data, token=token)
 
     def answer_token(self, impression_id: str) -> str | None:

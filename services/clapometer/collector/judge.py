@@ -30,6 +30,10 @@ _CAUTIONS: dict[Trust, str] = {
     "impressions from a server with a secret key",
     "forged": "its token does not hold for this impression: stored, weighs 0; send the token as it was issued, "
     "with the impression, clip, position, propensity and viewer that it was issued for",
+    "mistimed": "its time is not one for which its token is valid: stored, weighs 0; ask for a slate when it is to be "
+    "shown, send impressions when they happen, and with `sentat`, which mends a clock that is wrong",
+    "misplaced": "its surface, experiment or session is not that of its slate: stored, weighs 0; repeat what the slate "
+    "was asked for",
     "expired": "its token has expired: stored, weighs 0; send impressions when they happen",
     "unconfirmed": "a publishable key says what was paid: stored, counts once a secret key sends the same order",
     "unvouched": "it does not quote the token of its impression (a vote: those of both): stored, weighs 0; send that "
@@ -37,6 +41,7 @@ _CAUTIONS: dict[Trust, str] = {
 }
 _ANSWERS = frozenset((Watched, Reacted, Converted))
 _MONEY = ("purchase", "refund")
+_NO_TIME, _MAX_TRANSIT = dt.timedelta(0), dt.timedelta(minutes=5)
 _FORBIDDEN = "a publishable key may not send {}; send it from a server with a secret key"
 
 
@@ -93,8 +98,8 @@ def judge(
             refused.append(_refuse_age(event, places[place], max_browser_age))
         else:
             if kind is Impression:
-                seconds = now.timestamp()
-                trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, seconds)  # type: ignore[arg-type]
+                seconds, shown = now.timestamp(), _happened(event, now)
+                trusts[len(events)] = impression_trust(key.tenant, event.data, tokens, seconds, shown)  # type: ignore[arg-type]
             elif kind is Converted and confirm_purchases and event.data.kind in _MONEY:  # type: ignore[union-attr]
                 trusts[len(events)] = "unconfirmed"
             elif answers_need_tokens and kind in _ANSWERS:
@@ -107,6 +112,13 @@ def judge(
         rejected = sorted([*rejected, *refused], key=lambda verdict: verdict.index or 0)
     weighed = Judged(events, rejected, forbidden)
     return _with_trust(weighed, trusts) if trusts else weighed
+
+
+def _happened(event: Event, now: dt.datetime) -> float:
+    """Returns when an event happened, as the lake will have it: by the clock of receipt where the sender's is wrong."""
+    if event.sentat is None or _NO_TIME <= now - event.sentat <= _MAX_TRANSIT:
+        return event.time.timestamp()
+    return now.timestamp() - max(_NO_TIME, event.sentat - event.time).total_seconds()
 
 
 def _vote_trust(tenant: str, vote: VotedData, tokens: Mapping[str, bytes]) -> Trust:

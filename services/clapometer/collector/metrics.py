@@ -3,14 +3,17 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from clapometer.domain import ClapometerError
+from clapometer.domain import ClapometerError, Trust
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+WEIGHTLESS: tuple[Trust, ...] = tuple(trust for trust in get_args(Trust) if trust not in ("key", "token"))
+"""What is wrong with events that are stored and weigh nothing."""
 """Upper bounds of the histogram of answer times, in seconds."""
 
 
@@ -58,7 +61,7 @@ class CollectorMetrics(Collector):
             "Events that are durable, by verdict; of those accepted, what weighs nothing, by what is wrong with it",
             labels=["verdict"],
         )
-        for verdict in ("accepted", "rejected", "forged", "expired", "none", "unconfirmed", "unvouched"):
+        for verdict in ("accepted", "rejected", *WEIGHTLESS):
             events.add_metric([verdict], self.events[verdict])
         yield events
         yield CounterMetricFamily("clapometer_collector_body_bytes", "Bytes of bodies received", value=self.body_bytes)

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from clapometer.domain import Against
+from clapometer.domain.events import Experiment
 from clapometer.serving.reproduction import Reproduction
 
 Subject = Literal["model_versions", "prompts", "templates"]
@@ -237,6 +238,8 @@ class Slate(msgspec.Struct, frozen=True, kw_only=True):
         policy_id: What chose the clips.
         run_id: The run whose ranking ordered them; null where there is none yet.
         explore_share: Share of slots that are filled at random on this surface.
+        surface: As asked; with `experiment` and `session_id` it goes into the impressions as it is here.
+        experiment: As asked.
         expires_at: When the tokens of the slots end.
         slots: The filled slots, in order.
         left_out: Candidates that no slot may show.
@@ -248,6 +251,7 @@ class Slate(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None
     explore_share: float
     surface: str | None
+    experiment: list[Experiment] | None
     viewer_id: str
     session_id: str | None
     expires_at: dt.datetime

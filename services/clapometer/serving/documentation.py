@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from clapometer.domain.events import Experiment
 from clapometer.serving import examples
 from clapometer.serving.answers import (
     SEGMENTS,
@@ -93,8 +94,8 @@ _REFUSALS = {
 _OF_BODIES = (413, 415)
 _NO_HTTP = "Invalid HTTP request received."
 _TYPES = (
-    Ranking, Run, Standing, NotRanked, Reproduction, Comparison, SlateRequest, Slate, Slot, LeftOut, SqlRequest,
-    Problem,
+    Ranking, Run, Standing, NotRanked, Reproduction, Comparison, SlateRequest, Experiment, Slate, Slot, LeftOut,
+    SqlRequest, Problem,
 )  # fmt: skip
 
 

@@ -73,8 +73,9 @@ def slate_example() -> dict[str, Any]:
     return _plain(
         Slate(
             slate_id="5d1e2f3a-0c4b-4d6e-8f7a-9b0c1d2e3f4a", policy_id="ranked", run_id=_RUN_ID, explore_share=0.1,
-            surface="feed", viewer_id="viewer-1", session_id="session-1", expires_at=_AT + dt.timedelta(days=1),
-            slots=[slot], left_out=[LeftOut("clip-3", "withdrawn: rights")], notes=[],
+            surface="feed", experiment=None, viewer_id="viewer-1", session_id="session-1",
+            expires_at=_AT + dt.timedelta(days=1), slots=[slot],
+            left_out=[LeftOut("clip-3", "withdrawn: rights")], notes=[],
         )
     )  # fmt: skip
 

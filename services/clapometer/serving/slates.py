@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from clapometer.domain import InputError, TolerantDecoder, sign_impression
-from clapometer.domain.events import Identifier, ImpressionData, Label
+from clapometer.domain.events import Experiment, Identifier, ImpressionData, Label
 from clapometer.serving.answers import LeftOut, Slate, Slot
 from clapometer.serving.bodies import decode_body
 from clapometer.serving.config import Policy, ServingConfig
@@ -31,6 +31,9 @@ class SlateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     Attributes:
         candidates: Ids of the clips that may be shown, each once.
         viewer_id: Who sees them; the tokens hold for this viewer only.
+        session_id: Which session of the viewer. Tokens hold only for what is named of session, surface and experiment.
+        surface: Where they are shown.
+        experiment: The arms of experiments that the viewer is in.
         slots: How many to show.
         policy: ``ranked``: best first, save for the explored share. ``uniform``: all at random.
     """
@@ -39,6 +42,7 @@ class SlateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     viewer_id: Identifier
     session_id: Identifier | None = None
     surface: Label | None = None
+    experiment: Annotated[list[Experiment], Meta(max_length=32)] | None = None
     slots: Annotated[int, Meta(ge=1)] | None = None
     policy: Policy | None = "ranked"
 
@@ -98,7 +102,8 @@ class SlateMaker:
         ranked = request.policy != "uniform" and run_id is not None
         order, choices = self._draw(shown, slots, share if ranked else None)
         policy_id = f"ranked.v1 share={share:g} run={run_id}"[:100] if ranked else "uniform.v1"
-        expires = int(now.timestamp()) + self._config.token_seconds
+        issued = int(now.timestamp())
+        expires = issued + self._config.token_seconds
         slate_id = self._new_id()
         signing = self._token_key()
         made = [
@@ -109,7 +114,7 @@ class SlateMaker:
                 choice=choice,
                 position=position,
                 candidates=len(shown),
-                expires=expires,
+                valid=(issued, expires),
                 signing=signing,
             )
             for position, choice in enumerate(choices)
@@ -120,6 +125,7 @@ class SlateMaker:
             run_id=run_id if ranked else None,
             explore_share=share if ranked else 1.0,
             surface=request.surface,
+            experiment=request.experiment,
             viewer_id=request.viewer_id,
             session_id=request.session_id,
             expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
@@ -148,20 +154,24 @@ class SlateMaker:
         choice: Choice,
         position: int,
         candidates: int,
-        expires: int,
+        valid: tuple[int, int],
         signing: tuple[str, bytes],
     ) -> Slot:
         impression = ImpressionData(
             impression_id=self._new_id(),
             clip_id=clip.clip_id,
             viewer_id=request.viewer_id,
+            session_id=request.session_id,
+            surface=request.surface,
+            experiment=request.experiment,
             position=position,
             propensity=choice.propensity,
             candidates=candidates,
             explored=choice.explored,
         )
         key_id, secret = signing
-        token = sign_impression(tenant, impression, key_id=key_id, secret=secret, expires=expires)
+        issued, expires = valid
+        token = sign_impression(tenant, impression, key_id=key_id, secret=secret, issued=issued, expires=expires)
         return Slot(
             clip_id=clip.clip_id,
             position=position,

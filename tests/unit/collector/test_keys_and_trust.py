@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.collector.conftest import TOKEN_SECRET, Collector
 from tests.unit.collector.test_bad_input import IMPRESSION, event
@@ -16,11 +17,16 @@ from clapometer.gate import Rates
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
-def signed(collector: Collector, event_id: str, *, seconds: float = 3_600, tenant: str = "acme") -> dict[str, Any]:
+def signed(
+    collector: Collector, event_id: str, *, seconds: float = 3_600, tenant: str = "acme", **more: Any
+) -> dict[str, Any]:
     """Returns an impression with the token that its slate gave."""
-    data: dict[str, Any] = {**IMPRESSION, "impression_id": event_id, "position": 2, "propensity": 0.25}
+    data: dict[str, Any] = {**IMPRESSION, "impression_id": event_id, "position": 2, "propensity": 0.25, **more}
     expires = int(collector.now.timestamp() + seconds)
-    token = sign_impression(tenant, ImpressionData(**data), key_id="t1", secret=TOKEN_SECRET, expires=expires)
+    token = sign_impression(
+        tenant, msgspec.convert(data, ImpressionData), key_id="t1", secret=TOKEN_SECRET,
+        issued=int(collector.now.timestamp()), expires=expires,
+    )  # fmt: skip
     return event(collector, event_id, "impression", **data, token=token)
 
 
@@ -166,6 +172,43 @@ def test_a_replayed_token_vouches_for_no_other_impression(collector: Collector) 
     replay["data"]["token"] = first["data"]["token"]
     answer = collector.post([first, replay], **publishable(collector)).json()
     assert [w["id"] for w in answer["warnings"]] == ["second"]
+
+
+def test_an_impression_is_of_the_surface_experiment_and_session_that_its_slate_was_asked_for(
+    collector: Collector,
+) -> None:
+    arm = {"id": "e", "variant": "a"}
+    asked = {"surface": "feed", "experiment": [arm], "session_id": "s"}
+    changes: list[dict[str, Any]] = [
+        {}, {"surface": "search"}, {"surface": None}, {"experiment": [arm | {"variant": "b"}]}, {"experiment": []},
+        {"session_id": "another"},
+    ]  # fmt: skip
+    events = [signed(collector, f"e{place}", **asked) for place in range(len(changes))]
+    for one, change in zip(events, changes, strict=True):
+        one["data"] |= change
+    answer = collector.post(events, **publishable(collector)).json()
+    assert [warning["id"] for warning in answer["warnings"]] == ["e1", "e2", "e3", "e4", "e5"]
+    assert all("is not that of its slate: stored, weighs 0" in warning["reason"] for warning in answer["warnings"])
+    (block,) = collector.blocks()
+    assert [block.header.exceptions.get(n, block.header.trust) for n in range(6)] == ["token", *["misplaced"] * 5]
+    assert 'events_total{verdict="misplaced"} 5.0' in collector.http.get("/metrics").text
+
+
+def test_an_impression_is_not_of_another_day_than_its_slate(collector: Collector) -> None:
+    def at(hours: float, sent: float | None = None) -> dict[str, Any]:
+        one = signed(collector, f"{hours} {sent}", seconds=86_400)
+        for name, moved in (("time", hours), ("sentat", sent)):
+            if moved is not None:
+                one[name] = (collector.now + dt.timedelta(hours=moved)).isoformat()
+        return one
+
+    honest = [at(0), at(0, 0), at(-30, -30), at(20, 20), at(-0.5, 0)]
+    moved = [at(-24), at(-24, 0), at(-2, 0), at(20), at(20, 0), at(-40, -30)]
+    answer = collector.post([*honest, *moved], **publishable(collector)).json()
+    assert (answer["accepted"], answer["rejected"]) == (len(honest) + len(moved), [])
+    assert [warning["id"] for warning in answer["warnings"]] == [one["id"] for one in moved]
+    (block,) = collector.blocks()
+    assert set(block.header.exceptions.values()) | {block.header.trust} == {"token", "mistimed"}
 
 
 @pytest.mark.parametrize("token", ["", "v1", "v1.t1.1.é", "v1.t1.٣.x", "v1.t2.9.x", "v1.t1.9." + "x" * 900, "...."])

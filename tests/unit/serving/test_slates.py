@@ -21,6 +21,7 @@ from clapometer.lake import Lake, publish
 from clapometer.serving import ServingConfig
 
 CLIPS = [f"{model}/{i}" for model, _ in MODELS for i in range(8)]
+ASKED = {"session_id": "s1", "surface": "feed", "experiment": [{"id": "layout", "variant": "wide"}]}
 
 
 @pytest.mark.parametrize(
@@ -82,19 +83,23 @@ def test_a_slate_needs_a_secret_key(serving: Serving, key: str | None, status: i
 
 
 def test_every_slot_vouches_for_the_impression_it_makes(serving: Serving) -> None:
-    slate = serving.slate(candidates=CLIPS, slots=12, session_id="s1", surface="feed").json()
+    slate = serving.slate(candidates=CLIPS, slots=12, **ASKED).json()
     assert [slot["position"] for slot in slate["slots"]] == list(range(12))
     for slot in slate["slots"]:
-        given = {name: value for name, value in slot.items() if name != "score"}
+        given = {name: value for name, value in (slot | ASKED).items() if name != "score"}
         impression = msgspec.convert({**given, "viewer_id": "v1"}, ImpressionData)
         keys, now = {TOKEN_ID: TOKEN_SECRET}, NOW.timestamp()
         assert impression_trust("default", impression, keys, now) == "token"
         assert impression_trust("other", impression, keys, now) == "forged"
         assert impression_trust("default", impression, keys, now + 86_401) == "expired"
+        assert impression_trust("default", impression, keys, now, now - 7_200) == "mistimed"
+        for name in ASKED:
+            elsewhere = msgspec.structs.replace(impression, **{name: None})
+            assert impression_trust("default", elsewhere, keys, now) == "misplaced"
         for change in ({"propensity": 1.0}, {"viewer_id": "v2"}, {"position": 40}, {"explored": None}):
             changed = msgspec.structs.replace(impression, **change)
             assert impression_trust("default", changed, keys, now) == "forged"
-    assert (slate["session_id"], slate["surface"]) == ("s1", "feed")
+    assert {name: slate[name] for name in ASKED} == ASKED
 
 
 def test_the_best_clips_come_first(serving: Serving) -> None:

@@ -28,4 +28,4 @@ FROM events
 WHERE type = 'impression';
 COMMENT ON VIEW impressions IS 'One row per clip shown to a viewer.';
 COMMENT ON COLUMN impressions.propensity IS 'Chance that this place was filled with this clip, 0 to 1.';
-COMMENT ON COLUMN impressions.trust IS 'What vouches for it: key, token, none, forged or expired.';
+COMMENT ON COLUMN impressions.trust IS 'What vouches for it: key, token, none, forged, expired, mistimed or misplaced.';
