@@ -54,7 +54,9 @@ class ScreeningLimits:
         days: See ``hours_a_day``.
         impressions_an_hour: Per hour with activity.
         group_size: Fewest accounts with the same reactions that make a group.
-        group_reactions: Fewest reactions of each of them.
+        group_clips: Fewest clips that each of them reacted to: of the same clip again and again nothing follows.
+        group_share: Largest share of the clips that anybody reacted to. Who likes half of a small catalogue agrees with
+            others by chance.
     """
 
     min_reactions: int = 5
@@ -67,7 +69,8 @@ class ScreeningLimits:
     days: int = 2
     impressions_an_hour: float = 1_200.0
     group_size: int = 3
-    group_reactions: int = 8
+    group_clips: int = 8
+    group_share: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +83,10 @@ class ViewerSums:
         blind: Those among them that were watched for less than a moment.
         hours: Distinct hours with an impression, where they could screen the viewer.
         days: Distinct days with one.
+        clips: Distinct clips with a positive reaction, where they could screen the viewer; their number is at most that
+            of the reactions.
         signature: Min-hashes of the set of clips with a positive reaction, where they could screen the viewer.
+        catalogue: Distinct clips that anybody reacted to; a number.
     """
 
     impressions: Ints
@@ -88,15 +94,22 @@ class ViewerSums:
     blind: Ints
     hours: Ints
     days: Ints
+    clips: Ints
     signature: Ints
+    catalogue: int
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(self)[:-1]:
             shape = np.shape(getattr(self, field.name))
             wanted = (len(self.impressions), SIGNATURES) if field.name == "signature" else (len(self.impressions),)
             if shape != wanted:
                 msg = f"has shape {shape}, must be {wanted}"
                 raise InputError(msg, field.name)
+
+    def take(self, rows: Ints) -> ViewerSums:
+        """Returns those of some of the viewers."""
+        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self)[:-1]}
+        return ViewerSums(**columns, catalogue=self.catalogue)
 
 
 def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> list[ScreeningReason | None]:
@@ -167,7 +180,7 @@ def _lockstep(sums: ViewerSums, limits: ScreeningLimits) -> NDArray[np.bool_]:
     References:
         Broder (1997), On the resemblance and containment of documents, SEQUENCES.
     """
-    able = np.flatnonzero(sums.reactions >= limits.group_reactions)
+    able = np.flatnonzero((sums.clips >= limits.group_clips) & (sums.clips <= limits.group_share * sums.catalogue))
     able = able[rows_seen_often(sums.signature[able], limits.group_size)]
     found = np.zeros(len(sums.impressions), bool)
     if len(able):

@@ -18,7 +18,7 @@ FEWEST_REACTIONS = 20
 """A top that fewer invented reactions buy is for sale."""
 STRICT = ScreeningLimits(
     min_reactions=3, blind_ratio=0.3, blind_chance=1e-3, everything_ratio=0.8, everything_impressions=15,
-    everything_chance=1.0, hours_a_day=16.0, impressions_an_hour=600.0, group_size=3, group_reactions=4,
+    everything_chance=1.0, hours_a_day=16.0, impressions_an_hour=600.0, group_size=3, group_clips=4,
 )  # fmt: skip
 """Limits of screening that catch what hides just below the usual ones, and more people by mistake."""
 _SHIFT = 1.0

@@ -53,8 +53,7 @@ class Viewers:
         chosen = np.flatnonzero(
             (sums.reactions >= limits.min_reactions) | (sums.impressions >= limits.everything_impressions)
         )
-        columns = (sums.impressions, sums.reactions, sums.blind, sums.hours, sums.days, sums.signature)
-        reasons = screen_viewers(ViewerSums(*(column[chosen] for column in columns)), limits)
+        reasons = screen_viewers(sums.take(chosen), limits)
         return {viewer: reason for viewer, reason in zip(chosen.tolist(), reasons, strict=True) if reason is not None}
 
     def names(self, viewers: Sequence[int], paths: Sequence[Path], tenant: str) -> list[str]:
@@ -88,17 +87,18 @@ class Viewers:
             days[rows[shown > 0]] |= np.uint64(1 << file.day % 64)
         some_days = np.bitwise_count(days).astype(np.int64)
         signature = np.zeros((n, SIGNATURES), np.int64)
-        able = reactions >= limits.group_reactions
+        able = reactions >= limits.group_clips
         signature[:, :_FIRST] = self._min_hashes(able, range(_FIRST))
         alike = able.copy()
         alike[able] = rows_seen_often(signature[able, :_FIRST], limits.group_size)
         if alike.any():
             signature[:, _FIRST:] = self._min_hashes(alike, range(_FIRST, SIGNATURES))
+        clips, catalogue = self._distinct(alike)
         busy = (impressions >= limits.hours_a_day * some_days) | (impressions > limits.impressions_an_hour)
         hours, all_days = self._hours(busy)
         return ViewerSums(
             impressions, reactions, blind, np.where(busy, hours, some_days), np.where(busy, all_days, some_days),
-            signature,
+            clips, signature, catalogue,
         )  # fmt: skip
 
     @cached_property
@@ -132,6 +132,20 @@ class Viewers:
             for column, values in zip(least, hashed, strict=True):
                 np.minimum.at(column, viewer, values[clip])
         return np.where(chosen, least, 0).T
+
+    def _distinct(self, chosen: Flags) -> tuple[NDArray[np.int64], int]:
+        """Returns how many clips chosen viewers reacted to, 0 for all others, and how many anybody did."""
+        if not chosen.any():
+            return np.zeros(len(chosen), np.int64), 0
+        pairs, everything = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.int64)]
+        hashes = self._clip_hashes(range(1))
+        for file, rows, reacted, (hashed,) in zip(self._files, self.rows, self._reacted, hashes, strict=True):
+            everything.append(hashed[np.unique(file.clip[reacted])])
+            viewer, clip = rows[file.viewer[reacted]], file.clip[reacted]
+            own = chosen[viewer]
+            pairs.append(np.unique(np.column_stack([viewer[own], hashed[clip[own]]]), axis=0))
+        viewers = np.unique(np.concatenate(pairs), axis=0)[:, 0]
+        return np.bincount(viewers, minlength=len(chosen)), len(np.unique(np.concatenate(everything)))
 
     def _hours(self, chosen: Flags) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns distinct hours and days with an impression; 0 for viewers who are not chosen."""

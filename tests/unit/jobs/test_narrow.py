@@ -157,7 +157,7 @@ def test_what_is_kept_goes_with_the_outcomes_and_names_nobody(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "limits", [ScreeningLimits(), ScreeningLimits(min_reactions=2, hours_a_day=1.0, group_reactions=2, group_size=2)]
+    "limits", [ScreeningLimits(), ScreeningLimits(min_reactions=2, hours_a_day=1.0, group_clips=2, group_size=2)]
 )
 def test_viewers_are_screened_as_their_sums_in_sql_say(tmp_path: Path, limits: ScreeningLimits) -> None:
     world = build_world(WorldConfig(n_prompts=60, n_viewers=300, n_sessions=1_500, n_models=4, bots=12), 4)

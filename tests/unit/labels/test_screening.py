@@ -39,8 +39,9 @@ def summed(rows: pa.Table) -> tuple[np.ndarray, ViewerSums]:
 def plain(n: int = 50) -> dict[str, np.ndarray]:
     """People: a hundred impressions each, ten likes, none blind, different clips."""
     rng = np.random.default_rng(0)
-    columns = {"impressions": 100, "reactions": 10, "blind": 0, "hours": 12, "days": 6}
-    return {name: np.full(n, value) for name, value in columns.items()} | {"signature": rng.integers(0, 2**60, (n, 8))}
+    columns = {"impressions": 100, "reactions": 10, "blind": 0, "hours": 12, "days": 6, "clips": 10}
+    drawn = {"signature": rng.integers(0, 2**60, (n, 8)), "catalogue": 1_000}
+    return {name: np.full(n, value) for name, value in columns.items()} | drawn
 
 
 def reasons(**changes: int) -> list[ScreeningReason | None]:
@@ -109,6 +110,32 @@ def test_three_accounts_with_the_same_reactions_are_a_group_and_two_are_not() ->
     assert set(found[3:]) == {None}
 
 
+@pytest.mark.parametrize(("clips", "catalogue"), [(3, 1_000), (10, 12), (10, 39)])
+def test_few_clips_or_a_small_catalogue_make_no_lockstep(clips: int, catalogue: int) -> None:
+    columns = plain() | {"catalogue": catalogue}
+    columns["signature"][:] = 7
+    columns["clips"][:] = clips
+    assert set(screen_viewers(ViewerSums(**columns))) == {None}
+
+
+@pytest.mark.parametrize(("n_clips", "chance"), [(3, 0.5), (12, 0.9), (12, 0.4)])
+def test_people_of_a_world_with_few_clips_are_no_group(n_clips: int, chance: float) -> None:
+    rng = np.random.default_rng(n_clips)
+    n = 300 * 60
+    clip = np.tile(np.arange(n_clips), n // n_clips)
+    liked = rng.random(n) < chance * 2 * rng.beta(4, 4, n_clips)[clip]
+    never = np.zeros(n, bool)
+    rows = pa.table(
+        {
+            "viewer_id": np.repeat(np.arange(300), 60), "clip_id": clip.astype(str),
+            "watched_ms": np.full(n, 5_000), "total_ms": np.full(n, 5_000), "liked": liked, "saved": never,
+            "shared": never, "commented": never, "followed": never,
+            "shown_at": pa.array(np.full(n, int(START.timestamp() * 1e6)), pa.timestamp("us", tz="UTC")),
+        }
+    )  # fmt: skip
+    assert ScreeningReason.LOCKSTEP not in screen_viewers(summed(rows)[1])
+
+
 @pytest.mark.parametrize("bots", [1, 10, 200])
 def test_fake_accounts_of_the_simulator_are_found_and_people_are_not(bots: int) -> None:
     size = 6_000 if bots == 1 else 15_000
@@ -128,7 +155,9 @@ def test_accounts_that_watch_before_they_like_are_found_by_liking_the_same_clips
     config = WorldConfig(n_prompts=500, n_sessions=8_000, n_viewers=2_000, bots=0)
     log = simulate_log(build_world(config, 3), 4)
     rows = outcomes(log)
-    ring = rows.take(np.tile(np.flatnonzero(log.watched_ms > 4_000)[:30], 12))
+    watched = np.flatnonzero(log.watched_ms > 4_000)
+    _, of_each_clip = np.unique(log.clip[watched], return_index=True)
+    ring = rows.take(np.tile(watched[of_each_clip[:30]], 12))
     ring = ring.set_column(0, "viewer_id", pa.array(np.repeat(np.arange(50_000, 50_012), 30)))
     ring = ring.set_column(4, "liked", pa.array(np.tile(np.arange(30) < 20, 12)))
     for column, name in ((5, "saved"), (6, "shared")):
