@@ -85,6 +85,11 @@ class Servers:
         self.rival = self.key("--kind", "secret", "--tenant", "rival")
         self.collector, self.serving = (Server(folder, part, port, self.environment) for part, port in ports.items())
 
+    @property
+    def both(self) -> tuple[Server, Server]:
+        """Both of them."""
+        return self.collector, self.serving
+
     def key(self, *options: str) -> str:
         """Returns a new key."""
         command = [sys.executable, "-m", "clapometer.cli.main", "keys", "new", *options]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from tests.hostile_requests import CHUNKED, HEAD, HOSTILE
 from tests.unit.collector.conftest import Collector
 from tests.unit.serving.running import Serving
 from tests.waiting import until
@@ -61,26 +62,6 @@ def exchange(port: int, *parts: bytes, seconds: float = 20) -> bytes:
 
 def status(answer: bytes) -> int | None:
     return int(answer.split(b" ", 2)[1]) if answer else None
-
-
-HEAD = b"POST /v1/slates HTTP/1.1\r\nhost: test\r\n"
-CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
-MEGABYTE = 1 << 20
-HOSTILE = {
-    "one header of a megabyte": [b"GET /healthz HTTP/1.1\r\nx: ", *[b"y" * MEGABYTE] * 3],
-    "a head of 200,000 bytes that is whole": [b"GET /healthz HTTP/1.1\r\nx: " + b"y" * 200_000 + b"\r\n\r\n"],
-    "a head of many headers that is whole": [
-        b"GET /healthz HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(20_000)) + b"\r\n"
-    ],
-    "an address of 200,000 bytes": [b"GET /" + b"y" * 200_000 + b" HTTP/1.1\r\nhost: test\r\n\r\n"],
-    "empty lines before a request": [b"\r\n" * MEGABYTE],
-    "trailers without end": [CHUNKED + b"1\r\na\r\n0\r\n", *[b"x: " + b"y" * 60_000 + b"\r\n"] * 20],
-    "one trailer without end": [CHUNKED + b"1\r\na\r\n0\r\nx: ", *[b"y" * MEGABYTE] * 3],
-    "a chunk extension without end": [CHUNKED + b"1;x=", *[b"y" * MEGABYTE] * 3],
-    "hundreds of requests in a row": [
-        HEAD + b"content-length: 9\r\n\r\n" + b"GET /healthz HTTP/1.1\r\nhost: t\r\n\r\n" * 800
-    ],
-}
 
 
 @pytest.mark.parametrize("parts", HOSTILE.values(), ids=HOSTILE)
