@@ -14,8 +14,9 @@ from typing import Protocol
 
 import psutil
 from tests.brokers.broker import Broker
-from tests.e2e.running import free_port, service_environment
+from tests.e2e.running import service_environment
 from tests.faults.traffic import AGE, Sender, rows_stored
+from tests.ports import free_port
 from tests.waiting import until
 
 from clapometer.eventlog import EmbeddedLog, EventLog

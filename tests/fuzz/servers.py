@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.running import free_port, service_environment
+from tests.e2e.running import service_environment
+from tests.ports import free_port
 from tests.unit.serving.sample_lake import full_lake
 from tests.waiting import until
 

@@ -47,7 +47,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Start]:
         server.stop()
 
 
-def exchange(port: int, *parts: bytes, seconds: float = 20) -> bytes:
+def exchange(port: int, *parts: bytes, seconds: float = 120) -> bytes:
     """Sends the parts, as long as the server takes them, and returns what comes until it ends the connection."""
     received = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
@@ -108,7 +108,7 @@ def test_what_a_refused_connection_took_is_given_back_at_once(start: Start) -> N
         for half in (b"", b"GET /hea", HEAD, CHUNKED + b"1\r\na\r\n", HEAD + b"content-length: 5\r\n\r\n[]"):
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(half)
-        until(lambda: protocols() <= before, 20)
+        until(lambda: protocols() <= before)
     finally:
         gc.enable()
 
@@ -128,7 +128,7 @@ def test_a_request_that_does_not_come_is_not_waited_for_for_ever(start: Start, h
 def test_connections_of_one_address_are_bounded(start: Start) -> None:
     server, port = start(max_per_address=5, request_seconds=0.5)
     server.http.close()
-    held = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(5)]
+    held = [socket.create_connection(("127.0.0.1", port), timeout=120) for _ in range(5)]
     answer = exchange(port)
     assert status(answer) == 503
     assert b"too many connections" in answer
@@ -139,7 +139,7 @@ def test_connections_of_one_address_are_bounded(start: Start) -> None:
 
 def test_no_more_connections_than_allowed_are_kept(start: Start) -> None:
     _, port = start(max_connections=3, request_seconds=30.0)
-    held = [socket.create_connection(("127.0.0.1", port), timeout=20) for _ in range(3 + 64)]
+    held = [socket.create_connection(("127.0.0.1", port), timeout=120) for _ in range(3 + 64)]
     assert status(exchange(port)) == 503
     for connection in held:
         connection.close()
