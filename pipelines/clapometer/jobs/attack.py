@@ -1,182 +1,229 @@
-"""What it takes to buy the first place: made-up viewers in a copy of a run's outcomes, and the ranking made anew.
+"""What one person with the key of a page can buy: events added to a copy of a run's lake, and the ranking made anew.
 
-Simulated, not computed: their outcomes go through screening, outliers' limits and all estimators as everybody's do. The
-viewers mimic people: each has few impressions, praises not all of what it should help, and watches what it praises.
+Tried, not computed: every event goes through the collector's judgement, the loader, the fold and the training, as
+everybody's do. What is closed is knocked at, too, and reported with what the door says.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import datetime as dt
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from clapometer.jobs.audited import Audited, fit_again
+from clapometer.domain import Verdict
+from clapometer.jobs.attack_routes import EACH, ROUTES, Door, Goal, Route, Slot, Visit
+from clapometer.jobs.audited import Audited
 from clapometer.jobs.findings import Finding, status
-from clapometer.jobs.impressions import Impressions
-from clapometer.jobs.kept import drop_kept
-from clapometer.labels import ScreeningLimits
+from clapometer.jobs.rehearsal import rehearse
+from clapometer.jobs.said import EVIDENCE
+from clapometer.jobs.sheets import Row
+from clapometer.jobs.train import UNLIMITED, Resources
 from clapometer.lake import sql
-from clapometer.ranking import Ranked
 
-__all__ = ["attack_findings"]
+__all__ = ["Attacker", "attack_findings"]
 
-FEWEST_BOUGHT = 20
-"""A top that fewer made-up viewers buy is for sale."""
-_EACH, _AN_HOUR = 50, 120
-"""Impressions of a made-up viewer, and how many of them one person answers in an hour."""
-_FIRST, _REFINED = 5, 2
-"""Viewers to begin with, which are doubled, and how often the gap between too few and enough is halved."""
+_AN_HOUR = 120
+"""Impressions that one person answers in an hour."""
+_MOST_SLOTS = 100_000
+_REFINED = 2
+"""How often the gap between too few and enough is halved."""
+_CLAIMS = (str(Verdict.KEEP), str(Verdict.STOP))
 
 
 @dataclass(frozen=True)
-class _Route:
-    """A way in.
+class Attacker:
+    """Whom a ranking should withstand.
 
     Attributes:
-        name: Of the finding.
-        who: Who can take it.
-        chosen: Whether they show what clips they like, or answer what they are given.
-        trust: Of their impressions.
-        advice: What closes it.
+        door: Where their events come in.
+        viewers: How many they make up; ten times as many are tried where these are not enough.
+        days: Over how many days.
+        resources: What the trials may use.
     """
 
-    name: str
-    who: str
-    chosen: bool
-    trust: str
-    advice: str
+    door: Door
+    viewers: int = 200
+    days: int = 3
+    resources: Resources = UNLIMITED
+
+    @property
+    def most(self) -> int:
+        """The most made-up viewers that are tried."""
+        return 10 * self.viewers
 
 
-_ROUTES = (
-    _Route(
-        "slots that are given", "made-up viewers with tokens, who answer what a slate gives them", False, "token",
-        "ask for slates only for viewers whom your platform vouches for, and rate them by viewer and address",
-    ),
-    _Route(
-        "slots of their choice", "whoever has a secret key, or a feed of its own", True, "key",
-        "take impressions from POST /v1/slates only, and keep secret keys on servers",
-    ),
-    _Route("without a token", "whoever copies the key from a page", True, "none", ""),
-)  # fmt: skip
+@dataclass(frozen=True)
+class _Standing:
+    """What a ranking says.
 
-
-def attack_findings(audited: Audited) -> Iterator[Finding]:
-    """Yields for each route how few made-up viewers put the second model version first, and make it win.
-
-    From then on other viewers are screened: nothing may be read from the audited impressions afterwards.
+    Attributes:
+        order: Items with a place, best first.
+        claimed: Whether it says that the first is better than all others.
+        verdicts: By item.
+        effects: By item.
     """
-    if audited.fitted.fit is None:
-        reason = audited.fitted.scores.reason or "fewer than two model versions have a place"
-        yield Finding(check="attack", status="skipped", found=f"nothing to attack: {reason}")
-        return
-    first, second = audited.fitted.order[:2]
-    with tempfile.TemporaryDirectory(prefix="clapometer-attack-") as folder:
-        for route in _ROUTES:
-            copy = _Copy(audited, route, Path(folder), audited.name(first), audited.name(second))
-            yield _finding(audited, route, copy)
+
+    order: list[str]
+    claimed: bool
+    verdicts: dict[str, str]
+    effects: dict[str, float]
+
+    @classmethod
+    def of(cls, rows: list[Row], *, by_votes: bool) -> _Standing:
+        """Returns that of the ranking of model versions among rows, by votes or by what viewers did."""
+        wanted = EVIDENCE if by_votes else "all"
+        ranked = [
+            row for row in rows if row["subject"] == "model_versions" and row["segment"] == wanted and "rank" in row
+        ]
+        ranked.sort(key=lambda row: row["rank"])
+        claimed = bool(ranked) and ranked[0]["rank_high"] == 1
+        names = [row["item"] for row in ranked]
+        return cls(
+            names,
+            claimed,
+            {row["item"]: row["verdict"] for row in ranked},
+            {row["item"]: row["effect"] for row in ranked},
+        )
 
 
-def _finding(audited: Audited, route: _Route, copy: _Copy) -> Finding:
-    most = max(audited.fitted.scored.counted // _EACH, 1)
-    to_lead = _fewest(copy.leads, most)
-    to_win = None if to_lead is None else _fewest(copy.wins, most, at_least=to_lead)
-    cheap = to_lead is not None and to_lead < FEWEST_BOUGHT
+@dataclass
+class _Trials:
+    """What a route came to with so many viewers; each number is tried once."""
+
+    audited: Audited
+    attacker: Attacker
+    route: Route
+    goal: Goal
+    known: dict[int, _Standing] = field(default_factory=dict)
+    weighs: int = 0
+    sent: int = 0
+    why: str = ""
+
+    def at(self, viewers: int) -> _Standing:
+        """Returns the ranking with so many made-up viewers."""
+        if viewers not in self.known:
+            self.known[viewers] = self._tried(viewers)
+        return self.known[viewers]
+
+    def _tried(self, viewers: int) -> _Standing:
+        attacker, blocks = self.attacker, []
+        end = _newest(self.audited)
+        begin, step = end - dt.timedelta(days=attacker.days), dt.timedelta(days=attacker.days) / viewers
+        self.sent = self.weighs = 0
+        for viewer in range(viewers):
+            when = begin + viewer * step
+            events = list(self.route.events(Visit(attacker.door, self.goal, viewer, when)))
+            for entry in attacker.door.send(events, when + dt.timedelta(minutes=EACH)):
+                blocks.append(entry.block)
+                self.weighs += entry.weighs
+                self.why = self.why or entry.why
+            self.sent += len(events)
+        rows = rehearse(self.audited.lake, self.audited.run, blocks, attacker.resources)
+        return _Standing.of(rows, by_votes=self.route.by_votes)
+
+
+def attack_findings(audited: Audited, attacker: Attacker, routes: Sequence[Route] = ROUTES) -> Iterator[Finding]:
+    """Yields for each route how few made-up viewers put another model version first, and buy a verdict."""
+    rows = rehearse(audited.lake, audited.run, [], attacker.resources)
+    for route in routes:
+        before = _Standing.of(rows, by_votes=route.by_votes)
+        order = before.order or _Standing.of(rows, by_votes=False).order
+        if len(order) < 2:
+            yield Finding(
+                check="attack", subject=route.name, status="skipped",
+                found="nothing to attack: fewer than two model versions have a place",
+            )  # fmt: skip
+            continue
+        yield _finding(audited, attacker, route, before, order)
+
+
+def _finding(audited: Audited, attacker: Attacker, route: Route, before: _Standing, order: list[str]) -> Finding:
+    trials = _Trials(audited, attacker, route, _goal(audited, order[1], order[0]))
+    if before == trials.at(attacker.viewers):
+        return _closed(trials)
+    to_lead = _fewest(lambda viewers: trials.at(viewers).order[:1] != before.order[:1], attacker)
+    praised = next((item for item in order if before.verdicts.get(item) != Verdict.KEEP), order[1])
+    if praised != trials.goal.helped:
+        other = order[0] if praised != order[0] else order[1]
+        trials = _Trials(audited, attacker, route, _goal(audited, praised, other))
+    to_claim = _fewest(lambda viewers: bool(_claims(before, trials.at(viewers))), attacker)
+    bought = _claims(before, trials.at(to_claim)) if to_claim else []
+    sold = [
+        what
+        for what, viewers, matters in (("the top", to_lead, before.claimed), ("a verdict", to_claim, True))
+        if matters and viewers is not None and viewers <= attacker.viewers
+    ]
+    top = "" if before.claimed else " (which the ranking does not claim to be better than the next)"
+    events = trials.sent / max(trials.known) if trials.known else 0.0
     return Finding(
-        check="attack", subject=route.name, status=status(cheap),
-        found=f"{route.who}: {_some(to_lead, most)} put {copy.rival} first, {_some(to_win, most)} have it kept",
-        advice=route.advice if cheap else "",
+        check="attack", subject=route.name, status=status(bool(sold)),
+        found=f"{route.who}: the top{top} is turned by {_some(to_lead, attacker)}, a verdict by "
+        f"{_some(to_claim, attacker)}" + (f" ({'; '.join(bought)})" if bought else ""),
+        advice=f"{' and '.join(sold)} can be bought: {route.advice}" if sold else "",
         numbers={
-            "viewers": to_lead, "impressions": _times(to_lead, _EACH), "hours": _times(to_lead, _EACH / _AN_HOUR),
-            "viewers_to_win": to_win, "most": most,
+            "viewers": to_lead, "impressions": _times(to_lead, EACH), "hours": _times(to_lead, EACH / _AN_HOUR),
+            "viewers_for_verdict": to_claim, "impressions_for_verdict": _times(to_claim, EACH),
+            "hours_for_verdict": _times(to_claim, EACH / _AN_HOUR), "events_of_a_viewer": round(events, 1),
+            "claimed": int(before.claimed), "most": attacker.most,
         },
     )  # fmt: skip
+
+
+def _closed(trials: _Trials) -> Finding:
+    """Returns the finding on a route by which nothing moves."""
+    if trials.weighs < trials.sent:
+        why = f"of {trials.sent:,} events {trials.sent - trials.weighs:,} count for nothing: {trials.why}"
+    else:
+        why = f"{trials.sent:,} events were taken, and no ranking is made of them"
+    return Finding(
+        check="attack", subject=trials.route.name, status="passed", found=f"{trials.route.who}: no effect: {why}",
+        numbers={"viewers": None, "viewers_for_verdict": None, "events": trials.sent, "weighed": trials.weighs},
+    )  # fmt: skip
+
+
+def _claims(before: _Standing, after: _Standing) -> list[str]:
+    """Returns the verdicts that are there after and were not before."""
+    return [
+        f"{item}: {said}"
+        for item, said in after.verdicts.items()
+        if said in _CLAIMS and before.verdicts.get(item) != said
+    ]
+
+
+def _fewest(enough: Callable[[int], bool], attacker: Attacker) -> int | None:
+    """Returns about how few are enough, where more are enough as well; None where the most are not."""
+    low, high = 0, attacker.viewers
+    if not enough(high):
+        low, high = high, attacker.most
+        if not enough(high):
+            return None
+    for _ in range(_REFINED):
+        middle = (low + high) // 2
+        if middle > low:
+            low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _goal(audited: Audited, helped: str, hurt: str) -> Goal:
+    given = {"tenant": audited.run.tenant, "models": [helped, hurt], "most": _MOST_SLOTS}
+    return Goal(helped, hurt, [Slot(*row) for row in audited.con.execute(sql("audit_slots"), given).fetchall()])
+
+
+def _newest(audited: Audited) -> dt.datetime:
+    """Returns the time of the latest impression that is mature."""
+    run = audited.run
+    mature = run.as_of - dt.timedelta(hours=run.rule.maturity)
+    query = "SELECT max(shown_at) FROM outcomes WHERE tenant = $tenant AND shown_at <= $mature"
+    found: dt.datetime | None = audited.con.execute(query, {"tenant": run.tenant, "mature": mature}).fetchall()[0][0]
+    return found or mature
 
 
 def _times(viewers: int | None, factor: float) -> float | None:
     return None if viewers is None else viewers * factor
 
 
-def _some(viewers: int | None, most: int) -> str:
+def _some(viewers: int | None, attacker: Attacker) -> str:
     if viewers is None:
-        return f"not even {most:,} viewers"
-    shown = viewers * _EACH
-    return f"{viewers:,} viewers with {shown:,} impressions ({shown / _AN_HOUR:,.0f} hours of one person)"
-
-
-def _fewest(enough: Callable[[int], bool], most: int, *, at_least: int = _FIRST) -> int | None:
-    """Returns about how few are enough, where more are enough as well; None where `most` are not."""
-    low, high = 0, min(at_least, most)
-    while not enough(high):
-        if high == most:
-            return None
-        low, high = high, min(2 * high, most)
-    for _ in range(_REFINED if low else 0):
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
-
-
-class _Copy:
-    """A run's outcomes with those of made-up viewers, and what its ranking would be.
-
-    Args:
-        audited: The run.
-        route: How they get in.
-        folder: For their outcomes.
-        leader: The model version that is first.
-        rival: The one that is to be.
-    """
-
-    def __init__(self, audited: Audited, route: _Route, folder: Path, leader: str, rival: str) -> None:
-        self._audited, self._route, self._folder, self._leader, self.rival = audited, route, folder, leader, rival
-        self._known: dict[int, tuple[bool, bool]] = {}
-        self._day = int(max(file.day for file in audited.impressions.files if len(file)))
-
-    def leads(self, viewers: int) -> bool:
-        """Returns whether the rival is first with so many made-up viewers."""
-        return self._outcome(viewers)[0]
-
-    def wins(self, viewers: int) -> bool:
-        """Returns whether the ranking claims then that it is."""
-        return self._outcome(viewers)[1]
-
-    def _outcome(self, viewers: int) -> tuple[bool, bool]:
-        if viewers not in self._known:
-            self._known[viewers] = self._tried(viewers)
-        return self._known[viewers]
-
-    def _tried(self, viewers: int) -> tuple[bool, bool]:
-        audited, run = self._audited, self._audited.run
-        path = self._made_up(viewers)
-        try:
-            impressions = Impressions(
-                audited.con, audited.lake, run.tenant, (run.rule, run.as_of), run.snapshot["outcomes"], more=[path]
-            )
-            limits = ScreeningLimits() if run.parameters.screen_viewers else None
-            fitted = fit_again(audited.con, run, audited.clips, impressions, limits)
-        finally:
-            drop_kept(audited.lake, [path])
-            path.unlink()
-        if fitted.fit is None or fitted.scored.tier != audited.fitted.scored.tier:
-            return False, False
-        top = fitted.fit.ranking()[0]
-        first = isinstance(top, Ranked) and audited.clips.model.names[top.item] == self.rival
-        return first, first and isinstance(top, Ranked) and top.rank_range[1] == 1
-
-    def _made_up(self, viewers: int) -> Path:
-        """Returns the file of the outcomes of so many viewers."""
-        run = self._audited.run
-        day = np.datetime64("1970-01-01") + self._audited.fitted.scored.first_day + self._day
-        name = f"attack-{self._route.name.replace(' ', '-')}-{viewers}-{run.run_id}"
-        path = self._folder / f"shown_date={day}" / f"{name}.parquet"
-        path.parent.mkdir(exist_ok=True)
-        given = {
-            "tenant": run.tenant, "viewers": viewers, "each": _EACH, "rival": self.rival, "leader": self._leader,
-            "chosen": self._route.chosen, "trust": self._route.trust, "day": str(day),
-        }  # fmt: skip
-        query = f"COPY ({sql('audit_attack')}) TO '{path}' (FORMAT parquet)"
-        self._audited.con.execute(query, given)
-        return path
+        return f"not even {attacker.most:,} viewers"
+    shown = viewers * EACH
+    return f"{viewers:,} viewers with {shown:,} impressions ({shown / _AN_HOUR:,.1f} hours of one person)"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clapometer.domain import ClapometerError, InputError
-from clapometer.jobs.attack import attack_findings
+from clapometer.jobs.attack import Attacker, attack_findings
 from clapometer.jobs.audit_ranking import placebo_finding, power_finding, screening_finding, top_findings
 from clapometer.jobs.audit_traffic import (
     Plan,
@@ -42,7 +42,7 @@ class AuditOptions:
         difference: That should be seen, in label units; 5 % of the mean label where None.
         plan: Planned shares of the arms, by experiment; alike where an experiment is not named.
         seed: Of the shuffles.
-        attack: Try what made-up viewers can buy, on a copy.
+        attack: Whose attacks to try, on a copy; nobody's where None.
     """
 
     repeats: int = 100
@@ -50,7 +50,7 @@ class AuditOptions:
     difference: float | None = None
     plan: Plan | None = None
     seed: int = 0
-    attack: bool = False
+    attack: Attacker | None = None
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -116,7 +116,8 @@ def checked(name: str, step: Step, audited: Audited) -> list[Finding]:
 
 
 def _steps(options: AuditOptions) -> dict[str, Step]:
-    """Returns the checks in order; the last before the ledger make the tables anew that the others read."""
+    """Returns the checks in order; the screening makes the tables anew that the others read."""
+    attacker = options.attack
     return {
         "placebo": lambda audited: iter([placebo_finding(audited, options.repeats, options.seed)]),
         "sample ratio": lambda audited: experiment_findings(audited, options.plan or {}),
@@ -126,7 +127,7 @@ def _steps(options: AuditOptions) -> dict[str, Step]:
         "votes": vote_findings,
         "power": lambda audited: iter([power_finding(audited, options.difference)]),
         "goodhart": goodhart_findings,
+        **({} if attacker is None else {"attack": lambda audited: attack_findings(audited, attacker)}),
         "screening": lambda audited: iter([screening_finding(audited)]),
-        **({"attack": attack_findings} if options.attack else {}),
         "ledger": lambda audited: iter([ledger_finding(audited.lake)]),
     }

@@ -9,7 +9,6 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -70,7 +69,6 @@ class Impressions:
         tenant: Whose outcomes.
         rule: What an outcome is worth, and the time as of which it is mature.
         version: Of ``outcomes``; the latest where it is not given.
-        more: Files of outcomes that are no part of the lake.
 
     Attributes:
         files: The outcomes, of which those count that `score` chose.
@@ -85,13 +83,10 @@ class Impressions:
         tenant: str,
         rule: tuple[LabelRule, dt.datetime],
         version: int | None = None,
-        *,
-        more: Sequence[Path] = (),
     ) -> None:
         self._con, self._tenant, self._rule = con, tenant, rule[0]
         known = KnownClips.read(con)
-        paths = [*lake.files("outcomes", version), *more]
-        read = list(NarrowFiles(con, lake.storage, tenant, rule, known).read_all(paths))
+        read = list(NarrowFiles(con, lake.storage, tenant, rule, known).read_all(lake.files("outcomes", version)))
         self._paths = [path for path, narrow in read if len(narrow)]
         narrows = [narrow for _, narrow in read if len(narrow)]
         self._first_day = min((narrow.day for narrow in narrows), default=0)

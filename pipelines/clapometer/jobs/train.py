@@ -107,7 +107,9 @@ class Reproduction:
 
 
 @dataclass(frozen=True)
-class _Results:
+class Results:
+    """Rows of the tables that a run makes, and what is recorded of it."""
+
     rankings: list[Row]
     contrasts: list[Row]
     comparisons: list[Row]
@@ -188,7 +190,7 @@ def train_once(
     return _report(run, results)
 
 
-def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> tuple[Run, _Results | None]:
+def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> tuple[Run, Results | None]:
     """Makes a run's results and writes them to the lake; returns the run as it ended."""
     try:
         limits = {"threads": resources.threads, "memory_limit": resources.memory_limit}
@@ -196,7 +198,7 @@ def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
         run = msgspec.structs.replace(
             run, snapshot={"events": report.events_version, "outcomes": report.outcomes_version}
         )
-        results = _compute(lake, run, resources, progress)
+        results = compute(lake, run, resources, progress)
         tables = results.tables(run)
         for name, table in tables.items():
             lake.append(name, table)
@@ -236,7 +238,7 @@ def reproduce(
         msg = f"run {run_id} {run.status} and has no result: {run.error}"
         raise InputError(msg, "run")
     check_kept(lake, run)
-    found = result_hash(_compute(lake, run, resources, progress).tables(run))
+    found = result_hash(compute(lake, run, resources, progress).tables(run))
     return Reproduction(run_id, run.result_hash, found)
 
 
@@ -256,7 +258,7 @@ def check_kept(lake: Lake, run: Run) -> None:
         raise TerminalError(msg)
 
 
-def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> _Results:
+def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = silent) -> Results:
     """Returns what a run's snapshot comes to; the same for the same run, whatever the resources.
 
     Raises:
@@ -318,7 +320,7 @@ def _compute(lake: Lake, run: Run, resources: Resources, progress: Progress) -> 
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {}) | heard.aside
         left_out = screened_items(con, clips, automated, screening, impressions.outliers)
-        return _Results(
+        return Results(
             rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason
         )
 
@@ -330,7 +332,7 @@ def _explain(failure: Exception) -> str:
     return str(failure) if isinstance(failure, ClapometerError) else f"{type(failure).__name__}: {failure}"
 
 
-def _report(run: Run, results: _Results | None) -> TrainReport:
+def _report(run: Run, results: Results | None) -> TrainReport:
     items: dict[str, int] = {}
     ranked: dict[str, int] = {}
     for row in results.rankings if results else []:

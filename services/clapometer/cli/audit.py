@@ -1,6 +1,6 @@
 """``clapometer audit``: reasons to doubt a ranking, from the data that it was made from."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -13,7 +13,10 @@ from clapometer.domain.printable import printable
 from clapometer.settings import load_settings
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
+    from clapometer.jobs.attack import Attacker
     from clapometer.jobs.findings import AuditReport, Finding
+    from clapometer.jobs.train import Resources
+    from clapometer.settings import Settings
 
 _MARKS = {
     "passed": Text("passed", "green"), "failed": Text("FAILED", "red bold"), "noted": Text("noted"),
@@ -37,8 +40,9 @@ def audit(
     ] = 0.01,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffles.")] = 0,
     attack: Annotated[
-        bool, typer.Option(help="Try what made-up viewers can buy, on a copy; takes a few dozen trainings.")
+        bool, typer.Option(help="Try what one person with the key of a page can buy, by every way in, on a copy; slow.")
     ] = False,
+    form: Annotated[Literal["table", "json"], typer.Option("--format", help="Form of the answer.")] = "table",
     json: sending.Json = False,
 ) -> None:
     """Doubt a ranking: placebo, sample ratios, propensities, influence, attack cost, power, and what got worse.
@@ -49,11 +53,14 @@ def audit(
     from clapometer.jobs.audit import audit as audited
     from clapometer.jobs.train import Resources
 
-    options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed, attack)
     settings = load_settings()
+    resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
+    attacker = _attacker(settings, tenant, resources) if attack else None
+    options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed, attacker)
     if not wiring.has_lake(settings):
         msg = f"there is no {settings.lake} yet: `clapometer up` or `clapometer load` makes it"
         raise InputError(msg, "lake")
+    json = json or form == "json"
     with sending.progress_bar(json) as bar:
         task = bar.add_task("audit", total=None, note="")
         report = audited(
@@ -61,12 +68,20 @@ def audit(
             options,
             tenant=tenant,
             run_id=run,
-            resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
+            resources=resources,
             progress=lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total),
         )
     _print(report, json=json)
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _attacker(settings: "Settings", tenant: str, resources: "Resources") -> "Attacker":
+    """Returns somebody with the key of a page, before the collector that the settings describe."""
+    from clapometer.collector import Door
+    from clapometer.jobs.attack import Attacker
+
+    return Attacker(Door(wiring.collector_config(settings), tenant), resources=resources)
 
 
 def parse_plan(given: list[str]) -> dict[str, dict[str, float]]:

@@ -25,27 +25,14 @@ def collect(fd: Descriptor = None) -> None:
     import uvicorn
 
     from clapometer.cli.metrics_server import process_registry
-    from clapometer.collector import CollectorConfig, calm_garbage_collection, create_app, uvicorn_config
+    from clapometer.collector import calm_garbage_collection, create_app, uvicorn_config
     from clapometer.eventlog import GroupCommitter
     from clapometer.gate import TrustedProxies
 
     settings, stop = wiring.begin("collector")
     log = wiring.open_log(settings)
     committer = GroupCommitter(log, max_pending_bytes=settings.max_pending_bytes)
-    config = CollectorConfig(
-        max_body_bytes=settings.max_body_bytes,
-        max_decoded_bytes=settings.max_body_bytes,
-        max_beacon_bytes=settings.max_beacon_bytes,
-        max_events=settings.max_events,
-        max_depth=settings.max_depth,
-        answers_need_tokens=settings.answers_need_tokens,
-        confirm_purchases=settings.confirm_purchases,
-        max_browser_age_hours=settings.max_browser_age_hours,
-        max_ratio=settings.max_ratio,
-        cors_origins=settings.allowed_origins,
-        max_connections=wiring.connections_allowed(settings),
-        max_per_address=settings.connections_per_address,
-    )
+    config = wiring.collector_config(settings)
     registry, proxies = process_registry(), TrustedProxies(settings.trusted_proxies)
     spans = wiring.open_spans(settings, "collector")
     app = create_app(

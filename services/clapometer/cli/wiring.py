@@ -17,6 +17,7 @@ from clapometer.telemetry import configure_logging
 from clapometer.token_secrets import TokenRing
 
 if TYPE_CHECKING:  # imported where they are used, so that no command pays for the others
+    from clapometer.collector import CollectorConfig
     from clapometer.eventlog import EventLog
     from clapometer.eventlog.kafka import KafkaSettings, PartitionShare
     from clapometer.gate import Gate, KeyRing
@@ -37,6 +38,26 @@ def utc_now() -> dt.datetime:
 def version() -> str:
     """Returns the version of the installed product."""
     return importlib.metadata.version("clapometer")
+
+
+def collector_config(settings: Settings) -> "CollectorConfig":
+    """Returns what the collector takes and refuses."""
+    from clapometer.collector import CollectorConfig
+
+    return CollectorConfig(
+        max_body_bytes=settings.max_body_bytes,
+        max_decoded_bytes=settings.max_body_bytes,
+        max_beacon_bytes=settings.max_beacon_bytes,
+        max_events=settings.max_events,
+        max_depth=settings.max_depth,
+        answers_need_tokens=settings.answers_need_tokens,
+        confirm_purchases=settings.confirm_purchases,
+        max_browser_age_hours=settings.max_browser_age_hours,
+        max_ratio=settings.max_ratio,
+        cors_origins=settings.allowed_origins,
+        max_connections=connections_allowed(settings),
+        max_per_address=settings.connections_per_address,
+    )
 
 
 def open_log(settings: Settings) -> "EventLog":
@@ -100,10 +121,8 @@ def open_share(settings: Settings) -> "PartitionShare | None":
 
 def open_loader(settings: Settings, log: "EventLog", share: "PartitionShare | None") -> "Loader":
     """Returns the loader of the partitions that ``share`` says; of all of them without one."""
-    from clapometer.cli.damage import refuse_damaged_logs
     from clapometer.jobs.load import Loader, LoadSettings
 
-    refuse_damaged_logs(settings)
     return Loader(
         log,
         open_lake(settings),

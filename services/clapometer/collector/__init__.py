@@ -2,12 +2,14 @@
 
 from clapometer.collector.app import CollectorApp, create_app
 from clapometer.collector.config import CollectorConfig
+from clapometer.collector.door import Door
 from clapometer.collector.examples import event_examples
 from clapometer.collector.server import calm_garbage_collection, uvicorn_config
 
 __all__ = [
     "CollectorApp",
     "CollectorConfig",
+    "Door",
     "calm_garbage_collection",
     "create_app",
     "event_examples",
