@@ -29,7 +29,7 @@ def create_bucket(address: str, name: str) -> None:
     """Creates a bucket, as its owner would."""
     body = f"<CreateBucketConfiguration><LocationConstraint>{REGION}</LocationConstraint></CreateBucketConfiguration>"
     request = urllib.request.Request(f"{address}/{name}", body.encode(), method="PUT")
-    urllib.request.urlopen(request, timeout=30).close()
+    urllib.request.urlopen(request, timeout=120).close()
 
 
 if __name__ == "__main__":

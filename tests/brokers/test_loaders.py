@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.builders import block, watched
-from tests.e2e.running import free_port
+from tests.ports import free_port
 from tests.waiting import until
 
 from clapometer.domain import TransientError
@@ -44,7 +44,7 @@ class RunningLoader:
         """Returns a value that the loader shows; 0 while it does not answer."""
         assert self.process.poll() is None, self.log()
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=120) as answer:
                 text = answer.read().decode()
         except OSError:
             return 0
@@ -58,7 +58,7 @@ class RunningLoader:
 
     def partitions(self) -> int:
         """Returns how many partitions it reads."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=120) as answer:
             return answer.read().decode().count("clapometer_loader_lag_records{")
 
     def log(self) -> str:
@@ -68,7 +68,7 @@ class RunningLoader:
     def stop(self) -> int:
         """Asks it to end and returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(300)
 
 
 class Producer(threading.Thread):
@@ -99,7 +99,7 @@ def producer(settings) -> Iterator[Producer]:
     thread.start()
     yield thread
     thread.stop.set()
-    thread.join(30)
+    thread.join(300)
 
 
 @pytest.fixture
@@ -125,8 +125,8 @@ def rows(lake: Lake) -> tuple[int, int]:
 
 def all_there(lake: Lake, producer: Producer) -> None:
     producer.stop.set()
-    producer.join(30)
-    until(lambda: lake.rows("events") >= producer.sent, 120, every=0.2)
+    producer.join(300)
+    until(lambda: lake.rows("events") >= producer.sent, every=0.2)
     assert rows(lake) == (producer.sent, producer.sent)
 
 
@@ -135,13 +135,13 @@ def test_two_loaders_work_one_is_killed_and_another_comes_and_every_event_is_the
 ):
     lake = Lake(tmp_path / "lake")
     first, second = start(), start()
-    until(lambda: first.stored() > 0 and second.stored() > 0, 90, every=0.1)
+    until(lambda: first.stored() > 0 and second.stored() > 0, every=0.1)
     first.process.kill()
     first.process.wait()
     third = start()
-    until(lambda: third.stored() > 0, 90, every=0.1)
+    until(lambda: third.stored() > 0, every=0.1)
     before = second.stored()
-    until(lambda: second.stored() > before, 60, every=0.1)
+    until(lambda: second.stored() > before, every=0.1)
     all_there(lake, producer)
     assert (second.stop(), third.stop()) == (0, 0), second.log() + third.log()
     assert rows(lake) == (producer.sent, producer.sent)
@@ -153,12 +153,12 @@ def test_three_loaders_share_six_partitions_and_hand_them_over_when_they_end(
 ):
     lake = Lake(tmp_path / "lake")
     loaders = [start() for _ in range(3)]
-    until(lambda: all(loader.stored() > 0 for loader in loaders), 90, every=0.1)
-    until(lambda: [loader.partitions() for loader in loaders] == [2, 2, 2], 60, every=0.1)
+    until(lambda: all(loader.stored() > 0 for loader in loaders), every=0.1)
+    until(lambda: [loader.partitions() for loader in loaders] == [2, 2, 2], every=0.1)
     assert loaders[0].stop() == 0, loaders[0].log()
-    until(lambda: [loader.partitions() for loader in loaders[1:]] == [3, 3], 60, every=0.1)
+    until(lambda: [loader.partitions() for loader in loaders[1:]] == [3, 3], every=0.1)
     all_there(lake, producer)
-    until(lambda: sum(loader.metric("clapometer_loader_lag_records") for loader in loaders[1:]) == 0, 30, every=0.1)
+    until(lambda: sum(loader.metric("clapometer_loader_lag_records") for loader in loaders[1:]) == 0, every=0.1)
     assert ledger_difference(lake) == 0
 
 
@@ -168,9 +168,9 @@ def test_a_record_that_is_no_event_is_set_aside_by_whichever_loader_reads_it(set
     good = block([watched("torn")])
     log.append_many([b"no block", good[:-9], good[:60] + bytes([good[60] ^ 1]) + good[61:], block([watched("a")])])
     log.close()
-    until(lambda: lake.rows("rejected") == 3 and lake.rows("events") == 1, 90, every=0.2)
+    until(lambda: lake.rows("rejected") == 3 and lake.rows("events") == 1, every=0.2)
     rejected = "clapometer_loader_rejected_total"
-    until(lambda: sum(loader.metric(rejected) for loader in loaders) == 3, 30, every=0.1)
+    until(lambda: sum(loader.metric(rejected) for loader in loaders) == 3, every=0.1)
     assert [loader.stop() for loader in loaders] == [0, 0]
     assert ledger_difference(lake) == 0
 
@@ -180,7 +180,7 @@ def test_a_loader_told_to_end_before_it_knows_its_partitions_still_loads_what_wa
     log.append_many([block([watched("a")])])
     log.close()
     loader = start()
-    until(lambda: "metrics" in loader.log(), 60)  # it takes signals, and is joining the group
+    until(lambda: "metrics" in loader.log())  # it takes signals, and is joining the group
     assert loader.stop() == 0, loader.log()
     assert rows(Lake(tmp_path / "lake")) == (1, 1)
 
@@ -189,9 +189,9 @@ def test_loaders_wait_for_a_broker_that_is_away(kafka_broker, settings, start, t
     lake, log = Lake(tmp_path / "lake"), KafkaLog(settings)
     loader = start()
     log.append_many([block([watched("a")])])
-    until(lambda: lake.rows("events") == 1, 90, every=0.2)
+    until(lambda: lake.rows("events") == 1, every=0.2)
     kafka_broker.kill()
-    until(lambda: loader.metric("clapometer_loader_failures_total") > 0, 60, every=0.1)
+    until(lambda: loader.metric("clapometer_loader_failures_total") > 0, every=0.1)
     kafka_broker.start()
 
     def appended() -> bool:
@@ -201,7 +201,7 @@ def test_loaders_wait_for_a_broker_that_is_away(kafka_broker, settings, start, t
             return False
         return True
 
-    until(appended, 60)
-    until(lambda: lake.rows("events") == 2, 90, every=0.2)
+    until(appended)
+    until(lambda: lake.rows("events") == 2, every=0.2)
     log.close()
     assert loader.stop() == 0

@@ -64,7 +64,7 @@ def test_events_and_poison_of_another_producer_are_read_in_order(kafka_topic, op
     settings = kafka_topic(foreign_tenant="shop")
     producer = KafkaProducer(bootstrap_servers=kafka_broker.server)
     for value in (EVENT % (1, 1), b"poison", EVENT % (2, 2)):
-        producer.send(settings.topic, value).get(10)
+        producer.send(settings.topic, value).get(300)
     producer.close()
     log = open_log(settings)
     log.append_many([block(3)])
@@ -80,7 +80,7 @@ def test_what_the_official_sdks_write_is_read(kafka_topic, open_log, kafka_broke
     settings = kafka_topic(foreign_tenant="shop")
     producer = KafkaProducer(bootstrap_servers=kafka_broker.server)
     for message in messages("kafka"):
-        producer.send(settings.topic, message.body, message.key, message.headers, partition=0).get(10)
+        producer.send(settings.topic, message.body, message.key, message.headers, partition=0).get(300)
     producer.close()
     found = events(open_log(settings))
     assert len(found) == len(messages("kafka"))
@@ -94,7 +94,7 @@ def test_only_committed_transactions_are_read_and_the_end_is_still_reached(kafka
     producer.init_transactions()
     for number, commit in ((1, False), (2, True), (3, False)):
         producer.begin_transaction()
-        producer.send(settings.topic, EVENT % (number, number)).get(10)
+        producer.send(settings.topic, EVENT % (number, number)).get(300)
         (producer.commit_transaction if commit else producer.abort_transaction)()
     producer.close()
     log = open_log(settings)

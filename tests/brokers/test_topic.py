@@ -72,7 +72,7 @@ def test_a_topic_that_was_made_again_is_another_log(kafka_broker, url):
     log.close()
     admin = KafkaAdminClient(bootstrap_servers=kafka_broker.server)
     admin.delete_topics([settings.topic])
-    until(lambda: settings.topic not in admin.list_topics(), 20)
+    until(lambda: settings.topic not in admin.list_topics())
     admin.close()
     init_topic(settings)
     log = KafkaLog(settings)

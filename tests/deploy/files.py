@@ -29,7 +29,7 @@ def tool(name: str, within: str = ".") -> str:
 
 def run(*command: str | Path, **options: Any) -> str:
     """Returns what a command prints; fails with all of it where the command does."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

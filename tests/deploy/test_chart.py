@@ -40,7 +40,7 @@ def kubeconform(text: str) -> subprocess.CompletedProcess[str]:
     ]
     locations = [part for schema in schemas for part in ("-schema-location", str(schema))]
     command = [tool("kubeconform"), "-strict", "-summary", "-kubernetes-version", "1.34.0", *locations]
-    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_helm_finds_nothing_to_complain_of() -> None:

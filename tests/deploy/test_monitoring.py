@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from tests.deploy.files import ALERTS, DASHBOARD, DEPLOY, ROOT, run, tool
-from tests.e2e.running import RunningService, free_port
+from tests.e2e.running import RunningService
+from tests.ports import free_port
 from tests.waiting import until
 
 RULES = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
@@ -100,7 +101,7 @@ def fires(tmp_path: Path, series: dict[str, str]) -> set[str]:
     file = tmp_path / "cases.yml"
     file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "evaluation_interval": "30s", "tests": cases}))
     done = subprocess.run(
-        [tool("promtool"), "test", "rules", file], capture_output=True, text=True, check=False, timeout=120
+        [tool("promtool"), "test", "rules", file], capture_output=True, text=True, check=False, timeout=300
     )
     said = done.stdout + done.stderr
     found = set(re.findall(r"alertname: (\w+), time: 40m", said))
@@ -151,14 +152,14 @@ def prometheus(service: RunningService, tmp_path: Path) -> Iterator[str]:
         )  # fmt: skip
     yield f"http://{address}"
     process.terminate()
-    process.wait(30)
+    process.wait(300)
 
 
 def asked(address: str, path: str, **parameters: str) -> Any:
     """Returns what Prometheus answers, or None while it does not."""
     try:
         with urllib.request.urlopen(
-            f"{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=5
+            f"{address}/api/v1/{path}?{urllib.parse.urlencode(parameters)}", timeout=120
         ) as answer:
             return json.load(answer)["data"]
     except OSError:
@@ -196,13 +197,13 @@ def test_a_real_prometheus_reads_a_real_service_through_every_rule_and_every_pan
     def empty() -> list[str]:
         return [query for query in queries() if not (asked(prometheus, "query", query=query) or {}).get("result")]
 
-    until(lambda: (asked(prometheus, "query", query="min(up)") or {"result": [[]]})["result"], 60, every=0.5)
-    until(lambda: not empty(), 120, every=1.0)
+    until(lambda: (asked(prometheus, "query", query="min(up)") or {"result": [[]]})["result"], every=0.5)
+    until(lambda: not empty(), every=1.0)
     targets = asked(prometheus, "targets")["activeTargets"]
     assert {target["labels"]["job"]: target["health"] for target in targets} == {
         f"clapometer-{part}": "up" for part in ("collector", "loader", "scheduler", "serving")
     }
-    until(lambda: all(rule["health"] == "ok" for rule in loaded(prometheus)), 90, every=1.0)
+    until(lambda: all(rule["health"] == "ok" for rule in loaded(prometheus)), every=1.0)
     assert {rule["name"] for rule in loaded(prometheus)} == {rule["alert"] for rule in RULES}
     assert {rule["name"] for rule in loaded(prometheus) if rule["state"] == "firing"} == set()
 

@@ -10,6 +10,7 @@ from playwright.sync_api import sync_playwright
 from tests.e2e.firefox import Firefox
 from tests.e2e.players import QUIET, Serving, Way, film, site
 from tests.unit.collector.conftest import Collector
+from tests.waiting import PATIENCE
 
 from clapometer.collector import CollectorConfig
 
@@ -27,7 +28,9 @@ def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             executable_path=shutil.which("chromium"), args=QUIET,
             ignore_default_args=["--disable-back-forward-cache"],
         )  # fmt: skip
-        yield chromium.new_context()  # one for all pages: tabs of a person share their storage
+        context = chromium.new_context()  # one for all pages: tabs of a person share their storage
+        context.set_default_timeout(PATIENCE * 1000)
+        yield context
         chromium.close()
 
 

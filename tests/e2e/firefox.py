@@ -39,7 +39,7 @@ class Firefox:
                 ["firefox-esr", "--headless", "--profile", str(folder), "--remote-debugging-port", "0"],
                 stdout=output, stderr=output,
             )  # fmt: skip
-        until(self._address, seconds=60)
+        until(self._address)
         self._open = contextlib.ExitStack()
         self._socket = self._open.enter_context(connect(f"{self._address()}/session", max_size=None))
         self._ids = itertools.count()
@@ -53,7 +53,7 @@ class Firefox:
         """Returns the result of a BiDi command."""
         sent = next(self._ids)
         self._socket.send(json.dumps({"id": sent, "method": method, "params": params}))
-        while (answer := json.loads(self._socket.recv(timeout=60))).get("id") != sent:
+        while (answer := json.loads(self._socket.recv(timeout=300))).get("id") != sent:
             pass
         assert answer["type"] == "success", f"{method}: {answer['error']}: {answer['message']}"
         return answer["result"]

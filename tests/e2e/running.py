@@ -3,20 +3,13 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.waiting import until
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def service_environment(folder: Path, **settings: object) -> dict[str, str]:
@@ -61,7 +54,7 @@ class RunningService:
     def start(self, ready: str = "collector", command: str = "up") -> None:
         """Starts ``up``, or another command, and returns once the collector (or ``serving``) is ready."""
         self.launch(command)
-        until(lambda: self.is_ready(getattr(self, ready)), 60, every=0.05)
+        until(lambda: self.is_ready(getattr(self, ready)), every=0.05)
 
     def launch(self, command: str = "up") -> None:
         """Starts ``up``, or another command, and does not wait for it."""
@@ -106,5 +99,5 @@ class RunningService:
             data=json.dumps(body).encode(),
             headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return dict(json.load(answer))

@@ -27,7 +27,7 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
 def ask(url: str, key: str, body: object = None, method: str = "GET") -> Any:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     data = None if body is None else msgspec.json.encode(body)
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method), timeout=120) as answer:
         return msgspec.json.decode(answer.read())
 
 
@@ -51,7 +51,7 @@ def ballot(id_: str, clips: tuple[str, str], result: str, viewer: str, time: dt.
 def test_votes_of_one_viewer_do_not_turn_what_two_hundred_people_said(service: RunningService) -> None:
     key = service.secret_key()
     service.start()
-    until(lambda: service.is_ready(service.serving), 60)
+    until(lambda: service.is_ready(service.serving))
     rng, now = random.Random(3), dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     sent = [
         event(

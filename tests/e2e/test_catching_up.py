@@ -23,7 +23,7 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
         )
     yield running
     loader.terminate()
-    assert loader.wait(60) == 0
+    assert loader.wait(300) == 0
     running.stop()
 
 

@@ -116,11 +116,11 @@ def test_kept_it_stays_up_and_says_how_to_stop_it(folder: Path) -> None:
     assert summary["lake"] == str(folder / "kept")
     assert f"kill {summary['pid']}" in output
     try:
-        with urllib.request.urlopen(f"{summary['addresses']['serving']}/", timeout=10) as page:
+        with urllib.request.urlopen(f"{summary['addresses']['serving']}/", timeout=120) as page:
             assert b"Clapometer" in page.read()
     finally:
         os.kill(summary["pid"], signal.SIGTERM)
-    until(lambda: parts_of(folder) == [], seconds=60)
+    until(lambda: parts_of(folder) == [])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -129,7 +129,7 @@ def test_a_signal_ends_it_with_all_its_processes(folder: Path, number: signal.Si
     with started(folder, "--prompts", "2000", "--sessions", "60000") as process:
         until(lambda: len(parts_of(folder)) >= 5, seconds=150)
         process.send_signal(number)
-        process.communicate(timeout=90)
+        process.communicate(timeout=300)
         assert process.returncode != 0
 
 

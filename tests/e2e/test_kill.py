@@ -23,14 +23,14 @@ def test_every_acknowledged_event_is_in_the_lake_once_after_twenty_kills_of_the_
     try:
         for kill in range(KILLS):
             goal = sender.acknowledged() + chance.randrange(200, 2 * RATE)
-            until(lambda goal=goal: sender.acknowledged() >= goal, 120)
+            until(lambda goal=goal: sender.acknowledged() >= goal)
             if kill % 4 == 0:  # the others strike while the loader starts, this one while it loads
                 before = rows_stored(service.lake, sender.source)
-                until(lambda before=before: rows_stored(service.lake, sender.source) > before, 120)
+                until(lambda before=before: rows_stored(service.lake, sender.source) > before)
             service.kill()
             service.start()
         acknowledged = sender.finish(120)
-        until(lambda: rows_stored(service.lake, sender.source) >= acknowledged, 120, every=0.2)
+        until(lambda: rows_stored(service.lake, sender.source) >= acknowledged, every=0.2)
         assert service.stop() == 0
         assert compare(service.lake, sender.source, acknowledged) == Found(acknowledged, lost=0, doubled=0)
         assert rows_stored(service.lake, sender.source) == acknowledged

@@ -36,9 +36,9 @@ def kill_the_supervisor(service: RunningService) -> int:
 def test_a_supervisor_killed_while_its_parts_start_leaves_none_behind(service: RunningService, started: int) -> None:
     service.launch()
     assert service.process is not None
-    until(lambda: len(of_session(service.process.pid)) > started, 60, every=0.001)
+    until(lambda: len(of_session(service.process.pid)) > started, every=0.001)
     session = kill_the_supervisor(service)
-    until(lambda: not of_session(session), 30)
+    until(lambda: not of_session(session))
     service.start()
     assert service.stop() == 0
 
@@ -49,9 +49,9 @@ def test_a_supervisor_killed_while_a_part_starts_again_leaves_none_behind(servic
     running = of_session(service.process.pid)
     (loader,) = (each for each in running if each.cmdline()[-1] == "load")
     loader.kill()
-    until(lambda: "load" in [each.cmdline()[-1] for each in of_session(service.process.pid) if each != loader], 60)
+    until(lambda: "load" in [each.cmdline()[-1] for each in of_session(service.process.pid) if each != loader])
     session = kill_the_supervisor(service)
-    until(lambda: not of_session(session), 30)
+    until(lambda: not of_session(session))
     service.start()
     assert service.stop() == 0
 
@@ -92,11 +92,11 @@ def parent_of_a_loader(
 def test_a_child_that_had_not_run_a_line_when_its_parent_was_killed_ends(tmp_path: Path) -> None:
     asleep = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
     with parent_of_a_loader(tmp_path, before=asleep) as (parent, child):
-        until(lambda: child.status() == psutil.STATUS_STOPPED, 30)
+        until(lambda: child.status() == psutil.STATUS_STOPPED)
         parent.kill()
         parent.wait()
         child.send_signal(signal.SIGCONT)
-        until(lambda: not alive(child), 30)
+        until(lambda: not alive(child))
     assert not (tmp_path / "lake" / "clapometer.duckdb").exists()
 
 
@@ -104,5 +104,5 @@ def test_a_child_that_was_released_outlives_its_parent_and_ends_in_order(tmp_pat
     with parent_of_a_loader(tmp_path, "release") as (parent, child):
         parent.kill()
         parent.wait()
-        until((tmp_path / "lake" / "clapometer.duckdb").exists, 60)
+        until((tmp_path / "lake" / "clapometer.duckdb").exists)
         assert alive(child)

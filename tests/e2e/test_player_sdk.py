@@ -88,7 +88,7 @@ def test_events_whose_answer_was_lost_go_again_with_the_same_ids(page: Any, way:
     way.returning = lambda passed: answers.pop(0) if answers and passed.method == "POST" else None
     begin(page, way)
     page.evaluate("() => { clapometer.impression({ clip_id: 'c1' }).react('like'); }")
-    until(lambda: page.evaluate("clapometer.pending") == 0, seconds=20)
+    until(lambda: page.evaluate("clapometer.pending") == 0)
     ids = collector.stored_ids()
     assert len(ids) == 6
     assert len(set(ids)) == 2
@@ -177,7 +177,7 @@ def test_a_refused_preflight_is_told_once_with_what_to_do_and_is_not_tried_for_e
             }"""
         )
     page.evaluate("() => { clapometer.impression({ clip_id: 'c1' }).react('like'); }")
-    until(lambda: page.evaluate("problems.length") == 1, seconds=30)
+    until(lambda: page.evaluate("problems.length") == 1)
     (problem,) = page.evaluate("problems")
     assert shop.address in problem["reason"]
     assert way.serving.address in problem["reason"]
@@ -215,7 +215,7 @@ def test_what_a_refused_page_did_arrives_when_the_next_one_is_allowed(
     refuse_preflights(way)
     begin(page, way)
     page.evaluate("() => { for (let i = 0; i < 300; i++) clapometer.impression({ clip_id: `c${i}` }); }")
-    until(lambda: page.evaluate("problems.length") == 1, seconds=30)
+    until(lambda: page.evaluate("problems.length") == 1)
     page.goto(f"{shop.address}/page/two")
     way.obstacle = lambda _: None
     begin(page, way)
@@ -248,11 +248,11 @@ def test_a_collector_that_is_away_is_told_once_and_gets_everything_when_it_is_ba
     begin(page, way)
     way.serving.stop()
     page.evaluate("() => { for (let i = 0; i < 150; i++) clapometer.impression({ clip_id: `c${i}` }); }")
-    until(lambda: page.evaluate("problems.length") == 1, seconds=30)
+    until(lambda: page.evaluate("problems.length") == 1)
     assert "does not answer" in page.evaluate("problems")[0]["reason"]
     way.serving.start()
     page.evaluate("() => { dispatchEvent(new Event('online')); }")
-    until(lambda: page.evaluate("clapometer.pending") == 0, seconds=30)
+    until(lambda: page.evaluate("clapometer.pending") == 0)
     assert len(stored(collector, "impression")) == 150
     assert page.evaluate("[problems.length, localStorage.length]") == [1, 0]
 

@@ -41,7 +41,7 @@ def register(service: RunningService, key: str, clip_id: str, version: str) -> N
         method="PUT",
         headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status == 202
 
 
@@ -75,7 +75,7 @@ def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
     secret = service.secret_key()
     publishable = service.command("keys", "new", "--kind", "publishable").strip()
     service.start()
-    until(lambda: service.is_ready(service.serving), 60)
+    until(lambda: service.is_ready(service.serving))
     clips = tmp_path / "clips"
     clips.mkdir()
     options = SimpleNamespace(
@@ -101,7 +101,7 @@ def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
             page.click("button >> nth=0")
             page.wait_for_function("() => document.querySelector('video').currentTime > 1")
             page.goto("about:blank")
-            until(lambda: any(row[3] > 500 and row[4] for row in outcomes(service)), 60)
+            until(lambda: any(row[3] > 500 and row[4] for row in outcomes(service)))
         finally:
             chromium.close()
             platform.shutdown()
@@ -110,7 +110,7 @@ def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
         assert clip_id.startswith("fox-")
         assert trust == "token"
         assert propensity == pytest.approx(0.5)
-    until(lambda: trained(service), 120)
+    until(lambda: trained(service))
     told = service.command("rank", "model_versions")
     assert "lumen@1.0" in told
     assert "lumen@2.0" in told

@@ -76,7 +76,7 @@ def test_an_event_of_readme_is_accepted_as_it_stands(
 ) -> None:
     done = subprocess.run(
         [*program, "-"], input=shown(language, service), env={**service.environment, "KEY": key},
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     answer = json.loads(done.stdout)
     assert (answer["accepted"], answer["rejected"]) == (1, [])
@@ -97,4 +97,4 @@ def test_the_page_of_readme_sends_its_event_with_the_sdk_that_the_collector_serv
         )
         browser.close()
     assert pending == 0
-    until(lambda: len(impressions(service, "fox-1")) > len(before), 60)
+    until(lambda: len(impressions(service, "fox-1")) > len(before))

@@ -49,36 +49,36 @@ def trainer(scheduler: subprocess.Popen[bytes]) -> psutil.Process | None:
 
 
 def test_it_trains_and_stays_small_and_ends_when_it_is_told_to(lake, scheduler, tmp_path):
-    until(lambda: statuses(lake) == ["succeeded"], 120, every=0.2)
-    until(lambda: "training skipped" in (tmp_path / "log").read_text(), 60)
+    until(lambda: statuses(lake) == ["succeeded"], every=0.2)
+    until(lambda: "training skipped" in (tmp_path / "log").read_text())
     libraries = {Path(each.path).name.split(".")[0] for each in psutil.Process(scheduler.pid).memory_maps()}
     assert not libraries & {"_duckdb", "lib", "_internal", "_multiarray_umath"}, "it imports what only training needs"
     scheduler.terminate()
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(300) == 0
 
 
 def test_training_that_is_killed_is_told_and_tried_again(lake, scheduler, tmp_path):
-    until(lambda: trainer(scheduler) is not None, 60)
+    until(lambda: trainer(scheduler) is not None)
     process = trainer(scheduler)
     assert process is not None
     process.kill()
-    until(lambda: "training failed" in (tmp_path / "log").read_text(), 60)
-    until(lambda: "succeeded" in statuses(lake), 120, every=0.2)
+    until(lambda: "training failed" in (tmp_path / "log").read_text())
+    until(lambda: "succeeded" in statuses(lake), every=0.2)
 
 
 def test_a_stop_while_it_trains_ends_both_processes(lake, scheduler):
-    until(lambda: trainer(scheduler) is not None, 60)
+    until(lambda: trainer(scheduler) is not None)
     process = trainer(scheduler)
     assert process is not None
     scheduler.terminate()
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(300) == 0
     assert not process.is_running()
 
 
 def test_a_killed_scheduler_leaves_no_training_behind(lake, scheduler):
-    until(lambda: trainer(scheduler) is not None, 60)
+    until(lambda: trainer(scheduler) is not None)
     process = trainer(scheduler)
     assert process is not None
     scheduler.send_signal(signal.SIGKILL)
     scheduler.wait()
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE, 60)
+    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)

@@ -11,13 +11,16 @@ from pathlib import Path
 
 from tests.faults.bench import FULL_KILLS, Bench
 from tests.faults.clocks import jumps
+from tests.faults.connections import hostile_connections
 from tests.faults.damage import damages
 from tests.faults.disks import full_disks
+from tests.faults.files import damaged_files
 from tests.faults.kills import kills
+from tests.faults.known_ids import known_ids
 from tests.faults.network import partitions
 from tests.faults.pauses import pauses, restarts
 from tests.faults.power import power_cuts
-from tests.faults.results import last_line, line, record
+from tests.faults.results import commit_of_code, last_line, line, record
 from tests.faults.supervisor import supervisors
 from tests.faults.syncs import failing_syncs
 from tests.faults.system import root_needed
@@ -33,7 +36,14 @@ COMMON: dict[str, Callable[..., Iterator[Outcome]]] = {
     "damage": damages,
 }
 LANES: dict[str, dict[str, Callable[..., Iterator[Outcome]]]] = {
-    "embedded": {**COMMON, "power": power_cuts, "supervisor": supervisors},
+    "embedded": {
+        **COMMON,
+        "power": power_cuts,
+        "supervisor": supervisors,
+        "files": damaged_files,
+        "connections": hostile_connections,
+        "ids": known_ids,
+    },
     "kafka": {**COMMON, "network": partitions},
 }
 """What is done with each log; the lanes run beside each other."""
@@ -43,7 +53,7 @@ def main() -> int:
     """Runs what the command line asks for; returns 1 where something is not as it has to be."""
     options = _options()
     root_needed()
-    bench = Bench(options.kills)
+    bench, commit = Bench(options.kills), commit_of_code()
     started = time.monotonic()
     told = threading.Lock()
 
@@ -57,7 +67,7 @@ def main() -> int:
                 with told:
                     print(f"{time.monotonic() - started:6.0f} s  {line(outcome)}", flush=True)
                     if options.record is not None:
-                        record(options.record, outcome)
+                        record(options.record, outcome, commit)
         return outcomes
 
     with ThreadPoolExecutor(len(LANES)) as lanes:

@@ -11,6 +11,7 @@ from typing import Any
 from tests.faults.bench import Bench, started
 from tests.faults.system import System
 from tests.faults.trial import Outcome, Trial, judge, trial
+from tests.waiting import until
 
 MEGABYTES = 256
 
@@ -93,4 +94,6 @@ def _fill(running: Trial, system: System, disk: SmallDisk, part: str, seconds: f
             process.start()
             if part == "log":
                 system.wait_until_alive()
+        if part == "log":
+            until(lambda: not system.is_ready(), seconds)  # what is free inside the log's file is taken first
         running.probe(seconds, {"log": {202, 503}, "lake": {202}, "broker": {202, 503}}[part])

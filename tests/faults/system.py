@@ -14,8 +14,9 @@ from typing import Protocol
 
 import psutil
 from tests.brokers.broker import Broker
-from tests.e2e.running import free_port, service_environment
+from tests.e2e.running import service_environment
 from tests.faults.traffic import AGE, Sender, rows_stored
+from tests.ports import free_port
 from tests.waiting import until
 
 from clapometer.eventlog import EmbeddedLog, EventLog
@@ -88,7 +89,11 @@ class Part:
 
     def output(self) -> str:
         """Returns the end of what it wrote."""
-        return self._output.read_text(errors="replace")[-3000:]
+        return self.whole_output()[-3000:]
+
+    def whole_output(self) -> str:
+        """Returns what it wrote, over all its starts."""
+        return self._output.read_text(errors="replace")
 
     def alive(self) -> bool:
         """Returns whether it runs; nothing of ours may end on its own."""
@@ -123,14 +128,15 @@ class System:
     ) -> None:
         self.folder = folder
         self.broker = broker
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
         settings = {"log_retention_seconds": 0, "commit_seconds": 0.1, **settings}
         if broker is not None:
             settings["log"] = (
                 f"kafka://{broker.server}/faults?replication=1&min_insync=1&partitions=4&trim=true"
                 "&timeout_ms=5000&connect_ms=1000"
             )
-        plain = service_environment(folder, collector_port=port, **settings)
+        plain = service_environment(folder, collector_port=self.port, **settings)
         preload = preload or {}
         self.lake = Path(plain["CLAPOMETER_LAKE"])
         self.log_url = plain.get("CLAPOMETER_LOG", "embedded")
@@ -233,12 +239,25 @@ class System:
 
         return KafkaLog(parse_kafka_url(self.log_url))
 
+    def new_key(self, kind: str) -> str:
+        """Returns a new key."""
+        return self.command("keys", "new", "--kind", kind).strip()
+
+    def command(self, *arguments: str, code: int = 0) -> str:
+        """Returns what a command of the product prints; it has to end with ``code``."""
+        done = subprocess.run(
+            [sys.executable, "-m", "clapometer.cli.main", *arguments],
+            cwd=self.folder, env=self._plain, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
     def _start(self) -> None:
         if self.broker is not None:
             self.broker.start()
-        self.key = self._command("keys", "new", "--kind", "secret").strip()
+        self.key = self.new_key("secret")
         if self.broker is not None:
-            self._command("log", "init")
+            self.command("log", "init")
         for part in (self.collector, *self.loaders):
             part.start()
         self.wait_until_ready()
@@ -252,14 +271,6 @@ class System:
             return refused.code
         except OSError:
             return None
-
-    def _command(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "clapometer.cli.main", *arguments],
-            cwd=self.folder, env=self._plain, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
 
 
 def root_needed() -> None:

@@ -1,5 +1,7 @@
 """A few of the faults, so that every change is held to the promise; ``make faults`` does all of them."""
 
+import datetime as dt
+
 import pytest
 from tests.faults.bench import Bench
 from tests.faults.damage import damages
@@ -20,13 +22,15 @@ def test_kills_are_dealt_out_exactly_and_no_group_of_processes_is_left_out():
 def test_a_result_replaces_that_of_the_same_fault_and_the_totals_are_the_last_line(tmp_path):
     path = tmp_path / "results.json"
     first = Outcome("kill", "embedded", 2, acknowledged=10, kills=2)
-    record(path, first)
-    record(path, Outcome("kill", "kafka", 3, acknowledged=5, lost=1, kills=3))
-    record(path, Outcome("kill", "embedded", 4, acknowledged=20, kills=4))
+    record(path, first, "c0ffee00")
+    record(path, Outcome("kill", "kafka", 3, acknowledged=5, lost=1, kills=3), "c0ffee01")
+    record(path, Outcome("kill", "embedded", 4, acknowledged=20, kills=4), "c0ffee02")
     outcomes = [entry.outcome for entry in load(path)]
     assert last_line(outcomes) == "kills 7, acknowledged 25, lost 1, doubled 0, ledger 0"
     assert [outcome.good for outcome in outcomes] == [False, True]
-    assert table([Entry(each.date, each.outcome) for each in load(path)]).count("| kill |") == 2
+    told = table([*load(path), Entry(dt.date(2026, 11, 25), Outcome("tear", "kafka", 1))])
+    assert told.count("| kill |") == 2
+    assert [row.split(" | ")[-1] for row in told.splitlines()[2:5]] == ["c0ffee02 |", "c0ffee01 |", "before |"]
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,18 @@ AGE = dt.timedelta(days=5)
 _NUMBER = re.compile(rb'"id":"([0-9]+)"')
 
 
+def watched_ms(number: int) -> int:
+    """Returns what the event of a number says."""
+    return number % 9973
+
+
 def numbered(source: str, stop: threading.Event) -> Iterator[Event]:
     """Yields events with ids 0, 1, 2 … until told to stop; what each says follows from its number."""
     now = dt.datetime.now(dt.UTC) - AGE
     for number in itertools.count():
         if stop.is_set():
             return
-        data = WatchedData(impression_id=f"i{number}", watched_ms=number % 9973)
+        data = WatchedData(impression_id=f"i{number}", watched_ms=watched_ms(number))
         yield Watched(specversion="1.0", id=str(number), source=source, time=now, data=data)
 
 

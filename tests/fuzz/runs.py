@@ -1,4 +1,4 @@
-"""The four ways of fuzzing, each of which returns how many requests it sent and what was wrong."""
+"""The ways of fuzzing by whole requests, each of which returns how many it sent and what was wrong."""
 
 import re
 import subprocess
@@ -28,31 +28,36 @@ class Tally:
 
     Attributes:
         statuses: Answers by status.
+        texts: Texts that were printed.
         complaints: What was wrong, with how often.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
+    texts: int = 0
     complaints: Counter[str] = field(default_factory=Counter)
 
     def add(self, asked: Asked, answered: Answered, promises: Promises) -> None:
         """Counts one answer."""
         self.statuses[answered.status] += 1
         if (complaint := promises.complaint(asked, answered)) is not None:
-            if complaint not in self.complaints:
-                print(f"{complaint}\n  {asked}", flush=True)
-            self.complaints[complaint] += 1
+            self.complain(complaint, str(asked))
+
+    def complain(self, complaint: str, about: str = "") -> None:
+        """Counts what is wrong, and shows the first of its kind."""
+        if complaint not in self.complaints:
+            print(f"{complaint}\n  {about}", flush=True)
+        self.complaints[complaint] += 1
 
 
 def mutations(servers: Servers, count: int, seed_: int, corpus: list[bytes]) -> Tally:
     """Sends mutations of good requests to both services, over several connections: each waits for the disk."""
-    promises = {server.part: Promises(server.document()) for server in _both(servers)}
+    promises = {server.part: Promises(server.document()) for server in servers.both}
     shares = [count // WORKERS + (worker < count % WORKERS) for worker in range(WORKERS)]
     with ThreadPoolExecutor(WORKERS) as pool:
         send = partial(_mutations, servers, promises, corpus)
         found = list(pool.map(send, shares, range(seed_ * WORKERS, seed_ * WORKERS + WORKERS)))
-    return Tally(
-        sum((tally.statuses for tally in found), Counter()), sum((tally.complaints for tally in found), Counter())
-    )
+    statuses = sum((tally.statuses for tally in found), Counter())
+    return Tally(statuses, complaints=sum((tally.complaints for tally in found), Counter()))
 
 
 def _mutations(servers: Servers, promises: dict[str, Promises], corpus: list[bytes], count: int, seed_: int) -> Tally:
@@ -98,7 +103,7 @@ def covered(folder: Path, runs: int) -> tuple[int, list[bytes], str | None]:
 def documented(servers: Servers, seconds: int, folder: Path) -> Tally:
     """Has schemathesis hold both services to their documents, ``seconds`` each; counts what they say they answered."""
     tally = Tally()
-    for server in _both(servers):
+    for server in servers.both:
         before = server.statuses()
         done = subprocess.run(
             _schemathesis(server, servers.secret, seconds), capture_output=True, text=True, cwd=folder, check=False
@@ -117,10 +122,6 @@ def _schemathesis(server: Server, key: str, seconds: int) -> list[str]:
         "--phases", "examples,coverage,fuzzing", "--generation-deterministic", "--continue-on-failure",
         "--suppress-health-check", "all", "--no-color", "--warnings", "off", "--request-timeout", "60",
     ]  # fmt: skip
-
-
-def _both(servers: Servers) -> tuple[Server, Server]:
-    return servers.collector, servers.serving
 
 
 def replayed(servers: Servers, bodies: list[bytes]) -> Tally:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.running import free_port, service_environment
+from tests.e2e.running import service_environment
+from tests.ports import free_port
 from tests.unit.serving.sample_lake import full_lake
 from tests.waiting import until
 
@@ -84,6 +85,11 @@ class Servers:
         self.signing = self.key("--kind", "secret", "--signs")
         self.rival = self.key("--kind", "secret", "--tenant", "rival")
         self.collector, self.serving = (Server(folder, part, port, self.environment) for part, port in ports.items())
+
+    @property
+    def both(self) -> tuple[Server, Server]:
+        """Both of them."""
+        return self.collector, self.serving
 
     def key(self, *options: str) -> str:
         """Returns a new key."""

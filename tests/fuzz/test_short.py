@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.fuzz.heads import heads
 from tests.fuzz.runs import covered, documented, grammar, mutations, replayed
 from tests.fuzz.servers import Servers
+from tests.fuzz.terminal import texts
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +41,14 @@ def test_the_documents_are_what_the_services_do(servers: Servers, tmp_path: Path
     found = documented(servers, 8, tmp_path)
     assert found.complaints == {}
     assert found.statuses.total() > 50
+
+
+def test_what_no_client_sends_is_answered_or_cut_off_and_takes_no_memory(servers: Servers) -> None:
+    found = heads(servers, 300, 1, growth=2.0)
+    assert found.complaints == {}
+    assert {200, 400} <= set(found.statuses)
+
+
+def test_no_text_is_obeyed_by_a_terminal() -> None:
+    found = texts(100, 1)
+    assert (found.complaints, found.texts) == ({}, 100)

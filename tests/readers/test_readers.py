@@ -88,7 +88,7 @@ def test_a_thousand_openings_by_every_reader_during_loading_and_training(service
     key = service.secret_key()
     service.start("serving")
     published = service.lake / "clapometer.duckdb"
-    until(published.exists, 60)
+    until(published.exists)
     done = threading.Event()
 
     def send() -> int:

@@ -117,7 +117,7 @@ def test_no_secret_is_in_the_logs_of_a_service_whose_files_break(servers: Server
         tokens.write_bytes(kept[:-20])
         lake.with_name("broken").write_bytes(b"no database")
         lake.with_name("broken").replace(lake)
-        until(broken_keys_are_told, 10, every=0.1)
+        until(broken_keys_are_told, every=0.1)
         slate = Asked("POST", "/v1/slates", b"/v1/slates", key, b'{"viewer_id":"v","candidates":["a"]}')
         page = Asked("GET", "/", b"/", key, b"")
         with closing(Connection(servers.serving.port)) as connection:

@@ -12,7 +12,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 def tell(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [SCRIPTS / "tell", "making it", *command], capture_output=True, text=True, timeout=60, check=False
+        [SCRIPTS / "tell", "making it", *command], capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -38,7 +38,7 @@ def test_a_command_that_takes_long_is_told_of_each_second_with_its_last_line(tmp
         assert process.stdout.readline() == "making it\n"
         told = [process.stdout.readline() for _ in range(2)]
         gate.write_text("go on\n")
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
     assert all(line.startswith("  … ") and line.endswith(" s half way\n") for line in told)
 
 
@@ -66,7 +66,7 @@ def test_a_held_package_lock_is_waited_for_and_said(tmp_path: Path, apt: dict[st
             assert process.stdout is not None
             first = process.stdout.readline()
             fcntl.lockf(lock, fcntl.LOCK_UN)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
     assert first == "waiting for the package lock: another process installs packages\n"
     assert "Unable to locate package nothing-there" in errors  # it went on once the lock was free
     assert process.returncode == 1

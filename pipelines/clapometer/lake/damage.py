@@ -13,7 +13,9 @@ from deltalake.exceptions import DeltaError
 
 _ENTRY = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
+_HINT = "_last_checkpoint"
 _MAGIC = b"PAR1"
+_MISSING = "is missing"
 _RESTORE = (
     "stop all parts, keep a copy of the lake and restore lake and log from one backup (`clapometer restore`); "
     "or bring back this one file from a copy"
@@ -49,29 +51,74 @@ def find_damage(root: Path) -> Iterator[Damage]:
             yield from _files(log.parent)
 
 
+def find_log_damage(root: Path) -> Iterator[Damage]:
+    """Yields what is damaged in the tables' logs alone, which costs little.
+
+    Delta's readers take an empty entry for one that did nothing: whoever goes on writes beside rows that are gone.
+    """
+    for log in sorted(root.glob("*/_delta_log")):
+        yield from _entries(log)
+
+
 def _entries(log: Path) -> Iterator[Damage]:
-    """Looks for gaps in a table's log since the newest checkpoint, and for entries that are cut."""
+    """Looks for a damaged checkpoint, for gaps in a table's log since it, and for entries that are cut."""
     names = [path.name for path in log.iterdir()]
     entries = sorted(int(found[1]) for name in names if (found := _ENTRY.match(name)))
-    checkpoint = max((int(found[1]) for name in names if (found := _CHECKPOINT.match(name))), default=-1)
-    needed = [version for version in entries if version > checkpoint]
+    checkpoints = [name for name in names if _CHECKPOINT.match(name)]
+    broken = list(_checkpoint(log, set(entries), checkpoints))
+    yield from broken
+    if broken:
+        return
+    checkpoint = max(map(_version, checkpoints), default=-1)
     table = log.parent.name
-    last = max(entries, default=checkpoint)
-    for version in sorted(set(range(checkpoint + 1, last + 1)) - set(needed)):
-        path = log / f"{version:020}.json"
-        yield Damage(
-            path, "is missing", f"which files version {version} of {table} added; its rows cannot be told apart"
-        )
-    for version in needed:
+    for version in range(checkpoint + 1, max(entries, default=checkpoint) + 1):
         path = log / f"{version:020}.json"
         problem = _unreadable(path)
-        if problem:
+        if problem == _MISSING:
+            yield Damage(
+                path, problem, f"which files version {version} of {table} added; its rows cannot be told apart"
+            )
+        elif problem:
             yield Damage(path, problem, f"what version {version} of {table} committed")
+
+
+def _version(name: str) -> int:
+    return int(name[:20])
+
+
+def _checkpoint(log: Path, entries: set[int], checkpoints: list[str]) -> Iterator[Damage]:
+    """Looks whether the newest checkpoint is whole, be it that only the hint of Delta's readers knows of it."""
+    version = max([*map(_version, checkpoints), _hinted(log)])
+    if version < 0:
+        return
+    before = max((older for name in checkpoints if (older := _version(name)) < version), default=-1)
+    hint, table = log / _HINT, log.parent.name
+    for name in [name for name in checkpoints if _version(name) == version] or [f"{version:020}.checkpoint.parquet"]:
+        path = log / name
+        problem = _broken(path)
+        if problem and entries.issuperset(range(before + 1, version + 1)):
+            advice = f"stop all parts, move {path} (where it is there) and {hint} away, and start again"
+            yield Damage(path, problem, "nothing: the entries before it say the same", advice)
+        elif problem:
+            lost = f"which files {table} had up to version {version}; its rows cannot be told apart"
+            yield Damage(path, problem, lost)
+
+
+def _hinted(log: Path) -> int:
+    """Returns the version of the checkpoint that readers look for; -1 where they are told of none."""
+    try:
+        found = json.loads((log / _HINT).read_bytes())["version"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return -1
+    return found if isinstance(found, int) else -1
 
 
 def _unreadable(entry: Path) -> str:
     """Returns what is wrong with an entry of a log; empty where nothing is."""
-    content = entry.read_bytes()
+    try:
+        content = entry.read_bytes()
+    except FileNotFoundError:
+        return _MISSING
     if not content.strip():
         return "is empty"
     try:
@@ -99,19 +146,24 @@ def _files(table: Path) -> Iterator[Damage]:
             yield Damage(table / name, problem, f"{rows or 0:,} rows of {table.name}")
 
 
-def _broken(file: Path, size: int) -> str:
-    """Returns what is wrong with a Parquet file; empty where its length and both its ends are right."""
+def _broken(file: Path, size: int | None = None) -> str:
+    """Returns what is wrong with a Parquet file; empty where both its ends, and its length if known, are right."""
     try:
         found = file.stat().st_size
-        if found != size:
+        if size is not None and found != size:
             return (
                 f"has {found:,} bytes of {size:,}: it was cut" if found < size else f"has {found:,} bytes, not {size:,}"
             )
+        if not found:
+            return "is empty"
         with file.open("rb") as content:
             first = content.read(len(_MAGIC))
             content.seek(-len(_MAGIC), 2)
-            return "" if first == content.read() == _MAGIC else "is no Parquet file any more"
+            whole = first == content.read() == _MAGIC
     except FileNotFoundError:
-        return "is missing"
+        return _MISSING
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
+    if whole:
+        return ""
+    return "was cut or overwritten" if size is None else "is no Parquet file any more"

@@ -1,17 +1,35 @@
 """An error of a library, said as what it means: a file of the lake is damaged."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from clapometer.domain import TerminalError
 from clapometer.settings import Settings
+
+if TYPE_CHECKING:
+    from clapometer.lake.damage import Damage
 
 
 def damage_behind(settings: Settings) -> str:
     """Returns which files of the lake are damaged, in sentences; empty where none is."""
-    if not isinstance(settings.lake, Path) or not settings.lake.is_dir():
-        return ""
     from clapometer.lake.damage import find_damage
 
-    found = list(find_damage(settings.lake))
+    return _told(settings, find_damage)
+
+
+def refuse_damaged_logs(settings: Settings) -> None:
+    """Raises ``TerminalError`` where a table of the lake has a damaged log: nothing may be written beside it."""
+    from clapometer.lake.damage import find_log_damage
+
+    if said := _told(settings, find_log_damage):
+        raise TerminalError(said)
+
+
+def _told(settings: Settings, find: "Callable[[Path], Iterator[Damage]]") -> str:
+    if not isinstance(settings.lake, Path) or not settings.lake.is_dir():
+        return ""
+    found = list(find(settings.lake))
     if not found:
         return ""
     more = f" and {len(found) - 1} more files (`clapometer doctor` names them)" if len(found) > 1 else ""

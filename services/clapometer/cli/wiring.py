@@ -121,8 +121,10 @@ def open_share(settings: Settings) -> "PartitionShare | None":
 
 def open_loader(settings: Settings, log: "EventLog", share: "PartitionShare | None") -> "Loader":
     """Returns the loader of the partitions that ``share`` says; of all of them without one."""
+    from clapometer.cli.damage import refuse_damaged_logs
     from clapometer.jobs.load import Loader, LoadSettings
 
+    refuse_damaged_logs(settings)
     return Loader(
         log,
         open_lake(settings),

@@ -258,13 +258,19 @@ def missing_entry(root: Path) -> str:
     return f"{entries[-2].name} is missing"
 
 
+def empty_entry(root: Path) -> str:
+    entries = sorted((root / "lake" / "events" / "_delta_log").glob("*.json"))
+    os.truncate(entries[-1], 0)  # which Delta's readers take for an entry that did nothing
+    return f"{entries[-1].name} is empty"
+
+
 def cut_file(root: Path) -> str:
     file = Lake(root / "lake").files("events")[0]
     os.truncate(file, 50)
     return f"{file.name} has 50 bytes of"
 
 
-@pytest.mark.parametrize("damage", [damaged_log, cut_log, missing_entry, cut_file])
+@pytest.mark.parametrize("damage", [damaged_log, cut_log, missing_entry, empty_entry, cut_file])
 def test_damage_is_told_in_a_sentence_by_doctor_and_by_whoever_needs_the_file(
     root: Path, damage: Callable[[Path], str]
 ) -> None:

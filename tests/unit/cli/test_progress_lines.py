@@ -32,7 +32,7 @@ def test_the_first_line_comes_at_once_and_names_the_task_under_way() -> None:
     progress.update(done, completed=1)
     progress.add_task("second", total=2_000, completed=1_000, note="5/s")
     with told_each_second(progress):
-        assert output.written.wait(30)
+        assert output.written.wait(300)
     assert output.getvalue().startswith("second: 1,000 of 2,000, 5/s, 0 s\n")
 
 
@@ -40,7 +40,7 @@ def test_what_a_task_says_is_never_markup() -> None:
     progress = bar(output := Lines())
     progress.add_task("[red]t", total=None, note="[/]")
     with told_each_second(progress):
-        assert output.written.wait(30)
+        assert output.written.wait(300)
     assert output.getvalue().startswith("[red]t: [/], 0 s\n")
 
 

@@ -6,7 +6,6 @@ import os
 import pty
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 from tests.event_rows import answer, at, clip, events_table, impression
+from tests.terminal_texts import ANY_TEXT, obeyed
 
 from clapometer.cli import wiring
 from clapometer.cli.main import app
@@ -25,14 +25,6 @@ from clapometer.jobs.train import train_once
 from clapometer.lake import Lake, publish
 
 EVIL = "\x1b[2J\x9b31m\x1b]0;owned\x07\u202etxet\u2066[red]n[/x] :boom: \x7f\rover\x08"
-ANY_TEXT = st.text(
-    st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x1b\x9b\x07\x08\r\n\u202e\u2066[]/:"), max_size=40
-)
-
-
-def obeyed(text: str) -> set[str]:
-    """Returns the characters that a terminal would obey, lines and tabs aside."""
-    return {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}} - {*"\n\t\u200c\u200d"}
 
 
 @given(ANY_TEXT)

@@ -65,7 +65,7 @@ def scripted_server(*script: Answer, closed_gate: bool = False) -> Iterator[Scri
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             answer, n_events = server.take(headers, body)
-            server.gate.wait(30)
+            server.gate.wait(300)
             if answer.drop:
                 self.close_connection = True
                 return

@@ -57,7 +57,7 @@ class Collector:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         until(lambda: self._server.started)
-        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=20, trust_env=False)
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
 
     def _serve(self) -> None:
         self._server.run(sockets=[self._socket])
@@ -78,7 +78,7 @@ class Collector:
             given["authorization"] = f"Bearer {self.secret}"
         return self.http.post("/v1/events", content=content, headers={"content-type": "application/json", **given})
 
-    def raw(self, data: bytes, seconds: float = 10) -> bytes:
+    def raw(self, data: bytes, seconds: float = 120) -> bytes:
         """Sends bytes over a connection of its own and returns all that comes until it is closed."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
             connection.sendall(data)

@@ -1,25 +1,16 @@
 import json
-import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.terminal_texts import ANY_TEXT, OBEYED, obeyed
 
 from clapometer.domain.printable import printable, printable_json, printable_lines
-
-OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-ANY_TEXT = st.text(
-    st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x1b\x9b\x07\r\n\t\u202e\u2066\u200d\x7f")
-)
-
-
-def obeyed(text: str, keep: str = "") -> set[str]:
-    return {char for char in text if unicodedata.category(char) in OBEYED} - {*keep, "\u200c", "\u200d"}
 
 
 @given(ANY_TEXT)
 def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
-    assert obeyed(printable(text)) == set()
-    assert obeyed(printable_lines(text), "\n\t") == set()
+    assert obeyed(printable(text), keep="") == set()
+    assert obeyed(printable_lines(text)) == set()
     assert printable(printable(text)) == printable(text)
 
 
@@ -32,7 +23,7 @@ def test_what_a_terminal_shows_stays_as_it_is(text: str) -> None:
 def test_json_says_the_same_and_is_harmless(text: str) -> None:
     said = printable_json(json.dumps({text: [text]}, ensure_ascii=False))
     assert json.loads(said) == {text: [text]}
-    assert obeyed(said) == set()
+    assert obeyed(said, keep="") == set()
 
 
 def test_what_was_hidden_is_seen() -> None:

@@ -61,7 +61,7 @@ class TestEmbeddedLog(BoundedLogContract):
         until(lambda: log.next_offset(0) > 30)
         assert log.read(0, 0, 100)
         for writer in writers:
-            assert writer.communicate(timeout=60)
+            assert writer.communicate(timeout=300)
             assert writer.returncode == 0
         records = self.read_all(log, 0)
         assert [offset for offset, _ in records] == list(range(300))

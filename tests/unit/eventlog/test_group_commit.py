@@ -22,7 +22,7 @@ class GatedLog(MemoryLog):
 
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
         self.groups.append(len(blocks))
-        assert self.gate.wait(20)
+        assert self.gate.wait(300)
         if self.failure:
             raise self.failure
         return super().append_many(blocks)
@@ -54,8 +54,8 @@ def test_what_arrives_while_a_group_is_written_is_the_next_group():
     until(lambda: log.groups == [1])
     rest = [committer.submit(b"%d" % index) for index in range(50)]
     log.gate.set()
-    assert first.result(10) == Position(0, 0)
-    assert [future.result(10).offset for future in rest] == list(range(1, 51))
+    assert first.result(300) == Position(0, 0)
+    assert [future.result(300).offset for future in rest] == list(range(1, 51))
     assert log.groups == [1, 50]
     committer.close()
 
@@ -67,7 +67,7 @@ def test_a_group_is_cut_where_it_would_be_too_large():
     until(lambda: log.groups == [1])
     futures += [committer.submit(b"x" * 400) for _ in range(5)] + [committer.submit(b"x" * 5000)]
     log.gate.set()
-    assert [future.result(10).offset for future in futures] == list(range(7))
+    assert [future.result(300).offset for future in futures] == list(range(7))
     assert log.groups == [1, 2, 2, 1, 1]
     committer.close()
 
@@ -80,15 +80,15 @@ def test_more_than_the_limit_is_refused_at_once_and_taken_again_later():
         committer.submit(b"x")
     assert committer.pending_bytes == 1000
     log.gate.set()
-    assert [future.result(10).offset for future in waiting] == [0, 1]
+    assert [future.result(300).offset for future in waiting] == [0, 1]
     until(lambda: committer.pending_bytes == 0)
-    assert committer.submit(b"x").result(10).offset == 2
+    assert committer.submit(b"x").result(300).offset == 2
     committer.close()
 
 
 def test_a_block_larger_than_the_limit_is_taken_when_nothing_else_waits():
     committer = GroupCommitter(MemoryLog(), max_pending_bytes=10)
-    assert committer.submit(b"x" * 100).result(10).offset == 0
+    assert committer.submit(b"x" * 100).result(300).offset == 0
     committer.close()
 
 
@@ -111,9 +111,9 @@ def test_an_unexpected_failure_of_the_log_is_a_transient_error():
     log.failure = OSError("the disk is on fire")
     committer = GroupCommitter(log)
     with pytest.raises(TransientError, match="on fire"):
-        committer.submit(b"x").result(10)
+        committer.submit(b"x").result(300)
     log.failure = None
-    assert committer.submit(b"x").result(10).offset == 0
+    assert committer.submit(b"x").result(300).offset == 0
     committer.close()
 
 
@@ -124,7 +124,7 @@ def test_closing_writes_what_waits_and_takes_nothing_more():
     closer = threading.Thread(target=committer.close, daemon=True)
     closer.start()
     log.gate.set()
-    closer.join(10)
+    closer.join(300)
     assert sorted(future.result(0).offset for future in futures) == list(range(100))
     with pytest.raises(TerminalError):
         committer.submit(b"late")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from limits.storage import RedisStorage
+from tests.ports import free_port
 from tests.waiting import until
 
 from clapometer.domain import InputError
@@ -84,9 +85,7 @@ def redis() -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """A real Redis on a port of its own."""
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     assert program is not None, "install redis-server; `make unit` does"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [program, "--port", str(port), "--save", "", "--bind", "127.0.0.1"], stdout=subprocess.DEVNULL
     )

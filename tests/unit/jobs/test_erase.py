@@ -195,7 +195,7 @@ def test_a_running_loader_erases_by_itself(tmp_path: Path, log: EmbeddedLog, lak
     thread = threading.Thread(target=loader.run, args=(stop,))
     thread.start()
     try:
-        until(lambda: rows(lake, "SELECT count(*) FROM erasures") == [(1,)], seconds=60, every=0.1)
+        until(lambda: rows(lake, "SELECT count(*) FROM erasures") == [(1,)], every=0.1)
     finally:
         stop.set()
         thread.join()

@@ -1,8 +1,11 @@
 """Damage to the files of a lake is told by file, with what is lost for certain."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 from tests.unit.jobs.lakes import lake_of, traffic
 
 from clapometer.lake import Lake
@@ -65,8 +68,67 @@ def file_rows(lake: Lake, file: Path) -> int:
 
 
 def test_an_entry_before_the_newest_checkpoint_may_be_gone(lake: Lake) -> None:
-    from deltalake import DeltaTable
-
     DeltaTable(str(lake.root / "events")).create_checkpoint()
     (lake.root / "events" / "_delta_log" / f"{1:020}.json").unlink()
+    assert said(lake) == []
+
+
+def cut(file: Path) -> str:
+    os.truncate(file, 100)
+    return "was cut or overwritten"
+
+
+def empty(file: Path) -> str:
+    os.truncate(file, 0)
+    return "is empty"
+
+
+def gone(file: Path) -> str:
+    file.unlink()
+    return "is missing"
+
+
+@pytest.fixture
+def checkpoint(lake: Lake) -> Path:
+    """Returns the newest checkpoint of the events, before the last entry."""
+    DeltaTable(str(lake.root / "events")).create_checkpoint()
+    lake.append("events", lake_rows(lake.root / "more", 2))
+    (file,) = (lake.root / "events" / "_delta_log").glob("*.checkpoint.parquet")
+    return file
+
+
+@pytest.mark.parametrize("damage", [cut, empty, gone])
+def test_a_checkpoint_whose_entries_are_there_is_named_and_going_on_without_it_loses_nothing(
+    lake: Lake, checkpoint: Path, damage: Callable[[Path], str]
+) -> None:
+    rows = DeltaTable(str(lake.root / "events")).count()
+    problem = damage(checkpoint)
+    (found,) = find_damage(lake.root)
+    assert (found.path, found.problem) == (checkpoint, problem)
+    assert found.lost == "nothing: the entries before it say the same"
+    hint = checkpoint.with_name("_last_checkpoint")
+    assert f"move {checkpoint} (where it is there) and {hint} away" in found.advice
+    checkpoint.unlink(missing_ok=True)
+    hint.unlink()
+    assert said(lake) == []
+    assert DeltaTable(str(lake.root / "events")).count() == rows
+
+
+@pytest.mark.parametrize("damage", [cut, empty, gone])
+def test_a_checkpoint_whose_entries_are_gone_is_named_with_what_it_alone_knew(
+    lake: Lake, checkpoint: Path, damage: Callable[[Path], str]
+) -> None:
+    checkpoint.with_name(f"{0:020}.json").unlink()
+    problem = damage(checkpoint)
+    (found,) = find_damage(lake.root)
+    assert (found.path, found.problem) == (checkpoint, problem)
+    assert (
+        found.lost == f"which files events had up to version {int(checkpoint.name[:20])}; its rows cannot be told apart"
+    )
+    assert "restore lake and log from one backup" in found.advice
+
+
+@pytest.mark.parametrize("hint", ["", "{", "[]", '{"version": "x"}'])
+def test_a_hint_that_says_nothing_is_no_damage(lake: Lake, checkpoint: Path, hint: str) -> None:
+    checkpoint.with_name("_last_checkpoint").write_text(hint)
     assert said(lake) == []

@@ -69,7 +69,7 @@ class Serving:
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         until(lambda: self._server.started)
-        self.http = httpx2.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx2.Client(base_url=self.url, timeout=120, trust_env=False)
 
     def clock(self) -> dt.datetime:
         return self.now

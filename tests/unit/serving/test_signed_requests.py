@@ -16,7 +16,7 @@ _BARE = ("@method", "@path", "@query")
 
 def test_rankings_slates_and_statements_are_given_to_who_signs(serving: Serving) -> None:
     hooks = {"request": [RequestSigner(SIGNING).sign]}
-    with httpx2.Client(base_url=serving.url, trust_env=False, event_hooks=hooks, timeout=30) as http:
+    with httpx2.Client(base_url=serving.url, trust_env=False, event_hooks=hooks, timeout=120) as http:
         ranking = http.get("/v1/rankings/model_versions", params={"limit": "3", "audience": "teens"})
         slate = http.post("/v1/slates", json={"viewer_id": "v", "candidates": ["a", "b"]})
         statement = http.post("/v1/sql", json={"sql": "SELECT 1 AS one"})

@@ -273,10 +273,7 @@ def test_two_hundred_candidates_take_a_few_milliseconds(serving: Serving) -> Non
     candidates = [*CLIPS, *(f"new {i}" for i in range(200 - len(CLIPS)))]
     serving.slate(candidates=candidates)
     serving.now = NOW  # refreshing stays due: it happens beside the slates
-    seconds = []
+    begun = time.process_time()  # what others do on the machine is no part of it
     for _ in range(60):
-        begun = time.perf_counter()
         assert serving.slate(candidates=candidates, slots=10).is_success
-        seconds.append(time.perf_counter() - begun)
-    # Far above what it takes alone (a few ms): the machine has other things to do.
-    assert np.median(seconds) < 0.05
+    assert (time.process_time() - begun) / 60 < 0.05, "far above what it takes, with client and refreshing"

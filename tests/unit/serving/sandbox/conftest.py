@@ -14,6 +14,7 @@ from tests.unit.serving.sample_lake import full_lake
 from clapometer.jobs.outcomes import refresh_outcomes
 from clapometer.lake import Lake, publish
 from clapometer.serving import ServingConfig
+from clapometer.serving.sandbox import process
 
 Ask = Callable[..., httpx2.Response]
 CONFIG = ServingConfig(
@@ -54,6 +55,12 @@ def strict(viewed: Lake) -> Iterator[Serving]:
     running = Serving(viewed.storage.published, replace(CONFIG, sql_seconds=1))
     yield running
     running.stop()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements keep their time; to start a process may take long where many others run."""
+    monkeypatch.setattr(process, "GRACE_SECONDS", 110.0)
 
 
 def asker(serving: Serving) -> Ask:

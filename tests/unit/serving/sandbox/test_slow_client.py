@@ -39,7 +39,7 @@ def test_a_client_that_reads_nothing_gives_its_turn_back(viewed: Lake, monkeypat
             begun = time.monotonic()
             deaf.sendall(head.encode() + body)
             until(lambda: ask("SELECT 1").status_code == 429)
-            until(lambda: ask("SELECT 1").status_code == 200, seconds=20)
+            until(lambda: ask("SELECT 1").status_code == 200)
             assert time.monotonic() - begun >= 5, "it had its time"
             until(lambda: not workers())
     finally:
