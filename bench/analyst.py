@@ -29,14 +29,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from bench.analyst_lake import LAST, LIMITS, Maker
 from bench.loader import blocks
-from tests.cookbook import questions
+from tests.support.cookbook import questions
 
 from clapometer.eventlog import EmbeddedLog
-from clapometer.jobs.load import Loader, LoadReport, LoadSettings
 from clapometer.lake import TABLES, Lake, publish
-from clapometer.lake.catalogue import statements
-from clapometer.lake.packing import is_packed
-from clapometer.lake.views import OTHER_EVENTS
+from clapometer.lake.delta.packing import is_packed
+from clapometer.lake.published.catalogue import statements
+from clapometer.lake.published.views import OTHER_EVENTS
+from clapometer.loading.loader import Loader, LoadReport, LoadSettings
 
 RATE = 20_000
 Answer = TypeVar("Answer")

@@ -5,10 +5,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from clapometer.jobs.maintain import UpkeepSettings
 from clapometer.lake import TABLES, Lake, publish
-from clapometer.lake.packing import PACKED, suffix_of, write_tidily
+from clapometer.lake.delta.packing import PACKED, suffix_of, write_tidily
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.upkeep.merge import UpkeepSettings
 
 DAYS = 28
 START = "TIMESTAMPTZ '2026-03-01 00:00:00+00'"

@@ -20,10 +20,10 @@ import duckdb
 from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Watched, WatchedData
 from clapometer.eventlog import MemoryLog
-from clapometer.jobs.load import Loader, LoadSettings
-from clapometer.jobs.maintain import UpkeepSettings, compact
 from clapometer.lake import Lake
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.loading.loader import Loader, LoadSettings
+from clapometer.upkeep.merge import UpkeepSettings, compact
 
 NOW = dt.datetime.now(dt.UTC)
 FILE_ROWS = 4_000_000

@@ -1,8 +1,8 @@
 """Memory that hostile connections leave behind: resident memory of collector and serving before and after 1,000.
 
 ``PYTHONPATH=. python bench/hostile.py``: heads, trailers and chunk extensions without end, heads of 200 KB in one
-packet, hundreds of requests in a row, halves of requests (``tests/hostile_requests.py``); all without a key, from this
-machine to itself. A round of the same that does not count goes first: what is loaded once is no leak.
+packet, hundreds of requests in a row, halves of requests (``tests/support/hostile_requests.py``); all without a key,
+from this machine to itself. A round of the same that does not count goes first: what is loaded once is no leak.
 """
 
 import tempfile
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 from tests.e2e.running import RunningService
-from tests.hostile_requests import attack, hostile_to
+from tests.support.hostile_requests import attack, hostile_to
 
 LIMIT = 1.10
 CONNECTIONS = 1_000

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import psutil
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
 HERE = Path(__file__).resolve().parent.parent
 PATHS = ("models", "pipelines", "services")

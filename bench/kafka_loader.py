@@ -22,9 +22,9 @@ from tests.brokers.broker import Broker
 
 from clapometer.domain import encode_block, open_block
 from clapometer.eventlog.kafka import KafkaLog, KafkaSettings, init_topic, parse_kafka_url
-from clapometer.jobs.batch import read_batch
-from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import Lake
+from clapometer.loading.blocks import read_batch
+from clapometer.loading.loader import Loader, LoadSettings
 
 NOW = dt.datetime.now(dt.UTC)
 FETCH_BYTES = 4 << 20

@@ -18,8 +18,8 @@ import duckdb
 from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Impression, ImpressionData, Watched, WatchedData
 from clapometer.eventlog import EmbeddedLog
-from clapometer.jobs.load import Loader
 from clapometer.lake import DATA_COLUMNS, Lake
+from clapometer.loading.loader import Loader
 
 BLOCK = 100
 NOW = dt.datetime.now(dt.UTC)

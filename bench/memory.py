@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
-from clapometer.client import SendOptions, send
 from clapometer.domain import Event
 from clapometer.domain.events import Impression, ImpressionData, Watched, WatchedData
 from clapometer.lake import Lake
+from clapometer.traffic import SendOptions, send
 
 LIMIT_MIB = 1024
 MIB = 2**20

@@ -21,7 +21,7 @@ import duckdb
 import uvloop
 from tests.faults.system import System
 from tests.faults.traffic import AGE
-from tests.waiting import until
+from tests.support.waiting import until
 
 SOURCE = "/bench/overload"
 MARK = b"########"

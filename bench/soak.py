@@ -17,12 +17,12 @@ from pathlib import Path
 
 from bench.memory import MIB, Memory, engagement, group_memory
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
-from clapometer.client import SendOptions, SendReport, send
 from clapometer.domain import Event
 from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.traffic import SendOptions, SendReport, send
 
 PROBE_SECONDS = 15.0
 

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from clapometer.collector import CollectorConfig, create_app
 from clapometer.eventlog import MemoryLog, Position
 from clapometer.gate import Gate, KeyRing, new_key
-from clapometer.tracing import Spans, Traced
+from clapometer.telemetry.traces import Spans, Traced
 
 REQUESTS, ROUNDS = 2_000, 20
 NOW = dt.datetime.now(dt.UTC)

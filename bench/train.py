@@ -30,16 +30,16 @@ from typing import Any
 
 import duckdb
 
-from clapometer.jobs import train as training
-from clapometer.jobs.clips import load_clips
-from clapometer.jobs.impressions import Impressions
-from clapometer.jobs.kept import drop_kept
-from clapometer.jobs.outcomes import FOLDED
-from clapometer.jobs.rankings import Parameters, fit_models, rank_models, score_clips, slices
-from clapometer.jobs.statistics import Screening
-from clapometer.jobs.train import Resources, train_once
+from clapometer.folding.fold import FOLDED
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits
 from clapometer.lake import TABLES, Lake
+from clapometer.lake.kept import drop_kept
+from clapometer.training import train as training
+from clapometer.training.boards.model_versions import Parameters, fit_models, rank_models, score_clips, slices
+from clapometer.training.evidence.clips import load_clips
+from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.screening import Screening
+from clapometer.training.train import Resources, train_once
 from peers.training import write_comparisons
 
 PEERS = Path(__file__).parent / "peers" / "training.py"

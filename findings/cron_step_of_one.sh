@@ -4,7 +4,7 @@
 # definition of cron's ranges (first-last/step) it is minute 5 alone.
 #
 # Who meets it: whoever checks a schedule with one library and runs it with another. Ours: such a field is minute 5, and a
-# text that Debian's cron and Kubernetes read differently is refused when it is written; tests/unit/jobs/test_when.py.
+# text that Debian's cron and Kubernetes read differently is refused when it is written; tests/unit/training/test_when.py.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

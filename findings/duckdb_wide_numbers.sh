@@ -6,7 +6,7 @@
 #
 # Who meets it: whoever takes answers of SQL out as Arrow or Parquet. Ours: `clapometer sql` and POST /v1/sql write what a
 # format has no type for as DuckDB's own text, and `replay` refuses a DOUBLE beyond 2^53 as a whole number;
-# tests/unit/cli/test_sql_output.py and tests/unit/client/test_typed_columns.py.
+# tests/unit/operation/test_sql_output.py and tests/unit/traffic/recorded/test_typed_columns.py.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -6,13 +6,13 @@ from pathlib import Path
 import duckdb
 
 from clapometer.lake import Lake, publish
-from clapometer.lake.metrics import SOURCES, catalogue
+from clapometer.lake.published.metrics import SOURCES, catalogue
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 METRICS_HEAD = """\
 # Metrics
 
-Generated from `pipelines/clapometer/lake/metrics.toml` by `scripts/metric_reference.py`; do not edit.
+Generated from `pipelines/clapometer/lake/published/metrics.toml` by `scripts/metric_reference.py`; do not edit.
 
 Every number that the views of `lake/clapometer.duckdb` show is defined here, once; the same catalogue is in the file as
 the table `metrics`. A definition never changes under its id: a change is a new version beside the old one.

@@ -9,16 +9,16 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 
-from clapometer.cli.loader_metrics import LoaderMetrics
-from clapometer.cli.metrics_server import process_registry
-from clapometer.cli.trainer_metrics import TrainerMetrics
 from clapometer.collector.metrics import CollectorMetrics
-from clapometer.connections import ConnectionLimits, Connections
-from clapometer.jobs.load import LoadReport
-from clapometer.jobs.schedule import Tick
+from clapometer.http.connections import ConnectionLimits, Connections
 from clapometer.lake import TABLES, Lake, publish
+from clapometer.loading.loader import LoadReport
 from clapometer.serving.metrics import ServingMetrics, TrainingMetrics
-from clapometer.serving.published import Published
+from clapometer.serving.reading.published import Published
+from clapometer.telemetry.exporter import process_registry
+from clapometer.telemetry.loader import LoaderMetrics
+from clapometer.telemetry.trainer import TrainerMetrics
+from clapometer.training.schedule import Tick
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "prometheus.md"
 HEAD = """\

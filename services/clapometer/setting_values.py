@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator
 
 from clapometer.domain import InputError, check_origin
-from clapometer.jobs.when import parse_when
+from clapometer.training.when import parse_when
 
 _MEMORY = re.compile(r"[0-9]+(\.[0-9]+)?\s*([KMGT]i?B)|[1-9][0-9]?%", re.IGNORECASE)
 _HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.?")

@@ -51,7 +51,7 @@ def test_only_settings_reads_the_environment() -> None:
 
 
 def test_what_the_scheduler_asks_loads_no_estimator() -> None:
-    asked = "import sys, clapometer.jobs.planning; print(*{name.split('.')[0] for name in sys.modules})"
+    asked = "import sys, clapometer.training.planning; print(*{name.split('.')[0] for name in sys.modules})"
     loaded = subprocess.run([sys.executable, "-c", asked], check=True, capture_output=True, text=True).stdout.split()
     assert "duckdb" in loaded
     assert not {"scipy", "sklearn", "pandas"} & set(loaded)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from tests.ports import free_ports
-from tests.waiting import until
+from tests.support.ports import free_ports
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "kafka-broker"

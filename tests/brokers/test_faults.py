@@ -6,12 +6,12 @@ import time
 
 import psutil
 import pytest
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.domain import TransientError, decode_event, encode_block, encode_events
 from clapometer.eventlog.kafka import KafkaLog
-from clapometer.jobs.load import Loader
 from clapometer.lake import Lake
+from clapometer.loading.loader import Loader
 
 FAST = {"timeout_ms": 8000, "connect_ms": 2000}
 BOUNDED = 60

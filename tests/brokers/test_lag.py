@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.builders import block, impression
+from tests.support.builders import block, impression
 
 from clapometer.eventlog.kafka import KafkaLog
-from clapometer.jobs.lag import NoLoaderError, blocks_behind, log_ends, wait_until_loaded
-from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import Lake
+from clapometer.loading.lag import NoLoaderError, blocks_behind, log_ends, wait_until_loaded
+from clapometer.loading.loader import Loader, LoadSettings
 
 
 def test_what_was_sent_to_a_topic_is_waited_for_until_somebody_loads_it(kafka_topic, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.builders import block, watched
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.builders import block, watched
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 from clapometer.domain import TransientError
 from clapometer.eventlog.kafka import KafkaLog, KafkaSettings

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.brokers.fixtures import Broker
-from tests.builders import block, impression
 from tests.e2e.running import RunningService
+from tests.support.builders import block, impression
 
 from clapometer.eventlog import EmbeddedLog
 from clapometer.lake import Lake

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
-from tests.sdk_messages import assert_understood, messages
+from tests.support.sdk_messages import assert_understood, messages
 
 from clapometer.domain import RejectedEvent, TerminalError, decode_block, decode_event, encode_block
 from clapometer.eventlog import EmbeddedLog, MemoryLog

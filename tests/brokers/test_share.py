@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.kafka import KafkaLog, PartitionShare

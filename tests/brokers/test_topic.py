@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 from kafka import KafkaAdminClient
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog.kafka import KafkaLog, init_topic, parse_kafka_url

@@ -161,7 +161,7 @@ def scheduled(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_the_cron_job_trains_at_the_times_that_the_setting_would(text: str, made: str, tmp_path: Path) -> None:
-    from clapometer.jobs.when import parse_when
+    from clapometer.training.when import parse_when
 
     (manifest,) = yaml.safe_load_all(scheduled(text, tmp_path).stdout)
     assert (manifest["spec"]["schedule"], manifest["spec"]["timeZone"]) == (made, "Etc/UTC")

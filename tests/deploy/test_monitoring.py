@@ -14,8 +14,8 @@ import pytest
 import yaml
 from tests.deploy.files import ALERTS, DASHBOARD, DEPLOY, ROOT, run, tool
 from tests.e2e.running import RunningService
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 RULES = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
 CASES: dict[str, dict[str, str]] = yaml.safe_load((Path(__file__).parent / "alert_cases.yml").read_text())

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests.deploy.files import DEPLOY, UNITS, parse, refused_settings, run, tool
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 from clapometer.settings import Settings
 

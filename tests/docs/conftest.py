@@ -1,7 +1,7 @@
 """One lake for all documents that ask something of one."""
 
 import pytest
-from tests.cookbook import demo_like_lake
+from tests.support.cookbook import demo_like_lake
 
 from clapometer.lake import Lake
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.cookbook import questions
+from tests.support.cookbook import questions
 
 from clapometer.lake import Lake
 

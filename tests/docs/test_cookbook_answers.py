@@ -16,9 +16,9 @@ import pyarrow as pa
 import pytest
 from scipy.stats import poisson
 from statsmodels.stats.proportion import proportion_confint
-from tests.cookbook import questions
-from tests.event_rows import Row, at, clip, events_table, row
-from tests.metric_worlds import FLAGS
+from tests.support.cookbook import questions
+from tests.support.event_rows import Row, at, clip, events_table, row
+from tests.support.metric_worlds import FLAGS
 
 from clapometer.lake import TABLES, Lake, publish
 

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tests.e2e.firefox import Firefox
 from tests.e2e.players import QUIET, Serving, Way, film, site
+from tests.support.waiting import PATIENCE
 from tests.unit.collector.conftest import Collector
-from tests.waiting import PATIENCE
 
 from clapometer.collector import CollectorConfig
 

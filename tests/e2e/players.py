@@ -17,8 +17,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
+from tests.support.waiting import until
 from tests.unit.collector.conftest import Collector
-from tests.waiting import until
 
 SDK = Path(__file__).parents[2] / "sdk" / "js"
 PAGE = "<!doctype html><meta charset=utf-8><title>player</title><video muted preload=auto></video>"

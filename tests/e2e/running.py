@@ -8,8 +8,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 
 def service_environment(folder: Path, **settings: object) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
 PROMPTS = 30
 BETTER = {0: 0.85, 1: 0.75, 2: 0.65}

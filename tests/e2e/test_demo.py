@@ -15,8 +15,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from tests.unit.client.test_kuairand import HEADER
-from tests.waiting import until
+from tests.support.waiting import until
+from tests.unit.traffic.recorded.test_kuairand import HEADER
 
 SMALL = ["--prompts", "400", "--sessions", "2800"]
 SAMPLE = ["--kuairand", "data/kuairand"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.e2e.running import RunningService
 from tests.faults.traffic import Found, Sender, compare, rows_stored
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference

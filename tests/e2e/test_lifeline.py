@@ -11,7 +11,7 @@ import psutil
 import pytest
 from tests.e2e.running import RunningService, service_environment
 from tests.e2e.sessions import alive, of_session
-from tests.waiting import until
+from tests.support.waiting import until
 
 PARTS = 5
 """Collector, loader, scheduler, serving, and the trainer that the scheduler asks at its start."""

@@ -14,9 +14,9 @@ import obstore
 import pytest
 from obstore.store import S3Store
 from tests.e2e.running import RunningService
-from tests.object_store import CREDENTIALS, REGION, create_bucket, object_store
-from tests.unit.jobs.test_erase import holders
-from tests.waiting import until
+from tests.support.object_store import CREDENTIALS, REGION, create_bucket, object_store
+from tests.support.waiting import until
+from tests.unit.takedown.test_erase import holders
 
 VIEWER = "viewer-who-wants-to-be-forgotten"
 ANOTHER = "viewer-who-asks-the-endpoint"

@@ -12,9 +12,9 @@ from tests.unit.collector.conftest import TOKEN_SECRET, Collector
 from clapometer.collector import CollectorConfig
 from clapometer.domain import sign_answer, sign_impression
 from clapometer.domain.events import ImpressionData
-from clapometer.jobs.load import Loader, LoadSettings
-from clapometer.jobs.outcomes import refresh_outcomes
+from clapometer.folding.fold import refresh_outcomes
 from clapometer.lake import Lake, publish
+from clapometer.loading.loader import Loader, LoadSettings
 
 NOON = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from tests.support.waiting import until
 from tests.unit.serving.running import Serving
 from tests.unit.serving.sample_lake import NOW, add_failed_run, add_run, full_lake
-from tests.waiting import until
 
 from clapometer.lake import publish
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 from tests.e2e.players import Serving, Way, begin, load, near, stored
+from tests.support.waiting import until
 from tests.unit.collector.conftest import Collector
-from tests.waiting import until
 
 NEVER = {"flushMs": 3_600_000, "heartbeatMs": 3_600_000}
 BUSY = Response(status_code=503, headers={"access-control-allow-origin": "*"})

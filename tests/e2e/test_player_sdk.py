@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from starlette.responses import Response
 from tests.e2e.players import LOST, Serving, Way, begin, load, stored
+from tests.support.waiting import until
 from tests.unit.collector.conftest import TOKEN_SECRET, Collector
-from tests.waiting import until
 
 from clapometer.domain import sign_impression
 from clapometer.domain.events import ImpressionData

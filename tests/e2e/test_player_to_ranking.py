@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tests.e2e.players import QUIET, film
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
 EXAMPLE = Path(__file__).parents[2] / "sdk" / "js" / "example" / "server.py"
 

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tests.e2e.players import QUIET
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 COLLECTOR = "http://127.0.0.1:8480"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.unit.jobs.lakes import lake_of, traffic
-from tests.waiting import until
+from tests.support.lakes import lake_of, traffic
+from tests.support.waiting import until
 
-from clapometer.jobs.runs import read_runs
 from clapometer.lake import Lake
+from clapometer.training.runs import read_runs
 
 
 @pytest.fixture

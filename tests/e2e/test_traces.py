@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.running import RunningService
-from tests.otlp import Receiver, receiving
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.otlp import Receiver, receiving
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 ABOUT = {"specversion": "1.0", "source": "/test", "time": "2026-01-01T00:00:00Z"}

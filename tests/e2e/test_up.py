@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from tests.e2e.running import RunningService
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 @pytest.fixture

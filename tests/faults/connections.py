@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.bench import Bench
 from tests.faults.trial import Outcome, Trial, judge, trial
-from tests.hostile_requests import HALVES, attack, hostile_to
-from tests.waiting import until
+from tests.support.hostile_requests import HALVES, attack, hostile_to
+from tests.support.waiting import until
 
-from clapometer.connections import allow_files
+from clapometer.http.connections import allow_files
 
 ATTACKERS = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 HELD = 480

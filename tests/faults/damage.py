@@ -12,7 +12,7 @@ import duckdb
 from tests.faults.bench import Bench
 from tests.faults.system import System
 from tests.faults.trial import Outcome, Trial, judge, trial
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.eventlog import Record
 

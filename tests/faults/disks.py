@@ -11,7 +11,7 @@ from typing import Any
 from tests.faults.bench import Bench, started
 from tests.faults.system import System
 from tests.faults.trial import Outcome, Trial, judge, trial
-from tests.waiting import until
+from tests.support.waiting import until
 
 MEGABYTES = 256
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.faults.bench import Bench
 from tests.faults.system import Part, System
 from tests.faults.trial import Outcome, Trial, judge, trial
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.lake import Lake
 

@@ -10,7 +10,7 @@ from tests.e2e.sessions import of_session
 from tests.faults.bench import FULL_KILLS, Bench
 from tests.faults.traffic import Found, Sender, compare
 from tests.faults.trial import CATCH_UP_SECONDS, Outcome
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference

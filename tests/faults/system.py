@@ -16,8 +16,8 @@ import psutil
 from tests.brokers.broker import Broker
 from tests.e2e.running import service_environment
 from tests.faults.traffic import AGE, Sender, rows_stored
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 from clapometer.eventlog import EmbeddedLog, EventLog
 from clapometer.lake import Lake

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from clapometer.client import SendOptions, SendReport, send
 from clapometer.domain import Event
 from clapometer.domain.events import Watched, WatchedData
+from clapometer.traffic import SendOptions, SendReport, send
 
 BATCH = 50
 AGE = dt.timedelta(days=5)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.faults.system import READY_SECONDS, System
 from tests.faults.traffic import Found, Sender, compare
-from tests.waiting import until
+from tests.support.waiting import until
 
 CATCH_UP_SECONDS = 120
 """How long the loaders may need for what was acknowledged, once nothing more is sent."""

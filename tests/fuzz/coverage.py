@@ -15,14 +15,14 @@ import atheris
 with atheris.instrument_imports(include=["clapometer.collector", "clapometer.domain"], enable_loader_override=False):
     from clapometer.collector.answers import Answer, RefusedError
     from clapometer.collector.config import CollectorConfig
-    from clapometer.collector.content import Decompressor, media_of
-    from clapometer.collector.judge import block_of, judge, verdict_of
+    from clapometer.collector.intake.content import Decompressor, media_of
+    from clapometer.collector.intake.judge import block_of, judge, verdict_of
     from clapometer.domain import InputError, decode_batch, decode_lines
 
 from tests.fuzz.bodies import ENCODINGS, MEDIA, ODD_BYTES, dumped
 
 from clapometer.collector import event_examples
-from clapometer.collector.content import Media
+from clapometer.collector.intake.content import Media
 from clapometer.gate import new_key
 
 _NOW = dt.datetime.now(dt.UTC)

@@ -10,8 +10,8 @@ from random import Random
 import psutil
 from tests.fuzz.runs import Tally
 from tests.fuzz.servers import Server, Servers
-from tests.hostile_requests import HOSTILE, attack
-from tests.waiting import until
+from tests.support.hostile_requests import HOSTILE, attack
+from tests.support.waiting import until
 
 AT_ONCE = 16
 GROWTH = 1.10

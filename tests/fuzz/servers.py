@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.running import service_environment
-from tests.ports import free_port
+from tests.support.ports import free_port
+from tests.support.waiting import until
 from tests.unit.serving.sample_lake import full_lake
-from tests.waiting import until
 
 _REQUESTS = re.compile(r'^clapometer_(?:collector|serving)_requests_total\{.*status="(\d+)"\} (\S+)$', re.MULTILINE)
 

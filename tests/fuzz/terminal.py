@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from rich.table import Table
 from rich.text import Text
 from tests.fuzz.runs import Tally
-from tests.terminal_texts import ANY_TEXT, obeyed
+from tests.support.terminal_texts import ANY_TEXT, obeyed
 
-from clapometer.cli.terminal import Console
 from clapometer.domain.printable import printable, printable_json, printable_lines
+from clapometer.terminal.printing import Console
 
 
 def texts(count: int, seed_: int) -> Tally:

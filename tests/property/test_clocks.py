@@ -79,11 +79,10 @@ def outcomes(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         con.register("batch", batch)
         con.execute(f"CREATE TABLE events AS {parse(watching=False)}")
         con.execute("CREATE TABLE refresh_dates AS SELECT DISTINCT time::DATE AS shown_date FROM events")
-        con.execute(f"CREATE TABLE shared_orders AS {sql('shared_orders')}")
+        con.execute(f"CREATE TABLE shared_orders AS {sql('lake/sql/shared_orders.sql')}")
         con.execute("CREATE TABLE settled (tenant VARCHAR, impression_id VARCHAR)")
-        query = (
-            f"SELECT * EXCLUDE (shown_at, last_event_at, shown_date) FROM ({sql('outcomes')}) ORDER BY impression_id"
-        )
+        folded = f"({sql('lake/sql/outcomes.sql')})"
+        query = f"SELECT * EXCLUDE (shown_at, last_event_at, shown_date) FROM {folded} ORDER BY impression_id"
         return con.sql(query).to_arrow_table().to_pylist()
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.builders import NOW, block, impression, registered, watched
+from tests.support.builders import NOW, block, impression, registered, watched
 
 from clapometer.eventlog import MemoryLog
-from clapometer.jobs.load import Loader, LoadSettings
 from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.loading.loader import Loader, LoadSettings
 
 MAKERS = (impression, watched, registered)
 sent = st.lists(

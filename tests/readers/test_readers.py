@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.running import RunningService
 from tests.readers import reader
-from tests.waiting import until
+from tests.support.waiting import until
 
 HERE = Path(__file__).parent
 TOOLS = HERE.parents[1] / ".tools" / "duckdb"

@@ -10,8 +10,8 @@ import pytest
 from tests.fuzz.bodies import Keys, Mutator
 from tests.fuzz.servers import Servers
 from tests.fuzz.wire import Asked, Connection
+from tests.support.waiting import until
 from tests.unit.collector.test_signed_requests import by_hand
-from tests.waiting import until
 
 PASSWORD = "canary-password-5f1d0c"  # of the storage of rates, which is away
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.builders import block, impression, registered
+from tests.support.builders import block, impression, registered
 
 from clapometer.eventlog import EmbeddedLog
 

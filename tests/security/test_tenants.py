@@ -6,7 +6,7 @@ from random import Random
 
 import httpx2
 import pytest
-from tests.event_rows import clip, events_table
+from tests.support.event_rows import clip, events_table
 from tests.unit.collector.conftest import Collector
 from tests.unit.collector.test_bad_input import event
 from tests.unit.serving.running import OTHER_SECRET, SECRET, Serving

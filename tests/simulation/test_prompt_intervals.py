@@ -2,8 +2,8 @@
 
 import pytest
 
-from clapometer.jobs.study_prompts import OUR_PAIRS, OURS, run
 from clapometer.simulation import SCENARIOS
+from clapometer.study.prompts import OUR_PAIRS, OURS, run
 
 SCENARIO = {scenario.name: scenario for scenario in SCENARIOS}
 

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from clapometer.jobs.study_looks import N_LOOKS, TWINS, run, summarise
 from clapometer.simulation import Scenario, build_twins, compute_truth, fit_label
+from clapometer.study.daily_looks import N_LOOKS, TWINS, run, summarise
 
 SMALL = Scenario("daily looks", replace(TWINS, n_viewers=300, n_sessions=63 * 40, bots=4))
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clapometer.contestants import observe
 from clapometer.simulation import (
     CONFOUNDERS,
     SIGNALS,
@@ -12,7 +13,6 @@ from clapometer.simulation import (
     clip_truth,
     compute_truth,
     fit_label,
-    observe,
     seen_by,
     simulate_log,
 )
@@ -107,7 +107,7 @@ def test_the_ranking_of_a_large_quality_gap_is_found_under_all_confounders():
     config = replace(SMALL, quality_spread=0.8, n_prompts=600, n_sessions=14_000)
     world, log = small(config)
     label = fit_label(world)
-    from clapometer.simulation import CONTESTANTS
+    from clapometer.contestants import CONTESTANTS
 
     truth = compute_truth(world, label, repeats=8).models
     estimate = CONTESTANTS["clip AIPW + prompt effects"].estimate(observe(world, log, label), 4)

@@ -2,7 +2,7 @@
 
 The wire form is CloudEvents 1.0 JSON (https://cloudevents.io). ``(source, id)`` is the identity of an
 event: sending it again changes nothing. Only decoding validates (:func:`clapometer.domain.decode_event`);
-constructors do not, so build events through it or through ``tests/builders.py``.
+constructors do not, so build events through it or through ``tests/support/builders.py``.
 """
 
 import datetime as dt

@@ -10,16 +10,6 @@ from clapometer.ranking.audit import (
     placebo,
     sample_ratio_p_value,
 )
-from clapometer.ranking.baselines import (
-    Baseline,
-    bayesian_average,
-    naive_bradley_terry,
-    online_elo,
-    raw_mean,
-    self_normalised_ips,
-    session_pairs,
-    wilson_lower_bound,
-)
 from clapometer.ranking.bradley_terry import BradleyTerry
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
@@ -39,7 +29,6 @@ from clapometer.ranking.sequential import always_valid_intervals, always_valid_m
 from clapometer.ranking.trends import ShareChange, ViewerSumsOfHalf, change_of_counts, change_of_shares
 
 __all__ = [
-    "Baseline",
     "BradleyTerry",
     "ClipAIPW",
     "ClipCells",
@@ -62,7 +51,6 @@ __all__ = [
     "always_valid_intervals",
     "always_valid_multiplier",
     "balance",
-    "bayesian_average",
     "change_of_counts",
     "change_of_shares",
     "clip_rates",
@@ -79,19 +67,13 @@ __all__ = [
     "fit_time_offsets",
     "invented_reactions",
     "mean_weight",
-    "naive_bradley_terry",
-    "online_elo",
     "opportunities",
     "outlier_limit",
     "placebo",
     "position_curve",
     "probability_best",
     "rank_ranges",
-    "raw_mean",
     "sample_ratio_p_value",
-    "self_normalised_ips",
-    "session_pairs",
     "simultaneous_intervals",
     "sum_by",
-    "wilson_lower_bound",
 ]

@@ -2,10 +2,7 @@
 
 from clapometer.simulation.behaviour import SIGNALS
 from clapometer.simulation.config import CONFOUNDERS, WorldConfig
-from clapometer.simulation.contestants import CONTESTANTS, Contestant, Estimate
 from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog, seen_by, simulate_log
-from clapometer.simulation.observation import Observation, observe, screened
-from clapometer.simulation.prompt_contestants import OURS, PROMPT_CONTESTANTS, PromptEstimate, PromptFit, fit_prompts
 from clapometer.simulation.scenarios import SCENARIOS, Scenario
 from clapometer.simulation.truth import Label, Truth, clip_truth, compute_truth, fit_label
 from clapometer.simulation.twins import build_twins
@@ -14,21 +11,13 @@ from clapometer.simulation.world import Clips, Models, Prompts, Viewers, World, 
 
 __all__ = [
     "CONFOUNDERS",
-    "CONTESTANTS",
-    "OURS",
-    "PROMPT_CONTESTANTS",
     "SCENARIOS",
     "SIGNALS",
     "TYPICAL_DURATION_MS",
     "Clips",
-    "Contestant",
     "EngagementLog",
-    "Estimate",
     "Label",
     "Models",
-    "Observation",
-    "PromptEstimate",
-    "PromptFit",
     "Prompts",
     "Scenario",
     "Truth",
@@ -41,10 +30,7 @@ __all__ = [
     "clip_values",
     "compute_truth",
     "fit_label",
-    "fit_prompts",
-    "observe",
     "prompt_values",
-    "screened",
     "seen_by",
     "simulate_log",
 ]

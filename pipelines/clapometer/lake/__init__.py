@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clapometer.lake.bucket import SCHEME, storage_at
-    from clapometer.lake.commit import CommitConflictError
-    from clapometer.lake.data_files import Commit
+    from clapometer.lake.delta.bucket import SCHEME, storage_at
+    from clapometer.lake.delta.files import Commit
+    from clapometer.lake.delta.storage import Storage
+    from clapometer.lake.delta.table import CommitConflictError
     from clapometer.lake.history import RUN_ID, open_then
-    from clapometer.lake.publication import follow, publish
+    from clapometer.lake.published.publish import follow, publish
     from clapometer.lake.schema import DATA_COLUMNS, TABLES, DataColumn
     from clapometer.lake.statements import sql
-    from clapometer.lake.storage import Storage
     from clapometer.lake.tables import Lake
 
 __all__ = [
@@ -38,17 +38,17 @@ _MODULES = {
     "DATA_COLUMNS": "schema",
     "DataColumn": "schema",
     "RUN_ID": "history",
-    "SCHEME": "bucket",
+    "SCHEME": "delta.bucket",
     "TABLES": "schema",
-    "Commit": "data_files",
-    "CommitConflictError": "commit",
+    "Commit": "delta.files",
+    "CommitConflictError": "delta.table",
     "Lake": "tables",
-    "Storage": "storage",
-    "follow": "publication",
+    "Storage": "delta.storage",
+    "follow": "published.publish",
     "open_then": "history",
-    "publish": "publication",
+    "publish": "published.publish",
     "sql": "statements",
-    "storage_at": "bucket",
+    "storage_at": "delta.bucket",
 }
 
 

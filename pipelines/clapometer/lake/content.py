@@ -50,6 +50,6 @@ def content(
     exclude = "EXCLUDE ({})".format(", ".join(f'"{name}"' for name in left_out)) if left_out else ""
     with lake.connect({table: chosen}, threads=threads, memory_limit=memory_limit) as con:
         con.execute(f"CREATE TEMP VIEW chosen AS SELECT * {exclude} FROM {table}")  # noqa: S608 - our own names
-        rows, low, high = con.execute(sql("content")).fetchall()[0]
+        rows, low, high = con.execute(sql("lake/sql/content.sql")).fetchall()[0]
     digest = hashlib.sha256(f"{table} {rows} {low} {high}".encode()).hexdigest()
     return Content(table, chosen, rows, digest)

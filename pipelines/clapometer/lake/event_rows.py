@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from clapometer.lake.packing import is_packed
+from clapometer.lake.delta.packing import is_packed
+from clapometer.lake.published.views import scan
 from clapometer.lake.schema import DATA_COLUMNS, EVENTS, WATCHING, WATCHING_COLUMNS, WIDE
-from clapometer.lake.views import scan
 
 _SQL_TYPES = {
     pa.string(): "VARCHAR", pa.int64(): "BIGINT", WIDE: "DECIMAL(20,0)", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN",

@@ -13,10 +13,10 @@ import duckdb
 import msgspec
 
 from clapometer.domain import InputError, nearest
+from clapometer.lake.published.views import OTHER_EVENTS
 from clapometer.lake.schema import TABLES
 from clapometer.lake.statements import quote, sql
 from clapometer.lake.tables import Lake
-from clapometer.lake.views import OTHER_EVENTS
 
 RUN_ID = "clapometer.run_id"
 """Metadata of the commit that records a run."""
@@ -139,4 +139,9 @@ def _told(queries: dict[str, str], known: _Known) -> dict[str, str]:
         **dict.fromkeys(OF_RUNS, f"run_id IN ({runs})"),
     }
     told = {name: f"SELECT * FROM ({queries[name]}) WHERE {condition}" for name, condition in conditions.items()}  # noqa: S608
-    return {**told, "outcomes": _FOLDED.format(outcomes=sql("outcomes"), shared_orders=sql("shared_orders"))}
+    return {
+        **told,
+        "outcomes": _FOLDED.format(
+            outcomes=sql("lake/sql/outcomes.sql"), shared_orders=sql("lake/sql/shared_orders.sql")
+        ),
+    }

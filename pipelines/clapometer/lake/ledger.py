@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import pyarrow as pa
 
-from clapometer.lake.commit import CommitConflictError
+from clapometer.lake.delta.table import CommitConflictError
 from clapometer.lake.schema import LEDGER
 from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
@@ -85,7 +85,7 @@ def ledger_difference(lake: Lake) -> int:
     """
     settle(lake)
     with lake.connect(threads=1) as connection:
-        found = connection.execute(sql("ledger_difference")).fetchone()
+        found = connection.execute(sql("lake/sql/ledger_difference.sql")).fetchone()
     return int(found[0]) if found else 0
 
 

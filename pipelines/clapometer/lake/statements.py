@@ -1,14 +1,16 @@
-"""The SQL of the lake as text: it lives in ``lake/sql``, one statement per file."""
+"""SQL as text: it lies in the room that runs it, in ``sql/``, one statement per file."""
 
 import re
 from importlib.resources import files
 
-_INCLUDED = re.compile(r"\{sql:(\w+)\}")
+_INCLUDED = re.compile(r"\{sql:([\w/]+\.sql)\}")
 
 
-def sql(name: str) -> str:
-    """Returns the text of ``lake/sql/{name}.sql``; in place of ``{sql:other}`` stands that of another file."""
-    text = (files("clapometer.lake") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+def sql(path: str) -> str:
+    """Returns the text of a file such as ``lake/sql/outcomes.sql``, with that of others in place of ``{sql:path}``."""
+    room, _, file = path.partition("/sql/")
+    folder = files(f"clapometer.{room.replace('/', '.')}")
+    text = folder.joinpath("sql", *file.split("/")).read_text(encoding="utf-8")
     return _INCLUDED.sub(lambda found: sql(found[1]), text)
 
 

@@ -10,13 +10,13 @@ import duckdb
 import pyarrow as pa
 
 from clapometer.domain import TerminalError
-from clapometer.lake.columns import bring_columns_up_to_date
-from clapometer.lake.commit import CommitConflictError, Table
-from clapometer.lake.data_files import Commit
-from clapometer.lake.format import bring_up_to_date
+from clapometer.lake.delta.columns import bring_columns_up_to_date
+from clapometer.lake.delta.files import Commit
+from clapometer.lake.delta.format import bring_up_to_date
+from clapometer.lake.delta.storage import Storage
+from clapometer.lake.delta.table import CommitConflictError, Table
+from clapometer.lake.published.views import create_views, sources
 from clapometer.lake.schema import TABLES
-from clapometer.lake.storage import Storage
-from clapometer.lake.views import create_views, sources
 
 LOADED = ("events", "rejected", "ledger")
 """Tables that the loader commits to every second."""

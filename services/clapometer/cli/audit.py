@@ -6,17 +6,18 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from clapometer.cli import sending, wiring
-from clapometer.cli.terminal import Console, echo_json
+from clapometer.cli import sending
 from clapometer.domain import InputError
 from clapometer.domain.printable import printable
+from clapometer.operation import wiring
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import Console, echo_json
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
-    from clapometer.jobs.attack import Attacker
-    from clapometer.jobs.findings import AuditReport, Finding
-    from clapometer.jobs.train import Resources
+    from clapometer.audit.attack import Attacker
+    from clapometer.audit.findings import AuditReport, Finding
     from clapometer.settings import Settings
+    from clapometer.training.train import Resources
 
 _MARKS = {
     "passed": Text("passed", "green"), "failed": Text("FAILED", "red bold"), "noted": Text("noted"),
@@ -49,9 +50,9 @@ def audit(
 
     Exit codes: 0 every check passed, 1 a check failed, 2 the input or a setting is wrong.
     """
-    from clapometer.jobs.audit import AuditOptions
-    from clapometer.jobs.audit import audit as audited
-    from clapometer.jobs.train import Resources
+    from clapometer.audit.audit import AuditOptions
+    from clapometer.audit.audit import audit as audited
+    from clapometer.training.train import Resources
 
     settings = load_settings()
     resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
@@ -78,8 +79,8 @@ def audit(
 
 def _attacker(settings: "Settings", tenant: str, resources: "Resources") -> "Attacker":
     """Returns somebody with the key of a page, before the collector that the settings describe."""
+    from clapometer.audit.attack import Attacker
     from clapometer.collector import Door
-    from clapometer.jobs.attack import Attacker
 
     return Attacker(Door(wiring.collector_config(settings), tenant), resources=resources)
 

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clapometer.cli import sending, wiring
-from clapometer.cli.terminal import echo, echo_json
+from clapometer.cli import sending
 from clapometer.domain import InputError, TerminalError
+from clapometer.operation import wiring
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import echo, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
-    from clapometer.jobs.backup import Manifest
+    from clapometer.upkeep.backup import Manifest
 
 Table = Literal["events", "rejected", "ledger", "outcomes", "comparisons", "rankings", "contrasts", "runs", "erasures"]
 
@@ -21,7 +22,7 @@ def backup(
     json: sending.Json = False,
 ) -> None:
     """Back up lake, embedded log, keys and secrets while everything runs; what an earlier backup has is linked."""
-    from clapometer.jobs.backup import BackupPlan, back_up
+    from clapometer.upkeep.backup import BackupPlan, back_up
 
     settings = load_settings()
     if not wiring.has_lake(settings):
@@ -45,8 +46,8 @@ def restore(
     json: sending.Json = False,
 ) -> None:
     """Put a backup where the settings say; nothing may be there yet."""
-    from clapometer.jobs.restore import RestorePlan, choose_backup
-    from clapometer.jobs.restore import restore as put_back
+    from clapometer.upkeep.restore import RestorePlan, choose_backup
+    from clapometer.upkeep.restore import restore as put_back
 
     settings = load_settings()
     chosen = choose_backup(folder)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clapometer.cli import sending, wiring
-from clapometer.cli.terminal import Console
+from clapometer.cli import sending
 from clapometer.domain import InputError, TransientError
+from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
+from clapometer.terminal.printing import Console
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.eventlog import EventLog
@@ -26,7 +27,7 @@ def before_training(settings: Settings, *, wait: bool, patience: float, quiet: b
     Raises:
         NoLoaderError: No loader gets on.
     """
-    from clapometer.jobs.lag import NoLoaderError
+    from clapometer.loading.lag import NoLoaderError
 
     try:
         with _log(settings) as log:
@@ -67,7 +68,7 @@ def after_sending(wait: bool, *, patience: float, quiet: bool) -> None:
 
 
 def _tell_or_wait(settings: Settings, log: "EventLog", *, wait: bool, patience: float, quiet: bool) -> None:
-    from clapometer.jobs.lag import blocks_behind, log_ends
+    from clapometer.loading.lag import blocks_behind, log_ends
 
     behind = blocks_behind(wiring.open_lake(settings), log, log_ends(log))
     if not behind:
@@ -81,7 +82,7 @@ def _tell_or_wait(settings: Settings, log: "EventLog", *, wait: bool, patience: 
 
 
 def _wait(settings: Settings, log: "EventLog", patience: float, quiet: bool, otherwise: str) -> None:
-    from clapometer.jobs.lag import NoLoaderError, log_ends, wait_until_loaded
+    from clapometer.loading.lag import NoLoaderError, log_ends, wait_until_loaded
 
     with sending.progress_bar(quiet) as bar:
         task = bar.add_task("loading", total=None, note="blocks")

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from clapometer.cli.terminal import Console, echo_json
 from clapometer.settings import Settings, load_settings, origin
+from clapometer.terminal.printing import Console, echo_json
 
 
 def show(

@@ -14,18 +14,19 @@ import typer
 from rich.progress import Progress
 
 from clapometer.cli import sending
-from clapometer.cli.progress_lines import told_each_second
-from clapometer.cli.terminal import Console
 from clapometer.domain import InputError, TerminalError
+from clapometer.operation.demo.summary import DemoSummary
+from clapometer.terminal.printing import Console
+from clapometer.terminal.progress_lines import told_each_second
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
-    from clapometer.cli.demo_service import Service
-    from clapometer.client import KuaiRand, SendReport
-    from clapometer.client.truth_check import Check, RankedRow
-    from clapometer.client.world_truth import WorldTruth
     from clapometer.domain import Event
-    from clapometer.jobs.train import TrainReport
     from clapometer.lake import Lake
+    from clapometer.operation.demo.service import Service
+    from clapometer.traffic import KuaiRand, SendReport
+    from clapometer.traffic.worlds.truth import WorldTruth
+    from clapometer.traffic.worlds.truth_check import Check, RankedRow
+    from clapometer.training.train import TrainReport
 
 SIMULATED, RECORDED = "default", "kuairand"
 """Tenants: whoever logs no propensities must not cost those who do their tier."""
@@ -60,28 +61,6 @@ class DemoOptions:
     seed: int
     prompts: int
     sessions: int
-
-
-class DemoSummary(msgspec.Struct, frozen=True):
-    """What the demo came to; ``duplicates`` counts events, of rows that the recorded file repeats."""
-
-    acknowledged: int
-    received: int
-    stored: int
-    duplicates: int
-    rejected: int
-    suppressed: int
-    ledger_difference: int
-    seconds: float
-    tau: float
-    tau_completion_rate: float
-    tau_prompts: float
-    covered: float
-    repeated_rows: int
-    excluded: dict[str, int]
-    lake: str
-    addresses: dict[str, str]
-    pid: int | None
 
 
 @dataclass(frozen=True)
@@ -143,10 +122,10 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
     """
     started = time.monotonic()
     task = bar.add_task("set-up", total=3, note="")  # told of while the rest is imported
-    from clapometer.cli.demo_service import free_ports, running_service, write_settings
-    from clapometer.client import TrafficOptions, build_traffic, truth_of, write_truth
     from clapometer.lake import Lake
+    from clapometer.operation.demo.service import free_ports, running_service, write_settings
     from clapometer.simulation import WorldConfig
+    from clapometer.traffic import TrafficOptions, build_traffic, truth_of, write_truth
 
     recorded = _recorded(options)
     lake_folder = _fresh_folders(options)
@@ -201,8 +180,8 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
 
 
 def _recorded(options: DemoOptions) -> "KuaiRand":
-    from clapometer.client import KuaiRand
-    from clapometer.client.kuairand import REACTIONS_FILE, SAMPLE
+    from clapometer.traffic import KuaiRand
+    from clapometer.traffic.recorded.kuairand import REACTIONS_FILE, SAMPLE
 
     folder = SAMPLE if options.kuairand is None else options.kuairand
     file = folder / REACTIONS_FILE
@@ -239,7 +218,7 @@ def _write_keys(path: Path) -> dict[str, str]:
 def _send(
     bar: Progress, service: "Service", *, title: str, events: "Iterator[Event]", key: str, total: int
 ) -> "SendReport":
-    from clapometer.client import SendFailedError, SendOptions, send
+    from clapometer.traffic import SendFailedError, SendOptions, send
 
     task = bar.add_task(title, total=total, note="")
 
@@ -257,7 +236,7 @@ def _send(
 
 
 def _await_loaded(bar: Progress, service: "Service", lake: "Lake", expected: int) -> None:
-    from clapometer.cli.demo_lake import ledger_totals
+    from clapometer.operation.demo.lake import ledger_totals
 
     task = bar.add_task("loaded into the lake", total=expected, note="")
 
@@ -287,8 +266,8 @@ def _train(bar: Progress, lake: "Lake") -> dict[str, int]:
     Raises:
         TerminalError: A run failed; says why.
     """
-    from clapometer.jobs.train import train_all
-    from clapometer.jobs.training_lock import TrainingLockedError
+    from clapometer.lake.lock import TrainingLockedError
+    from clapometer.training.train import train_all
 
     task = bar.add_task("training", total=None, note="")
     finished: list[TrainReport] = []
@@ -324,9 +303,9 @@ def _result(
     keep: bool,
     keys: dict[str, str],
 ) -> DemoResult:
-    from clapometer.cli.demo_lake import ledger_totals, mean_durations, ranking
-    from clapometer.client.truth_check import check, true_models, true_prompts
     from clapometer.lake.ledger import ledger_difference
+    from clapometer.operation.demo.lake import ledger_totals, mean_durations, ranking
+    from clapometer.traffic.worlds.truth_check import check, true_models, true_prompts
 
     totals = ledger_totals(lake)
     models = check(ranking(lake, SIMULATED, "model_versions"), true_models(truth))
@@ -356,7 +335,7 @@ def _result(
 
 def print_result(console: Console, options: DemoOptions, result: DemoResult) -> None:
     """Prints the rankings beside the truth, what became of the events, and where to look next."""
-    from clapometer.cli.demo_words import print_agreement, print_models, print_next_steps, print_prompts
+    from clapometer.operation.demo.words import print_agreement, print_models, print_next_steps, print_prompts
 
     summary = result.summary
     console.print()

@@ -5,9 +5,9 @@ from rich.table import Table
 from rich.text import Text
 
 from clapometer.cli import sending
-from clapometer.cli.terminal import Console, echo_json
 from clapometer.domain import InputError
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import Console, echo_json
 
 _MARKS = {"ok": Text("ok", "green"), "warning": Text("warning", "yellow"), "error": Text("ERROR", "red bold")}
 
@@ -19,8 +19,8 @@ def doctor(json: sending.Json = False) -> None:
     """
     import msgspec
 
-    from clapometer.cli.check import Check
-    from clapometer.cli.checks import examine
+    from clapometer.operation.check import Check
+    from clapometer.operation.checks import examine
 
     try:
         checks = [Check(part="settings", status="ok", found="all known, all values fit"), *examine(load_settings())]

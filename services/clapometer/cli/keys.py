@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.text import Text
 
-from clapometer.cli import wiring
-from clapometer.cli.terminal import Console, echo
 from clapometer.domain import InputError
+from clapometer.gate.tokens import retire_token_secret, rotate_token_secrets
+from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
-from clapometer.token_secrets import retire_token_secret, rotate_token_secrets
+from clapometer.terminal.printing import Console, echo
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.gate import ApiKey
@@ -126,7 +126,7 @@ def list_keys(
     wide: Annotated[bool, typer.Option("--wide", help="Everything in full, however wide the terminal is.")] = False,
 ) -> None:
     """List the keys; what is secret of them is not stored and not shown."""
-    from clapometer.tables import Column, chosen, fitted
+    from clapometer.terminal.tables import Column, chosen, fitted
 
     keys = _stored(load_settings())
     columns = [

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from clapometer.cli import sending, wiring
-from clapometer.cli.terminal import Console, echo, echo_json
+from clapometer.cli import sending
 from clapometer.domain import InputError
+from clapometer.operation import wiring
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import Console, echo, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.labels import FittedRule, LabelRule
@@ -53,8 +54,8 @@ def fit(
     json: sending.Json = False,
 ) -> None:
     """Fit a rule's weights to an anchor in the lake, and say how well it calibrates on what was held out."""
-    from clapometer.jobs.anchors import AnchorOptions, fit_rule
     from clapometer.labels import rule_toml
+    from clapometer.training.label_rules.fit import AnchorOptions, fit_rule
 
     settings = load_settings()
     before = wiring.label_rule(settings.label_rule) if start is None else wiring.label_rule(start, "from")

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clapometer.cli import wiring
+from clapometer.operation import wiring
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from collections.abc import Callable
 
-    from clapometer.jobs.load import Loader, LoadReport
+    from clapometer.loading.loader import Loader, LoadReport
     from clapometer.settings import Settings
 
 
@@ -66,9 +66,9 @@ def _load_until(
 ) -> None:
     import structlog
 
-    from clapometer.cli.damage import damage_behind
-    from clapometer.cli.loader_metrics import LoaderMetrics
-    from clapometer.cli.metrics_server import process_registry, serve_metrics
+    from clapometer.operation.damage import damage_behind
+    from clapometer.telemetry.exporter import process_registry, serve_metrics
+    from clapometer.telemetry.loader import LoaderMetrics
 
     logger = structlog.get_logger()
     registry = process_registry()

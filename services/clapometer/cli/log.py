@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from clapometer.cli import sending, wiring
-from clapometer.cli.terminal import echo
+from clapometer.cli import sending
 from clapometer.domain import InputError, TerminalError
+from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
+from clapometer.terminal.printing import echo
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.eventlog.copy import CopyReport

@@ -27,9 +27,9 @@ from clapometer.cli import (
     takedown,
     train,
 )
-from clapometer.cli.terminal import Console, echo
 from clapometer.domain import ClapometerError, InputError
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import Console, echo
 
 _PRIVATE = 0o077
 """What is written (viewers' ids, keys, backups) only its owner may read."""
@@ -96,7 +96,7 @@ def main() -> None:
 
 def _damage() -> str:
     """Returns which files are damaged, where that may be why a library failed."""
-    from clapometer.cli.damage import damage_behind
+    from clapometer.operation.damage import damage_behind
 
     try:
         return damage_behind(load_settings())

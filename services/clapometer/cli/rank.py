@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clapometer.cli import wiring
-from clapometer.cli.terminal import Console, echo_exact, echo_json
 from clapometer.domain import Answer, InputError, NotFoundError, nearest
+from clapometer.operation import wiring
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import Console, echo_exact, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     import duckdb

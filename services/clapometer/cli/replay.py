@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from clapometer.cli import catching_up, sending
-from clapometer.cli.terminal import Console
+from clapometer.terminal.printing import Console
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
-    from clapometer.client import EventFile, KuaiRand, RowsRead, SendOptions
+    from clapometer.traffic import EventFile, KuaiRand, RowsRead, SendOptions
 
 _SHOWN_ROWS = 20
 TIER_C = (
@@ -50,7 +50,7 @@ def replay(
     Exit codes: 0 at least one event was accepted (rows that were not are counted by reason), 1 none was, or the
     server stayed away, 2 the file or an option is wrong.
     """
-    from clapometer.client import EventFile, KuaiRand
+    from clapometer.traffic import EventFile, KuaiRand
 
     catching_up.can_wait(wait)
     options = sending.sender_options(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from clapometer.cli import wiring
-from clapometer.cli.terminal import echo_json
 from clapometer.domain import TransientError
 from clapometer.lifeline import start_child
+from clapometer.operation import wiring
+from clapometer.terminal.printing import echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
-    from clapometer.jobs.schedule import Tick
+    from clapometer.training.schedule import Tick
 
 
 def schedule(
@@ -26,10 +26,10 @@ def schedule(
     """Train at set times, never two at once, and make up for missed ones."""
     import structlog
 
-    from clapometer.cli.metrics_server import process_registry, serve_metrics
-    from clapometer.cli.trainer_metrics import TrainerMetrics
-    from clapometer.jobs.schedule import Tick, run_schedule
-    from clapometer.jobs.when import parse_when
+    from clapometer.telemetry.exporter import process_registry, serve_metrics
+    from clapometer.telemetry.trainer import TrainerMetrics
+    from clapometer.training.schedule import Tick, run_schedule
+    from clapometer.training.when import parse_when
 
     if every is not None:
         parse_when(every, "every")  # before anything starts
@@ -75,7 +75,7 @@ def due(
 ) -> None:
     """Train every tenant for whom something new came, and print what became of each as a line of JSON."""
     settings, stop = wiring.begin("trainer")
-    from clapometer.jobs.planning import last_start, tenants
+    from clapometer.training.planning import last_start, tenants
 
     lake = wiring.open_lake(settings)
     if last:
@@ -83,8 +83,8 @@ def due(
         return
     if not tenants(lake):
         return  # without the estimators, which a service that just started has no use for
-    from clapometer.jobs.due import Training, train_due, until_stopped
-    from clapometer.jobs.train import Resources
+    from clapometer.training.due import Training, train_due, until_stopped
+    from clapometer.training.train import Resources
 
     training = Training(
         lake=lake,

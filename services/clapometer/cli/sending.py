@@ -9,12 +9,12 @@ import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from clapometer.cli.terminal import Console, echo_json
 from clapometer.domain import Event, InputError
 from clapometer.settings import load_settings
+from clapometer.terminal.printing import Console, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
-    from clapometer.client import SendOptions, SendReport
+    from clapometer.traffic import SendOptions, SendReport
 
 Compression = Literal["none", "gzip", "zstd"]
 
@@ -43,7 +43,7 @@ def sender_options(
     Raises:
         InputError: No key, or two, or the settings cannot be read.
     """
-    from clapometer.client import SendOptions
+    from clapometer.traffic import SendOptions
 
     if url is None:
         settings = load_settings()
@@ -80,7 +80,7 @@ def send_with_progress(
     events: Iterable[Event], options: "SendOptions", *, title: str, total: int | None, quiet: bool
 ) -> "SendReport":
     """Sends events and shows how far that is on standard error, unless ``quiet``."""
-    from clapometer.client import send
+    from clapometer.traffic import send
 
     with progress_bar(quiet) as bar:
         task = bar.add_task(title, total=total, note="")
@@ -111,7 +111,7 @@ def progress_bar(quiet: bool) -> Progress:
 
 def add_reports(first: "SendReport", second: "SendReport") -> "SendReport":
     """Returns both runs as one."""
-    from clapometer.client import SendReport
+    from clapometer.traffic import SendReport
 
     reasons = {
         name: first.reasons.get(name, 0) + second.reasons.get(name, 0) for name in first.reasons | second.reasons

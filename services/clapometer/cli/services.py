@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clapometer.cli import wiring
-from clapometer.cli.terminal import echo
 from clapometer.domain import InputError
+from clapometer.operation import wiring
 from clapometer.settings import Settings
+from clapometer.terminal.printing import echo
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     import uvicorn
 
-    from clapometer.cli.up import Part
+    from clapometer.operation.supervisor import Part
 
 Descriptor = Annotated[int | None, typer.Option("--fd", hidden=True, help="Inherited listening socket.")]
 READY_POLL_SECONDS = 0.2
@@ -24,10 +24,10 @@ def collect(fd: Descriptor = None) -> None:
     """Take events over HTTP and answer once they are durable."""
     import uvicorn
 
-    from clapometer.cli.metrics_server import process_registry
     from clapometer.collector import calm_garbage_collection, create_app, uvicorn_config
     from clapometer.eventlog import GroupCommitter
     from clapometer.gate import TrustedProxies
+    from clapometer.telemetry.exporter import process_registry
 
     settings, stop = wiring.begin("collector")
     log = wiring.open_log(settings)
@@ -63,10 +63,10 @@ def serve(fd: Descriptor = None) -> None:
     import structlog
     import uvicorn
 
-    from clapometer.cli.metrics_server import process_registry
-    from clapometer.connections import ConnectionLimits
     from clapometer.gate import TrustedProxies
+    from clapometer.http.connections import ConnectionLimits
     from clapometer.serving import ServingConfig, create_app, uvicorn_config
+    from clapometer.telemetry.exporter import process_registry
 
     settings, stop = wiring.begin("serving")
     spans = wiring.open_spans(settings, "serving")
@@ -93,7 +93,6 @@ def serve(fd: Descriptor = None) -> None:
         token_key=wiring.open_token_secrets(settings).signing,
         clock=wiring.utc_now,
         registry=registry,
-        docs_assets=wiring.docs_assets(),
         version=wiring.version(),
         traced=None if spans is None else spans.request,
     )
@@ -116,7 +115,7 @@ def up() -> None:
     """Run collector, loader, scheduler and serving as one process group."""
     import structlog
 
-    from clapometer.cli.up import Part, Supervisor, bind, own_process_group
+    from clapometer.operation.supervisor import Part, Supervisor, bind, own_process_group
 
     settings, stop = wiring.begin("up")
     wiring.check_references(settings)

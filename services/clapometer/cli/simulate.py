@@ -12,9 +12,9 @@ from clapometer.cli import catching_up, sending
 from clapometer.domain import InputError
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
-    from clapometer.client import SendOptions, SendReport, Signing, WorldTraffic
     from clapometer.domain import Event
     from clapometer.simulation import WorldConfig
+    from clapometer.traffic import SendOptions, SendReport, Signing, WorldTraffic
 
 _TOKENS_VALID = dt.timedelta(days=1)
 
@@ -60,7 +60,7 @@ def simulate(
     json: sending.Json = False,
 ) -> None:
     """Send the traffic of a simulated world, whose truth is known, through the public API."""
-    from clapometer.client import TrafficOptions, build_traffic, truth_of, write_truth
+    from clapometer.traffic import TrafficOptions, build_traffic, truth_of, write_truth
 
     catching_up.can_wait(wait)
     options = sending.sender_options(
@@ -121,8 +121,8 @@ def _signing(viewer_key: str | None, tokens_file: Path | None, tenant: str, now:
     if not tokens_file.is_file():
         msg = "no such file"
         raise InputError(msg, str(tokens_file))
-    from clapometer.client import Signing
-    from clapometer.token_secrets import load_token_secrets
+    from clapometer.gate.tokens import load_token_secrets
+    from clapometer.traffic import Signing
 
     key_id, secret = load_token_secrets(tokens_file).signing()
     return Signing(tenant, key_id, secret, int((now + _TOKENS_VALID).timestamp()))

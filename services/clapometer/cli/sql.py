@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clapometer.cli import wiring
-from clapometer.cli.terminal import echo
+from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
+from clapometer.terminal.printing import echo
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     import duckdb
@@ -28,7 +28,7 @@ def sql(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write the answer to.")] = None,
 ) -> None:
     """Ask the lake in SQL: once, or in a shell with history and completion."""
-    from clapometer.cli import sql_output, sql_shell
+    from clapometer.operation import sql_output, sql_shell
 
     settings = load_settings()
     with lake_connection(settings, as_of) as connection:

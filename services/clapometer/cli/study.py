@@ -7,14 +7,14 @@ import typer
 from rich.table import Table
 
 from clapometer.cli import sending, study_real
-from clapometer.cli.terminal import Console
 from clapometer.domain import InputError
+from clapometer.terminal.printing import Console
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from collections.abc import Iterable
 
-    from clapometer.jobs.study_parts import Part
     from clapometer.simulation import Scenario
+    from clapometer.study.parts import Part
 
 PartName = Literal["models", "prompts", "labels", "screening", "looks", "real"]
 
@@ -52,8 +52,8 @@ def study(
     if part != "models":
         _run_part(part, worlds, scenario, out=out, seed=seed, processes=processes, quiet=quiet)
         return
-    from clapometer.jobs.study import run_study
     from clapometer.simulation import SCENARIOS
+    from clapometer.study.model_versions import run_study
 
     _check(scenario, SCENARIOS)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def study(
 
 def _report(out: Path) -> None:
     """Writes the page from all tables in the folder of `out`; figures go to ``assets`` in the folder above."""
-    from clapometer.jobs.evidence_report import write_report
+    from clapometer.study.page.page import write_report
 
     folder = out.resolve().parent
     sections = write_report(folder, folder.parent / "assets")
@@ -98,7 +98,7 @@ def _run_part(
     name: PartName, worlds: int, scenario: list[str] | None, *, out: Path, seed: int, processes: int, quiet: bool
 ) -> None:
     """Runs another part than the first and prints its rows."""
-    from clapometer.jobs.study_parts import run_part
+    from clapometer.study.parts import run_part
 
     part = _part(name)
     _check(scenario, part.scenarios)
@@ -130,17 +130,17 @@ def _cell(value: object) -> str:
 
 def _part(name: PartName) -> "Part":
     if name == "prompts":
-        from clapometer.jobs.study_prompts import PROMPTS
+        from clapometer.study.prompts import PROMPTS
 
         return PROMPTS
     if name == "labels":
-        from clapometer.jobs.study_labels import LABELS
+        from clapometer.study.label_rules import LABELS
 
         return LABELS
     if name == "looks":
-        from clapometer.jobs.study_looks import LOOKS
+        from clapometer.study.daily_looks import LOOKS
 
         return LOOKS
-    from clapometer.jobs.study_screening import SCREENING
+    from clapometer.study.screening import SCREENING
 
     return SCREENING

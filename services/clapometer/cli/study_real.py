@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from clapometer.cli import sending
-from clapometer.cli.terminal import Console
 from clapometer.domain import InputError
+from clapometer.terminal.printing import Console
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def run_real(worlds: int, *, out: Path, data: Path, seed: int, quiet: bool) -> N
     """Measures on real data, writes the rows and prints them."""
     from dataclasses import asdict
 
-    from clapometer.jobs.evidence import genai_evidence, kuairand_evidence
+    from clapometer.study.real_data import genai_evidence, kuairand_evidence
 
     bench = data / "genai-bench"
     files = (data / "kuairand/reactions.tsv.gz", bench / "genai_video_teaser.json", bench / "genai_image.json")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
-from clapometer.cli import wiring
-from clapometer.cli.terminal import echo, echo_json
 from clapometer.domain import InputError, NotFoundError, decode_event, encode_block, encode_events
+from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
+from clapometer.terminal.printing import echo, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.eventlog import EventLog
-    from clapometer.jobs.erase import ErasureReport
     from clapometer.lake import Lake
+    from clapometer.takedown.erase import ErasureReport
 
 Tenant = Annotated[str, typer.Option(help="Whose.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -39,7 +39,7 @@ def withdraw(
 
     Exit codes: 0 it is withdrawn, 1 there is no such clip, 2 the input or a setting is wrong.
     """
-    from clapometer.jobs.traces import runs_with_clip
+    from clapometer.takedown.runs_of_clip import runs_with_clip
 
     settings = load_settings()
     block = _block(tenant, "clip_withdrawn", {"clip_id": clip_id, "reason": reason, "scope": scope})
@@ -59,7 +59,7 @@ def withdraw(
 
 def _require_clip(settings: Settings, log: "EventLog", lake: "Lake", tenant: str, clip_id: str) -> None:
     """Raises ``NotFoundError`` unless an event names the clip, be it one that the log holds and the lake does not."""
-    from clapometer.jobs.traces import is_known, nearest_clips
+    from clapometer.takedown.runs_of_clip import is_known, nearest_clips
 
     if is_known(lake, tenant, clip_id):
         return
@@ -81,7 +81,7 @@ def erase(
 
     Exit codes: 0 it is erased, 1 nothing of this viewer was stored, 2 the input or a setting is wrong.
     """
-    from clapometer.jobs.erase import erase_viewers, pending
+    from clapometer.takedown.erase import erase_viewers, pending
 
     settings = load_settings()
     block = _block(tenant, "viewer_erased", {"viewer_id": viewer})
@@ -151,8 +151,8 @@ def _block(tenant: str, name: str, data: Mapping[str, object]) -> bytes:
 
 def _catch_up(settings: Settings, log: "EventLog", lake: "Lake") -> None:
     """Loads what the log holds now; a loader that runs beside may be faster."""
-    from clapometer.jobs.lag import blocks_behind, log_ends
-    from clapometer.jobs.load import Loader, LoadSettings
+    from clapometer.loading.lag import blocks_behind, log_ends
+    from clapometer.loading.loader import Loader, LoadSettings
 
     ends = log_ends(log)
     loader = Loader(log, lake, LoadSettings(window_days=settings.dedupe_days), clock=wiring.utc_now)

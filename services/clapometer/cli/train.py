@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clapometer.cli import catching_up, label, sending, wiring
-from clapometer.cli.terminal import Console, echo, echo_json
+from clapometer.cli import catching_up, label, sending
 from clapometer.domain import NotFoundError, TerminalError, nearest
+from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
+from clapometer.terminal.printing import Console, echo, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from collections.abc import Callable
 
-    from clapometer.jobs.train import TrainReport
     from clapometer.labels import LabelRule
+    from clapometer.training.train import TrainReport
 
 
 def train(
@@ -87,7 +88,7 @@ def _rule(settings: Settings, given: Path | None) -> "LabelRule":
 
 
 def _again(settings: Settings, run: str, told: "Callable[[str, int, int], None]") -> str:
-    from clapometer.jobs.train import Resources, reproduce
+    from clapometer.training.train import Resources, reproduce
 
     resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
     result = reproduce(wiring.open_lake(settings), run, resources=resources, progress=told)
@@ -106,8 +107,8 @@ def _train(
     told: "Callable[[str, int, int], None]",
 ) -> "tuple[list[TrainReport], dict[str, Exception]]":
     """Returns what became of each tenant, and what kept others from being trained at all."""
-    from clapometer.jobs.planning import tenants
-    from clapometer.jobs.train import Resources, train_once
+    from clapometer.training.planning import tenants
+    from clapometer.training.train import Resources, train_once
 
     lake = wiring.open_lake(settings)
     chosen = _rule(settings, rule)

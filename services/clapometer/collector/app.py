@@ -14,17 +14,18 @@ from starlette.staticfiles import StaticFiles
 
 from clapometer.collector.answers import SAFE_HEADERS, RefusedError, problem_body
 from clapometer.collector.config import CollectorConfig
-from clapometer.collector.documentation import PAGE, PAGE_POLICY, STATIC, openapi_document
+from clapometer.collector.documentation import openapi_document
 from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
 from clapometer.collector.head import Receive, Scope, Send, scope_head
-from clapometer.collector.intake import Intake
+from clapometer.collector.intake.intake import Intake
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.collector.player import player_router
 from clapometer.collector.resources import Resources
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import EventLog, GroupCommitter
 from clapometer.gate import Gate
-from clapometer.tracing import Traced
+from clapometer.http.docs import DOCS_POLICY, SWAGGER, docs_page
+from clapometer.telemetry.traces import Traced
 
 
 class CollectorApp:
@@ -132,11 +133,13 @@ def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
     async def openapi() -> Response:
         return _json(200, openapi_document(api, clock()))
 
+    page = docs_page("Clapometer collector")
+
     @api.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        return Response(PAGE, media_type="text/html", headers=_safe({"content-security-policy": PAGE_POLICY}))
+        return Response(page, media_type="text/html", headers=_safe({"content-security-policy": DOCS_POLICY}))
 
-    api.mount("/docs/static", StaticFiles(directory=STATIC))
+    api.mount("/docs/static", StaticFiles(directory=SWAGGER))
 
 
 async def _problem(request: Request, error: Exception) -> Response:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clapometer.connections import ConnectionLimits
+from clapometer.http.connections import ConnectionLimits
 
 
 @dataclass(frozen=True, kw_only=True)

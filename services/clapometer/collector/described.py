@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec.inspect as types
 
-from clapometer.docstrings import attributes
 from clapometer.domain import EVENT_TYPES
 from clapometer.domain.fields import ATTRIBUTES, FIELDS
+from clapometer.http.docstrings import attributes
 
 Schemas = dict[str, Any]
 

@@ -1,8 +1,7 @@
-"""The OpenAPI document and the page that shows it, neither of which needs the internet."""
+"""The OpenAPI document of the collector."""
 
 import datetime as dt
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,9 +9,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from clapometer.collector.answers import Answer, Caution, Problem, Verdict
-from clapometer.collector.content import MEDIA_TYPES, Media
 from clapometer.collector.described import describe_answers, describe_events
 from clapometer.collector.examples import ANSWER_EXAMPLE, event_examples, problem_example
+from clapometer.collector.intake.content import MEDIA_TYPES, Media
 from clapometer.domain.events import (
     BROWSER_EVENTS,
     EVENT_TYPES,
@@ -21,29 +20,6 @@ from clapometer.domain.events import (
     Event,
 )
 from clapometer.domain.fields import FIELDS
-
-STATIC = Path(__file__).parent / "static"
-"""Swagger UI as its authors publish it (Apache-2.0), and the script that starts it."""
-
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Clapometer collector</title>
-<link rel="stylesheet" href="docs/static/swagger-ui.css">
-</head>
-<body>
-<div id="swagger-ui"></div>
-<script src="docs/static/swagger-ui-bundle.js"></script>
-<script src="docs/static/start.js"></script>
-</body>
-</html>
-"""
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 
 _DESCRIPTION = """Takes events in and answers once they are durable.
 

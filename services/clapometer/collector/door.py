@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from clapometer.collector.config import CollectorConfig
-from clapometer.collector.judge import block_of, judge
+from clapometer.collector.intake.judge import block_of, judge
 from clapometer.domain import decode_batch, sign_impression
 from clapometer.domain.events import ImpressionData
 from clapometer.gate import ApiKey

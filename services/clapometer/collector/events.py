@@ -8,11 +8,11 @@ from collections.abc import Callable
 import msgspec
 
 from clapometer.collector.answers import RESPOND, SAFE_HEADERS, Answer, Headers, RefusedError, problem_body
-from clapometer.collector.content import Media, layout_of
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head, scope_head
-from clapometer.collector.intake import GoneError, Intake
+from clapometer.collector.intake.content import Media, layout_of
+from clapometer.collector.intake.intake import GoneError, Intake
 from clapometer.gate import ApiKey
-from clapometer.tracing import Handled, Traced
+from clapometer.telemetry.traces import Handled, Traced
 
 EVENTS_PATH = "/v1/events"
 _PATH = EVENTS_PATH.encode()

@@ -9,7 +9,7 @@ import msgspec
 
 from clapometer.collector.answers import RefusedError
 from clapometer.gate import DIGEST, SECRET_PREFIXES, SignedRequest
-from clapometer.tracing import TRACEPARENT
+from clapometer.telemetry.traces import TRACEPARENT
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -12,9 +12,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
 from clapometer.collector.answers import SAFE_HEADERS, Answer, Headers, RefusedError, Verdict, problem_body
-from clapometer.collector.content import Media, media_of
 from clapometer.collector.head import Head, scope_head
-from clapometer.collector.intake import GoneError, Intake
+from clapometer.collector.intake.content import Media, media_of
+from clapometer.collector.intake.intake import GoneError, Intake
 from clapometer.domain import (
     CLIPS_ROUTE,
     VIEWERS_ROUTE,

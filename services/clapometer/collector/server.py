@@ -15,8 +15,8 @@ from clapometer.collector.answers import ALWAYS_SAFE, RESPOND, Headers
 from clapometer.collector.app import CollectorApp
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
-from clapometer.connections import Connections, GuardedProtocol, guarded, guarded_options
 from clapometer.gate import TrustedProxies
+from clapometer.http.connections import Connections, GuardedProtocol, guarded, guarded_options
 
 _DRAIN_SECONDS = 30
 _EVENTS_PATH = EVENTS_PATH.encode()

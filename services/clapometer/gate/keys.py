@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Meta
 
 from clapometer.domain import InputError, NotFoundError, check_origin, nearest
-from clapometer.following import Followed, refuse_newer
+from clapometer.gate.following import Followed, refuse_newer
 
 KeyKind = Literal["publishable", "secret"]
 FORMAT = 2

@@ -1,7 +1,19 @@
 """Shows rankings and makes slates over HTTP; reads the published lake, never ingests, labels or fits."""
 
-from clapometer.serving.access import Access
-from clapometer.serving.answers import (
+from clapometer.http.access import Access
+from clapometer.serving.app import create_app
+from clapometer.serving.config import ServingConfig
+from clapometer.serving.page.terminal import (
+    column_keys,
+    comparison_lines,
+    ranking_csv,
+    ranking_json,
+    ranking_tables,
+    ranking_title,
+    set_aside_lines,
+    unranked_lines,
+)
+from clapometer.serving.reading.answers import (
     SEGMENTS,
     SUBJECTS,
     Comparison,
@@ -13,23 +25,18 @@ from clapometer.serving.answers import (
     Standing,
     Subject,
 )
-from clapometer.serving.app import create_app
-from clapometer.serving.compare import compare
-from clapometer.serving.config import ServingConfig
-from clapometer.serving.errors import NoRunError, NotPublishedError, UnknownItemError, UnknownSegmentError
-from clapometer.serving.published import Published
-from clapometer.serving.queries import RankingQuery, parse_as_of, read_pipeline, read_ranking, read_runs, subject_of
-from clapometer.serving.render import (
-    column_keys,
-    comparison_lines,
-    ranking_csv,
-    ranking_json,
-    ranking_tables,
-    ranking_title,
-    set_aside_lines,
-    unranked_lines,
+from clapometer.serving.reading.compare import compare
+from clapometer.serving.reading.errors import NoRunError, NotPublishedError, UnknownItemError, UnknownSegmentError
+from clapometer.serving.reading.published import Published
+from clapometer.serving.reading.queries import (
+    RankingQuery,
+    parse_as_of,
+    read_pipeline,
+    read_ranking,
+    read_runs,
+    subject_of,
 )
-from clapometer.serving.requirement import required
+from clapometer.serving.reading.requirement import required
 from clapometer.serving.server import uvicorn_config
 
 __all__ = [

@@ -13,27 +13,27 @@ import msgspec
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from clapometer.domain import TransientError
 from clapometer.gate import Gate
-from clapometer.serving.access import Access
-from clapometer.serving.api import NO_STORE, api_routes
+from clapometer.http.access import Access
+from clapometer.http.docs import DOCS_POLICY, SWAGGER, docs_page
+from clapometer.http.headers import Guard
+from clapometer.http.problems import add_handlers, problem
+from clapometer.serving.api.documentation import openapi_document
+from clapometer.serving.api.routes import NO_STORE, api_routes
+from clapometer.serving.api.sql import sql_routes
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
-from clapometer.serving.documentation import DOCS_PAGE, DOCS_POLICY, openapi_document
-from clapometer.serving.errors import NotPublishedError
-from clapometer.serving.guard import Guard
 from clapometer.serving.metrics import ServingMetrics, TrainingMetrics
-from clapometer.serving.page import page_routes
-from clapometer.serving.problems import add_handlers, problem
-from clapometer.serving.published import Published
-from clapometer.serving.slates import SlateMaker
-from clapometer.serving.sql_api import sql_routes
-from clapometer.tracing import Traced
+from clapometer.serving.page.page import page_routes
+from clapometer.serving.reading.errors import NotPublishedError
+from clapometer.serving.reading.published import Published
+from clapometer.serving.slates.slates import SlateMaker
+from clapometer.telemetry.traces import Traced
 
-STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "page" / "static"
 
 
 def create_app(
@@ -46,7 +46,6 @@ def create_app(
     seconds: Callable[[], float] = time.monotonic,
     registry: CollectorRegistry | None = None,
     random: Random | None = None,
-    docs_assets: Path | None = None,
     version: str = "0",
     traced: Traced | None = None,
 ) -> FastAPI:
@@ -61,7 +60,6 @@ def create_app(
         seconds: A clock that never runs back; by it what is withdrawn is looked for.
         registry: Where the metrics go; ``/metrics`` shows all of it.
         random: What slates are drawn with; the system's by default.
-        docs_assets: Folder with Swagger UI for ``/docs``; without it ``/docs`` leads to the OpenAPI document.
         version: Version of the product, for the documentation and entity tags.
         traced: Is told of every request that was answered.
     """
@@ -87,10 +85,10 @@ def create_app(
     app.include_router(page_routes(config, desk, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_operations(app, desk, lake, registry)
-    _add_documentation(app, docs_assets)
+    _add_documentation(app)
     add_handlers(app)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
-    app.add_middleware(Guard, metrics=metrics, traced=traced)
+    app.add_middleware(Guard, answered=metrics.answered, traced=traced)
     return app
 
 
@@ -122,19 +120,18 @@ def _add_operations(app: FastAPI, desk: Desk, lake: Published, registry: Collect
         return Response(shown, media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
 
 
-def _add_documentation(app: FastAPI, assets: Path | None) -> None:
+def _add_documentation(app: FastAPI) -> None:
+    page = docs_page("Clapometer serving")
+
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
         return _json(openapi_document(app))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        if assets is None:
-            return RedirectResponse("openapi.json")
-        return Response(DOCS_PAGE, media_type="text/html", headers={"Content-Security-Policy": DOCS_POLICY})
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": DOCS_POLICY})
 
-    if assets is not None:
-        app.mount("/docs/static", StaticFiles(directory=assets))
+    app.mount("/docs/static", StaticFiles(directory=SWAGGER))
 
 
 def _json(content: object) -> Response:

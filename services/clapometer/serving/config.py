@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-from clapometer.connections import ConnectionLimits
+from clapometer.http.connections import ConnectionLimits
 
 Policy = Literal["ranked", "uniform"]
 

@@ -12,11 +12,11 @@ import structlog
 
 from clapometer.domain import ClapometerError
 from clapometer.serving.config import ServingConfig
-from clapometer.serving.errors import NotPublishedError
 from clapometer.serving.metrics import ServingMetrics
-from clapometer.serving.published import Published
-from clapometer.serving.queries import Connection
-from clapometer.serving.scores import ScoreBook
+from clapometer.serving.reading.errors import NotPublishedError
+from clapometer.serving.reading.published import Published
+from clapometer.serving.reading.queries import Connection
+from clapometer.serving.slates.scores import ScoreBook
 
 P = ParamSpec("P")
 T = TypeVar("T")

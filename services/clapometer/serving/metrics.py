@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from clapometer.domain import ClapometerError
 from clapometer.lake import sql
-from clapometer.serving.published import Published, Stamp
+from clapometer.serving.reading.published import Published, Stamp
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Upper bounds of the histogram of answer times, in seconds."""
@@ -47,6 +47,11 @@ class ServingMetrics(Collector):
         )
         self._file_age = file_age
         registry.register(self)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Counts an answer."""
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
         """Yields what is only known when it is asked for."""
@@ -110,6 +115,6 @@ class TrainingMetrics(Collector):
             stamp = self._lake.stamp()
             if stamp is not None and stamp != self._known[0]:
                 with self._lake.read() as connection:
-                    row = connection.execute(sql("serve_training")).fetchone()
+                    row = connection.execute(sql("serving/reading/sql/training.sql")).fetchone()
                 self._known = (stamp, _Training(*(row or ())))
             return self._known[1]

@@ -6,8 +6,8 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from clapometer.connections import Connections, guarded, guarded_options
 from clapometer.gate import TrustedProxies
+from clapometer.http.connections import Connections, guarded, guarded_options
 from clapometer.serving.config import ServingConfig
 
 _DRAIN_SECONDS = 10

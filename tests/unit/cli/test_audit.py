@@ -6,17 +6,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.event_rows import at, events_table
-from tests.unit.jobs.lakes import clock, lake_of, traffic
+from tests.support.event_rows import at, events_table
+from tests.support.lakes import clock, lake_of, traffic
 from typer.testing import CliRunner, Result
 
 from clapometer.cli.audit import parse_plan
 from clapometer.cli.main import app
 from clapometer.domain import InputError
-from clapometer.jobs.rankings import Parameters
-from clapometer.jobs.train import train_once
 from clapometer.lake import Lake
 from clapometer.lake.ledger import LedgerEntry, to_metadata
+from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.train import train_once
 
 Invoke = Callable[..., Result]
 

@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.builders import block, impression, registered
+from tests.support.builders import block, impression, registered
 from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import load_keys, save_keys
-from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.gate.tokens import load_token_secrets
 from clapometer.lake import Lake
-from clapometer.token_secrets import load_token_secrets
+from clapometer.loading.loader import Loader, LoadSettings
 
 Use = Callable[[Path], None]
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tests.builders import block
+from tests.support.builders import block
 from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app
 from clapometer.eventlog import EmbeddedLog
-from clapometer.jobs.runs import read_runs
 from clapometer.lake import Lake
+from clapometer.training.runs import read_runs
 
 
 @pytest.fixture

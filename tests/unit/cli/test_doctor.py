@@ -11,19 +11,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.builders import block, impression, registered
-from tests.event_rows import clip, events_table
-from tests.event_rows import impression as shown
-from tests.unit.jobs.lakes import traffic
+from tests.support.builders import block, impression, registered
+from tests.support.event_rows import clip, events_table
+from tests.support.event_rows import impression as shown
+from tests.support.lakes import traffic
 from typer.testing import CliRunner
 
 from clapometer.cli.main import app
 from clapometer.domain import InputError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import new_key, save_keys
-from clapometer.jobs.load import Loader, LoadSettings
+from clapometer.gate.tokens import load_token_secrets
 from clapometer.lake import Lake
-from clapometer.token_secrets import load_token_secrets
+from clapometer.loading.loader import Loader, LoadSettings
 
 Report = dict[str, Any]
 

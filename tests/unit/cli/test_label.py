@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.unit.jobs.lakes import lake_of, traffic
-from tests.unit.jobs.test_anchors import votes
+from tests.support.lakes import lake_of, traffic
+from tests.unit.training.label_rules.test_fit import votes
 from typer.testing import CliRunner
 
 from clapometer.cli.main import app

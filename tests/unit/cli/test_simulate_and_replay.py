@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 import typer
-from tests.unit.client.test_kuairand import FEATURES, HEADER, ROWS
 from tests.unit.collector.conftest import TOKEN_SECRET, Collector
+from tests.unit.traffic.recorded.test_kuairand import FEATURES, HEADER, ROWS
 from typer.testing import CliRunner
 
 from clapometer.cli.replay import replay
 from clapometer.cli.simulate import simulate
-from clapometer.client import read_truth
 from clapometer.collector import CollectorConfig
 from clapometer.domain import InputError
+from clapometer.traffic import read_truth
 
 Run = Callable[..., dict[str, Any]]
 SMALL = ["--prompts", "200", "--sessions", "280", "--viewers", "100", "--models", "5", "--without", "bots"]

@@ -13,14 +13,14 @@ import pytest
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from rich.console import Console
-from tests.event_rows import clip, events_table, impression
+from tests.support.event_rows import clip, events_table, impression
 
-from clapometer.cli import sql_shell, wiring
 from clapometer.cli.sql import lake_connection
 from clapometer.domain import InputError
-from clapometer.jobs.train import train_once
 from clapometer.lake import Lake, publish
+from clapometer.operation import sql_shell, wiring
 from clapometer.settings import Settings
+from clapometer.training.train import train_once
 
 COUNT = "SELECT count(*) AS n FROM outcomes"
 

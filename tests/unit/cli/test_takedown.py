@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.builders import block, impression, registered
+from tests.support.builders import block, impression, registered
 from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app

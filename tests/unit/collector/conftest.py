@@ -12,7 +12,7 @@ import httpx2
 import msgspec
 import pytest
 import uvicorn
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.collector import CollectorConfig, create_app, uvicorn_config
 from clapometer.domain import Block, decode_block

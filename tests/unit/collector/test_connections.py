@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 
 import pytest
+from tests.support.waiting import until
 from tests.unit.collector.conftest import Collector
 from tests.unit.collector.test_bad_input import event
-from tests.waiting import until
 
 from clapometer.gate import Rates, TrustedProxies
 

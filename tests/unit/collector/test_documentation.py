@@ -9,7 +9,7 @@ from tests.unit.collector.conftest import Collector
 
 from clapometer.collector import event_examples
 from clapometer.domain import EVENT_TYPES
-from clapometer.lake.catalogue import column_comment
+from clapometer.lake.published.catalogue import column_comment
 
 NAMES = [str(kind.__struct_config__.tag).split(".")[1] for kind in EVENT_TYPES]
 

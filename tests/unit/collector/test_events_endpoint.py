@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx2
 import pytest
 import zstandard
+from tests.support.waiting import until
 from tests.unit.collector.conftest import Collector
 from tests.unit.collector.test_bad_input import event
-from tests.waiting import until
 
 from clapometer.domain import TransientError
 from clapometer.eventlog import EmbeddedLog, Position
-from clapometer.token_secrets import TokenRing, load_token_secrets
+from clapometer.gate.tokens import TokenRing, load_token_secrets
 
 
 class BrokenLog(EmbeddedLog):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from tests.sdk_messages import Message, assert_understood, messages
+from tests.support.sdk_messages import Message, assert_understood, messages
 from tests.unit.collector.conftest import Collector
 
 from clapometer.domain import decode_event

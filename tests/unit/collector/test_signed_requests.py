@@ -15,8 +15,8 @@ import pytest
 from tests.unit.collector.conftest import Collector
 from tests.unit.collector.test_bad_input import event
 
-from clapometer.client import RequestSigner, SendOptions, send
 from clapometer.domain import Event, decode_event
+from clapometer.traffic import RequestSigner, SendOptions, send
 
 COVERED = ("@method", "@path", "@query", "content-digest", "content-type")
 

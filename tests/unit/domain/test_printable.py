@@ -2,7 +2,7 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.terminal_texts import ANY_TEXT, OBEYED, obeyed
+from tests.support.terminal_texts import ANY_TEXT, OBEYED, obeyed
 
 from clapometer.domain.printable import printable, printable_json, printable_lines
 

@@ -11,7 +11,7 @@ import msgspec.inspect as types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import NOW
+from tests.support.builders import NOW
 
 from clapometer.collector import event_examples
 from clapometer.domain import EVENT_TYPES, InputError, decode_batch, decode_event, decode_lines, encode_events

@@ -13,7 +13,7 @@ READ_BY_PEOPLE = (
     ROOT / "README.md",
     *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "pipelines/clapometer/lake").rglob("*.sql"),
-    *(ROOT / "services/clapometer/serving/templates").glob("*.html"),
+    *(ROOT / "services/clapometer/serving/page/templates").glob("*.html"),
 )
 
 
@@ -24,7 +24,7 @@ def test_nothing_calls_an_item_a_winner_or_a_loser(page: Path) -> None:
 
 
 def test_every_verdict_has_a_meaning_that_the_columns_and_the_guide_give() -> None:
-    comments = tomllib.loads((ROOT / "pipelines/clapometer/lake/comments.toml").read_text())
+    comments = tomllib.loads((ROOT / "pipelines/clapometer/lake/published/comments.toml").read_text())
     guide = (ROOT / "docs/how-to/release-decision.md").read_text()
     column = next(table["verdict"] for table in comments.values() if "verdict" in table)
     board = comments["creative_board"]["verdict"]
@@ -35,6 +35,6 @@ def test_every_verdict_has_a_meaning_that_the_columns_and_the_guide_give() -> No
 
 
 def test_the_creative_board_uses_these_words_and_no_others() -> None:
-    board = (ROOT / "pipelines/clapometer/lake/sql/creative_board.sql").read_text()
+    board = (ROOT / "pipelines/clapometer/lake/published/sql/analyst/creative_board.sql").read_text()
     cases = board.split("CASE")[-1]
     assert set(re.findall(r"(?:THEN|ELSE) '([^']+)'", cases)) == {str(word) for word in Verdict}

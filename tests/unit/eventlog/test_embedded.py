@@ -13,7 +13,7 @@ import lmdb
 import psutil
 import pytest
 from tests.contract.eventlog_contract import BoundedLogContract
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import DamagedLogError, EmbeddedLog, EventLog, Position, known_identity

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 
 import pytest
-from tests.waiting import until
+from tests.support.waiting import until
 
 from clapometer.domain import LogFullError, TerminalError, TransientError
 from clapometer.eventlog import EmbeddedLog, GroupCommitter, MemoryLog, Position

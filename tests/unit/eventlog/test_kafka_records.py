@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.sdk_messages import assert_understood, messages
+from tests.support.sdk_messages import assert_understood, messages
 
 from clapometer.domain import RejectedEvent, TerminalError, decode_block, decode_event, encode_block, encode_events
 from clapometer.eventlog.kafka.records import (

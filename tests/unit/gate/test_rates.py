@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 from limits.storage import RedisStorage
-from tests.ports import free_port
-from tests.waiting import until
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
 from clapometer.domain import InputError
 from clapometer.gate import Rates, SharedStorage, SteadyStorage, open_storage

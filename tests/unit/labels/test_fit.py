@@ -5,9 +5,10 @@ import pytest
 from scipy.special import expit
 from scipy.stats import kendalltau
 
+from clapometer.contestants import observe
 from clapometer.domain import InputError
 from clapometer.labels import DEFAULT_RULE, SignalName, decode_rule, encode_rule, fit_to_outcome, fit_to_votes
-from clapometer.simulation import SIGNALS, WorldConfig, build_world, compute_truth, fit_label, observe, simulate_log
+from clapometer.simulation import SIGNALS, WorldConfig, build_world, compute_truth, fit_label, simulate_log
 
 NAMES: tuple[SignalName, ...] = ("watch", "like", "save")
 TRUE = np.array([0.2, 2.0, 0.1])

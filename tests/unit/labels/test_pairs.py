@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from clapometer.contestants import observe
 from clapometer.domain import InputError
 from clapometer.labels import PairLabels, Said, creator_choices, explicit_pairs, pairs_of_prompts, posterior_pairs
 from clapometer.ranking import ClipAIPW, HierarchicalBayes, clip_rates
-from clapometer.simulation import WorldConfig, build_world, clip_truth, fit_label, observe, simulate_log
+from clapometer.simulation import WorldConfig, build_world, clip_truth, fit_label, simulate_log
 
 
 def said(*rows: tuple[int, int, float]) -> Said:

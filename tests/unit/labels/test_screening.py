@@ -6,7 +6,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.viewer_sums import viewer_sums
+from tests.support.viewer_sums import viewer_sums
 
 from clapometer.domain import InputError
 from clapometer.labels import ScreeningReason, ViewerSums, rows_seen_often, screen_viewers

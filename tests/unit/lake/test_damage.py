@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
-from tests.unit.jobs.lakes import lake_of, traffic
+from tests.support.lakes import lake_of, traffic
 
 from clapometer.lake import Lake
 from clapometer.lake.damage import find_damage

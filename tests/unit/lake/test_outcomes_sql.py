@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.event_rows import Row, answer, at, events_table, impression
+from tests.support.event_rows import Row, answer, at, events_table, impression
 
 from clapometer.lake import sql
 from clapometer.lake.schema import OUTCOMES
@@ -30,8 +30,12 @@ def fold(rows: Sequence[Row], dates: Sequence[dt.date] | None = None, settled: S
         "CREATE TABLE settled AS SELECT 'default' AS tenant, unnest(CAST(? AS VARCHAR[])) AS impression_id",
         [list(settled)],
     )
-    con.execute(f"CREATE TABLE shared_orders AS {sql('shared_orders')}")
-    return con.sql(f"SELECT * FROM ({sql('outcomes')}) ORDER BY tenant, impression_id").to_arrow_table().cast(OUTCOMES)
+    con.execute(f"CREATE TABLE shared_orders AS {sql('lake/sql/shared_orders.sql')}")
+    return (
+        con.sql(f"SELECT * FROM ({sql('lake/sql/outcomes.sql')}) ORDER BY tenant, impression_id")
+        .to_arrow_table()
+        .cast(OUTCOMES)
+    )
 
 
 def fold_one(*rows: Row) -> dict[str, Any]:

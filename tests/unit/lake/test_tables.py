@@ -12,8 +12,8 @@ import pytest
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake
-from clapometer.lake.commit import REOPEN_INTERVAL
-from clapometer.lake.storage import fsync
+from clapometer.lake.delta.storage import fsync
+from clapometer.lake.delta.table import REOPEN_INTERVAL
 
 DAY = dt.date(2026, 5, 1)
 
@@ -111,7 +111,7 @@ def test_a_commit_whose_sync_failed_is_written_anew_before_it_counts_as_durable(
         fsync(path)
         synced.append(path)
 
-    monkeypatch.setattr("clapometer.lake.delta_log.fsync", broken)
+    monkeypatch.setattr("clapometer.lake.delta.log.fsync", broken)
     added = table.write(letters("one"))
     with pytest.raises(TransientError, match="the log of rejected could not be brought onto the disk"):
         table.commit(added, {})

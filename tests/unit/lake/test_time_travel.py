@@ -7,13 +7,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pytest
-from tests.event_rows import Row, answer, clip, events_table, impression, row
+from tests.support.event_rows import Row, answer, clip, events_table, impression, row
 
 from clapometer.domain import InputError
-from clapometer.jobs.erase import erase_viewers
-from clapometer.jobs.train import train_once
 from clapometer.lake import TABLES, Lake, open_then
 from clapometer.lake.history import versions_at
+from clapometer.takedown.erase import erase_viewers
+from clapometer.training.train import train_once
 
 QUERIES = [
     "SELECT count(*) FROM events",

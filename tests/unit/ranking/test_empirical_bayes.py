@@ -6,20 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from clapometer.contestants import bayesian_average, observe, raw_mean, wilson_lower_bound
 from clapometer.domain import InputError
-from clapometer.ranking import (
-    ClipAIPW,
-    ClipRates,
-    Estimate,
-    HierarchicalBayes,
-    Reason,
-    Unranked,
-    bayesian_average,
-    clip_rates,
-    raw_mean,
-    wilson_lower_bound,
-)
-from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, observe, simulate_log
+from clapometer.ranking import ClipAIPW, ClipRates, Estimate, HierarchicalBayes, Reason, Unranked, clip_rates
+from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, simulate_log
 
 
 def rates(label: np.ndarray, exposure: np.ndarray) -> ClipRates:

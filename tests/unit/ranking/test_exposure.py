@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from clapometer.contestants import screened
 from clapometer.domain import InputError
 from clapometer.ranking import Exposure, balance, mean_weight
-from clapometer.simulation import EngagementLog, WorldConfig, build_world, screened, simulate_log
+from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 
 Floats = NDArray[np.float64]
 SMALL = WorldConfig(n_models=6, n_prompts=500, n_sessions=5_000, n_viewers=1_500, missing_propensities=0.0)

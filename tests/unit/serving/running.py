@@ -11,15 +11,14 @@ from typing import Any
 import httpx2
 import uvicorn
 from prometheus_client import CollectorRegistry
+from tests.support.waiting import until
 from tests.unit.serving.sample_lake import NOW
-from tests.waiting import until
 
 from clapometer.gate import ApiKey, Gate, KeyKind, KeyRing, TrustedProxies, new_key
 from clapometer.serving import ServingConfig, create_app, uvicorn_config
 
 TOKEN_ID, TOKEN_SECRET = "t1", b"a secret for impression tokens, 32 bytes or more"
 SECRET, OTHER_SECRET, PUBLISHABLE = "csk_default", "csk_other", "cpk_public"
-DOCS = Path(__file__).parents[3] / "services/clapometer/collector/static"
 
 
 def known(key: str, kind: KeyKind, tenant: str) -> ApiKey:
@@ -58,7 +57,6 @@ class Serving:
             token_key=lambda: (TOKEN_ID, TOKEN_SECRET),
             clock=self.clock,
             random=Random(seed),
-            docs_assets=DOCS,
             version="0.1.0",
             registry=registry,
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-from tests.event_rows import Row, clip, events_table, row
+from tests.support.event_rows import Row, clip, events_table, row
 
 from clapometer.domain import verdict
 from clapometer.lake import TABLES, Lake, publish

@@ -33,7 +33,7 @@ shown AS NOT MATERIALIZED (
         FROM (
             SELECT
                 *,
-                {sql:order_us} AS order_us
+                {sql:lake/sql/order_us.sql} AS order_us
             FROM showings SEMI JOIN repeated USING (tenant, impression_id)
             WINDOW clock AS (PARTITION BY tenant, impression_id, source)
         )
@@ -79,7 +79,7 @@ watched AS (
 reactions AS (
     SELECT
         tenant, impression_id, reaction, time, coalesce(undone, false) AS undone,
-        {sql:order_us} AS order_us
+        {sql:lake/sql/order_us.sql} AS order_us
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'reacted' AND received_at >= shown_at - INTERVAL 2 DAY
         AND NOT (vouched AND trust = 'unvouched')
@@ -110,7 +110,7 @@ reacted AS (
 conversions AS MATERIALIZED (
     SELECT
         tenant, impression_id, kind, value, currency, order_id, trust, source, id, time,
-        {sql:order_us} AS order_us
+        {sql:lake/sql/order_us.sql} AS order_us
     FROM events JOIN keys USING (tenant, impression_id)
     WHERE type = 'converted' AND received_at >= shown_at - INTERVAL 2 DAY
         AND NOT (vouched AND trust = 'unvouched')
@@ -132,7 +132,7 @@ money AS (
     FROM shared_orders SEMI JOIN keys USING (tenant, impression_id)
 ),
 order_sums AS MATERIALIZED (
-    {sql:order_sums}
+    {sql:lake/sql/order_sums.sql}
 ),
 orders AS (
     SELECT

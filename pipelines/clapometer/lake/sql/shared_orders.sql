@@ -18,7 +18,7 @@ claims AS MATERIALIZED (SELECT DISTINCT tenant, order_id, impression_id FROM lin
 said AS MATERIALIZED (
     SELECT
         *,
-        {sql:order_us} AS order_us
+        {sql:lake/sql/order_us.sql} AS order_us
     FROM (
         FROM lines
         UNION ALL

@@ -6,6 +6,6 @@ WITH requests AS NOT MATERIALIZED (
 )
 SELECT tenant, clip_id, min(withdrawn_at) AS withdrawn_at, arg_min(reason, (withdrawn_at, reason)) AS reason
 FROM (
-    {sql:reached}
+    {sql:lake/sql/reached.sql}
 )
 GROUP BY ALL

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import duckdb
 
-from clapometer.lake.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
+from clapometer.lake.published.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
 from clapometer.serving.sandbox.statement import StatementError, Tree, trees
 from clapometer.serving.sandbox.support import quoted
 

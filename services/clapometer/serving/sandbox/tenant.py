@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from clapometer.lake.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
+from clapometer.lake.published.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
 from clapometer.lake.statements import quote
 from clapometer.serving.sandbox.job import Job
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.event_rows import answer, at, events_table, impression
+from tests.support.event_rows import answer, at, events_table, impression
 from tests.unit.serving.running import SECRET, Serving
 from tests.unit.serving.sample_lake import full_lake
 
-from clapometer.jobs.outcomes import refresh_outcomes
+from clapometer.folding.fold import refresh_outcomes
 from clapometer.lake import Lake, publish
 from clapometer.serving import ServingConfig
 from clapometer.serving.sandbox import process

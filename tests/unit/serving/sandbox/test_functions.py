@@ -2,7 +2,7 @@
 
 import duckdb
 import pytest
-from tests.cookbook import questions
+from tests.support.cookbook import questions
 from tests.unit.serving.running import OTHER_SECRET
 from tests.unit.serving.sandbox.conftest import Ask
 

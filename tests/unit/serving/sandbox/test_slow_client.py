@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+from tests.support.waiting import until
 from tests.unit.serving.running import SECRET, Serving
 from tests.unit.serving.sandbox.conftest import CONFIG, asker
-from tests.waiting import until
 
 from clapometer.lake import Lake
 from clapometer.serving.sandbox import process

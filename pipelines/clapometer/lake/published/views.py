@@ -1,0 +1,119 @@
+"""Views over Parquet files: one per table, and the documented ones of ``sql/views`` built on them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from clapometer.domain import Verdict
+from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX, WIDE
+from clapometer.lake.statements import quote, sql
+
+VIEWS = (
+    "clips",
+    "clip_changes",
+    "impressions",
+    "watches",
+    "reactions",
+    "conversions",
+    "votes",
+    "creator_actions",
+    "rankings_current",
+)
+"""Names of the files in ``sql/views`` that define a view, in the order in which they build on each other."""
+
+TABLE_COMMENTS = {
+    "events": "Every accepted event once; see the event reference for its columns. received_date is the partition.",
+    "rejected": "Events and blocks that were refused, with the reason and their bytes.",
+    "ledger": "What became of the events per source and hour: received = stored + duplicate + rejected + suppressed.",
+    "outcomes": "One row per impression: everything it came to.",
+    "comparisons": "Preference labels: two clips of one prompt, and how likely the left one is better.",
+    "rankings": "Every ranking ever made; rankings_current has the latest.",
+    "contrasts": "Differences between two ranked items, with intervals from their joint covariance.",
+    "screened": "Viewers, clips and days that a run left out, and limits to what counts, each with the reason.",
+    "runs": "What made a ranking: enough to make it again.",
+    "erasures": "Proof that viewers were erased, without their ids.",
+}
+
+_SQL_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    WIDE: "DECIMAL(20,0)",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.timestamp("us", tz="UTC"): "TIMESTAMPTZ",
+}
+
+
+_TODAYS_WORDS = f"WHEN 'winner' THEN '{Verdict.KEEP}' WHEN 'loser' THEN '{Verdict.STOP}'"
+"""Rankings of 0.1 said it in other words."""
+
+OTHER_EVENTS = "other_events"
+"""View of the schema ``files``: the rows of ``events`` in files that may have others than what viewers did.
+
+They are few. A query for registrations that reads only these opens few files, and DuckDB knows that it finds few rows:
+over all files it takes a fifth of all events for clips, and then joins with them the wrong way round."""
+
+
+def sources(paths: Mapping[str, Sequence[Path]]) -> dict[str, str]:
+    """Returns a query for the rows of each table in its files, and of ``OTHER_EVENTS``."""
+    queries = {name: scan(name, listed) for name, listed in paths.items()}
+    if "events" in paths:
+        wide = [path for path in paths["events"] if not path.name.endswith(WATCHING_SUFFIX)]
+        queries[OTHER_EVENTS] = scan("events", wide)
+    return queries
+
+
+def scan(name: str, paths: Sequence[Path]) -> str:
+    """Returns a query for the rows of a table in exactly these files; an empty typed one where there are none."""
+    schema, _ = TABLES[name]
+    narrow = [path for path in paths if path.name.endswith(WATCHING_SUFFIX)]
+    wide = [path for path in paths if not path.name.endswith(WATCHING_SUFFIX)]
+    queries = [_scan(name, part, lacking) for part, lacking in ((wide, False), (narrow, True)) if part]
+    if not queries:
+        columns = ", ".join(_missing(field) for field in schema)
+        return f"SELECT {columns} WHERE false"
+    return " UNION ALL ".join(queries)
+
+
+def _scan(name: str, paths: Sequence[Path], lacking: bool) -> str:
+    schema, partition_by = TABLES[name]
+    present = WATCHING_COLUMNS if lacking else schema.names
+    columns = ", ".join(_kept(name, field.name) if field.name in present else _missing(field) for field in schema)
+    listed = ", ".join(quote(str(path)) for path in paths)
+    types = ", ".join(f"{quote(column)}: DATE" for column in partition_by)
+    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if partition_by else "hive_partitioning = false"
+    return f"SELECT {columns} FROM read_parquet([{listed}], {hive})"  # noqa: S608 - our own names and quoted paths
+
+
+def _kept(table: str, column: str) -> str:
+    """Returns the expression of a column that files have; see `packing` for what they leave out."""
+    if (table, column) == ("events", "id"):
+        return 'coalesce("id", "impression_id") AS "id"'
+    if TABLES[table][0].field(column).type == WIDE:  # narrower in files of older versions
+        return f'"{column}"::{_SQL_TYPES[WIDE]} AS "{column}"'
+    if (table, column) == ("rankings", "verdict"):
+        return f"""CASE "verdict" {_TODAYS_WORDS} ELSE "verdict" END AS "verdict\""""
+    return f'"{column}"'
+
+
+def _missing(field: pa.Field) -> str:
+    return f'NULL::{_SQL_TYPES[field.type]} AS "{field.name}"'
+
+
+def view_sql(name: str) -> str:
+    """Returns the statement that makes one of `VIEWS`."""
+    return sql(f"lake/published/sql/views/{name}.sql")
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, queries: Mapping[str, str]) -> None:
+    """Creates a view of each query from `sources`, and the views built on them, in the current schema."""
+    connection.execute("CREATE SCHEMA files")
+    connection.execute(f'CREATE VIEW files."{OTHER_EVENTS}" AS {queries[OTHER_EVENTS]}')
+    for name in TABLES:
+        connection.execute(f'CREATE VIEW "{name}" AS {queries[name]}')
+        connection.execute(f'COMMENT ON VIEW "{name}" IS {quote(TABLE_COMMENTS[name])}')
+    for name in VIEWS:
+        connection.execute(view_sql(name))

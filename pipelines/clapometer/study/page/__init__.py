@@ -1,0 +1,1 @@
+"""The page of evidence, made from the records of the study."""

@@ -1,0 +1,39 @@
+"""Who and what a run left out, and why: rows that analysts can read."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+from clapometer.lake import sql
+from clapometer.training.boards.rows import Row
+from clapometer.training.evidence.clips import Clips, numbers
+from clapometer.training.evidence.outliers import Outliers
+from clapometer.training.evidence.screening import REASONS, Screening
+
+__all__ = ["screened_items"]
+
+REPOST = REASONS.index("repost")
+
+
+def screened_items(
+    con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table, screening: Screening, outliers: Outliers
+) -> list[Row]:
+    """Returns the clips that do not count, or count for another one, viewers that are not people, and outliers' limits.
+
+    Args:
+        con: Where the tenant's clips are in ``registered``.
+        clips: The same as arrays.
+        automated: Viewers that are not people, with the number of the reason.
+        screening: Which clips do not count.
+        outliers: What an outcome must not be to count.
+    """
+    given = {"drop_ads": screening.ads, "drop_watermarks": screening.watermarks}
+    found = con.sql(sql("training/sql/screened.sql"), params=given).to_arrow_table()
+    rows: list[Row] = []
+    for clip, reason in zip(numbers(found["clip"]).tolist(), numbers(found["reason"]).tolist(), strict=True):
+        original = clips.ids[clips.unit[clip]] if reason == REPOST and not screening.reposts else None
+        rows.append({"subject": "clip", "item": clips.ids[clip], "reason": REASONS[reason], "counts_for": original})
+    viewers = automated.to_pylist()
+    rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
+    return rows + outliers.rows()

@@ -1,0 +1,98 @@
+"""Outcomes that no other outcome is like: what bounds how far any one event can move a ranking.
+
+Which they are is decided from all outcomes that count, once per run, and recorded with it (``screened``), so that views
+and audit leave out the same.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clapometer.ranking import days_outside, outlier_limit
+from clapometer.training.boards.rows import Row
+from clapometer.training.evidence.counted import Counted
+from clapometer.training.evidence.outcome_files import MOST_WEIGHT
+from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
+
+__all__ = ["Outliers", "find_outliers"]
+
+_EPOCH = dt.date(1970, 1, 1)
+_WEIGHTS, _AMOUNTS = 2.0, 10.0
+"""By how much weights, and amounts, may exceed those of all others but a few."""
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """What an outcome must not be to count.
+
+    Attributes:
+        days: Days that do not belong to the run, since 1970.
+        weight: Most that ``1 / (propensity * candidates)`` may be.
+        revenue: Most that an impression may have earned, by currency.
+    """
+
+    days: frozenset[int] = frozenset()
+    weight: float = np.inf
+    revenue: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def dates(self) -> list[dt.date]:
+        """The days, in order."""
+        return [_EPOCH + dt.timedelta(days=day) for day in sorted(self.days)]
+
+    def of(self, file: Counted) -> dict[str, NDArray[np.bool_]]:
+        """Returns by reason which outcomes of a file it leaves out, ``(n,)`` each; the first that applies is given."""
+        narrow = file.narrow
+        found: dict[str, NDArray[np.bool_]] = {}
+        if narrow.day in self.days:
+            found[OUTSIDE] = np.ones(len(narrow), np.bool_)
+        unlikely = narrow.weight > self.weight  # unknown ones are not
+        if unlikely.any():
+            found[UNLIKELY] = unlikely
+        limit = np.array([self.revenue.get(name, np.inf) for name in narrow.currency.to_pylist()])
+        rich = narrow.paid[np.abs(narrow.revenue) > limit] if len(limit) else narrow.paid
+        if len(rich):
+            found[UNPAID] = np.isin(np.arange(len(narrow)), rich)
+        return found
+
+    def rows(self) -> list[Row]:
+        """Returns rows of ``screened``: the days, and the limits."""
+        rows: list[Row] = [{"subject": "day", "item": day.isoformat(), "reason": OUTSIDE} for day in self.dates]
+        if self.weight < MOST_WEIGHT:
+            rows.append({"subject": "weight", "item": repr(self.weight), "reason": UNLIKELY})
+        amounts = sorted((name, limit) for name, limit in self.revenue.items() if np.isfinite(limit))
+        return rows + [{"subject": "revenue", "item": f"{name} {limit!r}", "reason": UNPAID} for name, limit in amounts]
+
+
+def find_outliers(files: Sequence[Counted]) -> Outliers:
+    """Returns where outliers begin among the outcomes that count."""
+    shown: dict[int, int] = {}
+    for file in files:
+        if len(file):
+            shown[file.narrow.day] = shown.get(file.narrow.day, 0) + len(file)
+    days = frozenset(days_outside(np.array([*shown]), np.array([*shown.values()], np.float64)).tolist())
+    inside = [file for file in files if file.narrow.day not in days]
+    weights = [file.take("weight") for file in inside]
+    return Outliers(
+        days=days,
+        weight=outlier_limit([weight[~np.isnan(weight)] for weight in weights], _WEIGHTS),
+        revenue={name: outlier_limit(parts, _AMOUNTS) for name, parts in _amounts(inside).items()},
+    )
+
+
+def _amounts(files: Sequence[Counted]) -> dict[str, list[NDArray[np.float64]]]:
+    """Returns what impressions earned, by currency."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for file in files:
+        narrow = file.narrow
+        counts = np.ones(len(narrow.paid), np.bool_) if file.kept is None else np.isin(narrow.paid, file.kept)
+        counts &= np.abs(narrow.revenue) > 0  # of nothing there may be any number
+        names = np.array(narrow.currency.to_pylist(), object)
+        for name in sorted(set(names[counts].tolist())):
+            found.setdefault(name, []).append(np.abs(narrow.revenue[counts & (names == name)]))
+    return found

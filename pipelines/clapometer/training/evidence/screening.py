@@ -1,0 +1,109 @@
+"""Which outcomes count, and what is known of them before anything is estimated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from clapometer.labels import ScreeningReason
+from clapometer.lake import sql
+from clapometer.training.evidence.tiers import why_not_b
+
+Floats = NDArray[np.float64]
+
+OUTSIDE = "outside the days of the run"
+UNLIKELY = "propensity below what exploration allows"
+UNPAID = "revenue far beyond all other"
+"""Reasons of `clapometer.training.evidence.outliers`."""
+
+REASONS = (
+    "",
+    "untrusted impression",
+    "clip not registered",
+    "clip withdrawn",
+    "advertisement",
+    "watermark",
+    "repost",
+    "creator's own view",
+    "too recent",
+    *(f"viewer {reason}" for reason in ScreeningReason),
+    OUTSIDE,
+    UNLIKELY,
+    UNPAID,
+)
+"""Why an outcome does not count, by its number; the first that applies is given."""
+
+ORPHANS = "engagement without impression"
+"""The reason of `count_orphans`: these are no outcomes, and not counted among them."""
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Which clips do not count.
+
+    Attributes:
+        ads: Drop advertisements.
+        watermarks: Drop clips with a watermark.
+        reposts: Drop reposts; where this is off, they count for the original.
+    """
+
+    ads: bool = True
+    watermarks: bool = True
+    reposts: bool = False
+
+    def parameters(self) -> dict[str, bool]:
+        """Returns those of ``train_known.sql``."""
+        return {"drop_ads": self.ads, "drop_watermarks": self.watermarks, "drop_reposts": self.reposts}
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What is known of a tenant's outcomes before anything is estimated.
+
+    Attributes:
+        first_day: Day 0, in days since 1970.
+        outcomes: All of them.
+        excluded: Number of outcomes that do not count, by reason.
+        logged: Outcomes that count and have a propensity.
+        explored: Those of them that were shown by chance.
+        slots: Sum of ``1 / candidates`` over the logged ones by day, ``(n_days,)``.
+        days: Of traffic, as many as days of equal traffic would tell as much (Kish); a day with next to none is none.
+        currency: The currency in which revenue is counted: the most frequent.
+        contradicted: In what the data contradict the logged propensities; empty where they do not.
+    """
+
+    first_day: int
+    outcomes: int
+    excluded: dict[str, int]
+    logged: int
+    explored: int
+    slots: Floats
+    days: float
+    currency: str | None
+    contradicted: str = ""
+
+    @property
+    def counted(self) -> int:
+        """Outcomes that count."""
+        return self.outcomes - sum(self.excluded.values())
+
+    @property
+    def tier(self) -> str:
+        """B where exposure was partly left to logged chance, and the data do not contradict it; else C."""
+        return "C" if self.tier_reason else "B"
+
+    @property
+    def tier_reason(self) -> str:
+        """Why the tier is C; empty where it is B."""
+        if not self.counted:
+            return "no impression counts"
+        return why_not_b(self.logged, self.explored, self.contradicted)
+
+
+def count_orphans(con: duckdb.DuckDBPyConnection, tenant: str) -> int:
+    """Returns how many impressions are answered by events although nobody showed them."""
+    count: int = con.execute(sql("training/sql/orphans.sql"), {"tenant": tenant}).fetchall()[0][0]
+    return count

@@ -1,0 +1,54 @@
+"""What the data allow to be claimed: tier B where chance was logged, and fits what was shown; else C, and why.
+
+Tier A is what people said of two clips (votes, creators' choices): pair labels, and the ranking of
+`clapometer.training.boards.votes`. No ranking of what viewers did has it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from clapometer.ranking import Exposure, balance, mean_weight
+from clapometer.training.evidence.clips import numbers
+
+MIN_EXPLORED = 100
+"""Fewest logged impressions by chance for tier B."""
+_CERTAIN = 1e-6
+_MEAN_TOLERANCE = 0.2
+_BALANCE_TOLERANCE = 0.1
+
+
+def exposure_of(table: pa.Table) -> Exposure:
+    """Returns the columns of ``audit_policies.sql`` as arrays."""
+    weight, squares = (np.asarray(table[name].to_numpy(), np.float64) for name in ("weight", "squares"))
+    shown, explored = (numbers(table[name]).astype(np.float64) for name in ("shown", "explored"))
+    return Exposure(numbers(table["clip"]), numbers(table["fold"]), shown, weight, squares, explored)
+
+
+def contradiction(exposure: Exposure) -> str:
+    """Returns in what the data contradict the logged propensities by far; empty where they do not."""
+    mean = mean_weight(exposure, _MEAN_TOLERANCE)
+    if mean.p_value < _CERTAIN:
+        return (
+            f"the sum of 1 / propensity is {1 + mean.size:.2f} times the number of candidates, and should be 1.00 times"
+        )
+    unbalanced = balance(exposure)
+    if unbalanced.p_value < _CERTAIN and unbalanced.size > _BALANCE_TOLERANCE:
+        return (
+            f"by the logged propensities popular clips would get another share of the slots than by chance: "
+            f"{unbalanced.size:.0%} of the slots are in the wrong place"
+        )
+    return ""
+
+
+def why_not_b(logged: int, explored: int, contradicted: str) -> str:
+    """Returns why a ranking is of tier C; empty where it is of tier B."""
+    if not logged:
+        return "no impression has both a propensity and its number of candidates"
+    if explored < MIN_EXPLORED:
+        return (
+            f"only {explored:,} impressions with a propensity were filled by chance (`explored`); "
+            f"{MIN_EXPLORED} are needed"
+        )
+    return f"the data contradict the logged propensities: {contradicted}" if contradicted else ""

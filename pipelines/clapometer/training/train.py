@@ -1,0 +1,341 @@
+"""Training: outcomes to labels to rankings, recorded so that every number can be made again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import duckdb
+import msgspec
+import pyarrow as pa
+from threadpoolctl import threadpool_limits
+
+from clapometer.domain import ClapometerError, InputError, TerminalError
+from clapometer.folding.fold import Progress, refresh_outcomes, silent
+from clapometer.labels import DEFAULT_RULE, LabelRule, ScreeningLimits
+from clapometer.lake import TABLES, CommitConflictError, Lake, publish
+from clapometer.lake.kept import drop_kept
+from clapometer.training.boards.left_out import screened_items
+from clapometer.training.boards.model_versions import (
+    DEFAULT_PARAMETERS,
+    NUMERIC,
+    Parameters,
+    fit_models,
+    not_computed,
+    rank_models,
+    score_clips,
+    slices,
+)
+from clapometer.training.boards.preference_labels import compare_clips
+from clapometer.training.boards.prompts import fit_prompts, rank_prompts
+from clapometer.training.boards.robustness import MOST_IMPRESSIONS, model_robustness
+from clapometer.training.boards.rows import Row, to_table
+from clapometer.training.boards.votes import rank_said
+from clapometer.training.evidence.clips import load_clips
+from clapometer.training.evidence.heard import hear, keep_automated
+from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.screening import ORPHANS, Screening, count_orphans
+from clapometer.training.lock import training_lock
+from clapometer.training.planning import tenants
+from clapometer.training.runs import (
+    RESULTS,
+    Run,
+    code_version,
+    drop_old_results,
+    new_run_id,
+    read_run,
+    record_run,
+    result_hash,
+)
+
+Clock = Callable[[], dt.datetime]
+READ = ("events", "outcomes")
+"""Tables that a ranking is made from."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job may use; nothing here changes a result.
+
+    Attributes:
+        threads: For DuckDB; None is all cores.
+        memory_limit: For DuckDB, such as ``"2GB"``; what does not fit spills to the lake's disk.
+    """
+
+    threads: int | None = None
+    memory_limit: str | None = None
+
+
+UNLIMITED = Resources()
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run did.
+
+    Attributes:
+        run: Its record.
+        items: Rows of rankings by subject, ranked or not.
+        ranked: Those of them that have a place.
+    """
+
+    run: Run
+    items: Mapping[str, int]
+    ranked: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Whether a run came out again.
+
+    Attributes:
+        run_id: The run.
+        expected: Hash of its results.
+        found: Hash of the results made now.
+    """
+
+    run_id: str
+    expected: str
+    found: str
+
+    @property
+    def same(self) -> bool:
+        """Whether they are equal, bit for bit."""
+        return self.expected == self.found
+
+
+@dataclass(frozen=True)
+class Results:
+    """Rows of the tables that a run makes, and what is recorded of it."""
+
+    rankings: list[Row]
+    contrasts: list[Row]
+    comparisons: list[Row]
+    screened: list[Row]
+    excluded: dict[str, int]
+    outcomes: int
+    tier: str
+    tier_reason: str
+
+    def tables(self, run: Run) -> dict[str, pa.Table]:
+        """Returns the results as tables of the lake."""
+        rankings, contrasts, comparisons, screened = (TABLES[name][0] for name in RESULTS)
+        own = {"run_id": run.run_id, "tenant": run.tenant}
+        return {
+            "rankings": to_table(self.rankings, rankings, **own, created_at=run.as_of),
+            "contrasts": to_table(self.contrasts, contrasts, **own),
+            "comparisons": to_table(self.comparisons, comparisons, **own),
+            "screened": to_table(self.screened, screened, **own),
+        }
+
+
+def train_once(
+    lake: Lake,
+    rule: LabelRule = DEFAULT_RULE,
+    *,
+    clock: Clock,
+    tenant: str = "default",
+    seed: int = 0,
+    trigger: str = "manual",
+    parameters: Parameters = DEFAULT_PARAMETERS,
+    resources: Resources = UNLIMITED,
+    keep_runs: int = 100,
+    progress: Progress = silent,
+) -> TrainReport:
+    """Brings the outcomes up to date, ranks a tenant's items and publishes the rankings.
+
+    A run that fails is recorded with its reason, and the last good ranking stays.
+
+    Args:
+        lake: The lake.
+        rule: What an outcome is worth.
+        clock: Returns the time, with its zone.
+        tenant: Whose outcomes.
+        seed: Of all draws.
+        trigger: For the record: who asked.
+        parameters: What else decides the result.
+        resources: What the job may use.
+        keep_runs: Runs whose results stay in the lake.
+        progress: Is told stages and how far they are.
+
+    Raises:
+        TrainingLockedError: Another process is training on this lake; nothing was started.
+    """
+    started = clock()
+    run = Run(
+        run_id=new_run_id(started),
+        tenant=tenant,
+        status="failed",
+        trigger=trigger,
+        started_at=started,
+        finished_at=started,
+        as_of=started,
+        code_version=code_version(),
+        rule=rule,
+        parameters=parameters,
+        seed=seed,
+        snapshot={},
+    )
+    with training_lock(lake, run):
+        run, results = _attempt(lake, run, resources, progress)
+        run = msgspec.structs.replace(run, finished_at=clock())
+        record_run(lake, run)
+        if run.status == "succeeded":
+            with suppress(CommitConflictError):  # what is too old goes next time
+                drop_old_results(lake, tenant, keep_runs)
+        publish(lake)
+        drop_kept(lake)
+    return _report(run, results)
+
+
+def _attempt(lake: Lake, run: Run, resources: Resources, progress: Progress) -> tuple[Run, Results | None]:
+    """Makes a run's results and writes them to the lake; returns the run as it ended."""
+    try:
+        limits = {"threads": resources.threads, "memory_limit": resources.memory_limit}
+        report = refresh_outcomes(lake, **limits, progress=progress)  # type: ignore[arg-type]
+        run = msgspec.structs.replace(
+            run, snapshot={"events": report.events_version, "outcomes": report.outcomes_version}
+        )
+        results = compute(lake, run, resources, progress)
+        tables = results.tables(run)
+        for name, table in tables.items():
+            lake.append(name, table)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, it is recorded, and the last good ranking stays
+        return msgspec.structs.replace(run, error=_explain(failure)), None
+    succeeded = msgspec.structs.replace(
+        run,
+        status="succeeded",
+        excluded=results.excluded,
+        outcomes=results.outcomes,
+        tier=results.tier,
+        tier_reason=results.tier_reason,
+        result_hash=result_hash(tables),
+    )
+    return succeeded, results
+
+
+def train_all(lake: Lake, rule: LabelRule = DEFAULT_RULE, **settings: object) -> list[TrainReport]:
+    """Trains every tenant that has a clip or an outcome; the default one where there is none.
+
+    ``settings`` are those of `train_once` but ``tenant``.
+    """
+    return [train_once(lake, rule, tenant=tenant, **settings) for tenant in tenants(lake) or ["default"]]  # type: ignore[arg-type]
+
+
+def reproduce(
+    lake: Lake, run_id: str, *, resources: Resources = UNLIMITED, progress: Progress = silent
+) -> Reproduction:
+    """Makes the results of a recorded run again, from the snapshots that it read, and compares them.
+
+    Raises:
+        InputError: There is no such run, or it failed.
+        TerminalError: A snapshot that it read is no longer kept.
+    """
+    run = read_run(lake, run_id)
+    if run.status != "succeeded":
+        msg = f"run {run_id} {run.status} and has no result: {run.error}"
+        raise InputError(msg, "run")
+    check_kept(lake, run)
+    found = result_hash(compute(lake, run, resources, progress).tables(run))
+    return Reproduction(run_id, run.result_hash, found)
+
+
+def check_kept(lake: Lake, run: Run) -> None:
+    """Raises where the files that a run read are no longer all there.
+
+    Raises:
+        TerminalError: A snapshot that it read is no longer kept.
+    """
+    try:
+        missing = [path for name in READ for path in lake.files(name, run.snapshot[name]) if not path.exists()]
+    except Exception as error:
+        msg = f"version {run.snapshot} of the lake is forgotten; run {run.run_id} cannot be made again"
+        raise TerminalError(msg) from error
+    if missing:
+        msg = f"{len(missing)} files that run {run.run_id} read were deleted since, such as {missing[0].name}"
+        raise TerminalError(msg)
+
+
+def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = silent) -> Results:
+    """Returns what a run's snapshot comes to; the same for the same run, whatever the resources.
+
+    Raises:
+        InputError: There is nothing to rank.
+    """
+    connection = lake.connect(run.snapshot, threads=resources.threads, memory_limit=resources.memory_limit)
+    parameters = run.parameters
+    # The order in which a linear algebra library adds up depends on its threads.
+    with connection as con, threadpool_limits(1):
+        progress("clips", 0, 1)
+        screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
+        clips = load_clips(con, run.tenant, drop_ads=screening.ads, drop_watermarks=screening.watermarks)
+        if not len(clips):
+            msg = "there is nothing to rank: no clip is registered; PUT /v1/clips/{id} before it is shown"
+            raise InputError(msg)
+        progress("statistics", 0, 1)
+        version = run.snapshot["outcomes"]
+        impressions = Impressions(con, lake, run.tenant, (run.rule, run.as_of), version)
+        automated = impressions.screen(ScreeningLimits() if parameters.screen_viewers else None)
+        scored = impressions.score(screening)
+        if not scored.outcomes:
+            msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
+            raise InputError(msg)
+        rankings: list[Row] = []
+        contrasts: list[Row] = []
+        comparisons: list[Row] = []
+        for done, part in enumerate(slices(impressions, clips, scored, parameters)):
+            progress("rankings", done, done + 1)
+            scores = score_clips(part, parameters)
+            fitted = fit_prompts(part, scores, clips, parameters)
+            fit = None
+            try:  # what one subject fails of is its own
+                fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
+            except NUMERIC as error:
+                scores = replace(scores, reason=not_computed(error))
+            for found, pairs in (
+                rank_models(part, scores, clips, scored, parameters=parameters, fit=fit),
+                rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed, rule=run.rule),
+            ):
+                rankings += found
+                contrasts += pairs
+            if part.segment == "all":
+                viewers = impressions.viewers_by_model(clips.model.index[clips.unit])
+                sample = impressions.sample(MOST_IMPRESSIONS, uniform=scored.tier == "C")
+                sturdy = {} if fit is None else model_robustness(sample, part, scores, fit, rule=run.rule)
+                for row in rankings:
+                    if row["subject"] == "model_versions":
+                        item = clips.model.names.index(row["item"])
+                        row["viewers"] = int(viewers[item])
+                        row.update(sturdy.get(item, {}))
+                keep_automated(con, automated)
+                heard = hear(con, clips, run.tenant)
+                voted, contrasted = rank_said(heard, part, clips, scored, parameters=parameters, seed=run.seed)
+                rankings += voted
+                contrasts += contrasted
+                comparisons = compare_clips(
+                    heard.said, part, fitted, clips, rule=run.rule.id, tier=scored.tier, max_pairs=parameters.max_pairs
+                )
+        orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
+        excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {}) | heard.aside
+        left_out = screened_items(con, clips, automated, screening, impressions.outliers)
+        return Results(
+            rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason
+        )
+
+
+def _explain(failure: Exception) -> str:
+    """Returns what went wrong and what to do, in one line."""
+    if isinstance(failure, duckdb.OutOfMemoryException):
+        return f"out of memory; raise the memory limit or free disk for spilling: {failure}"
+    return str(failure) if isinstance(failure, ClapometerError) else f"{type(failure).__name__}: {failure}"
+
+
+def _report(run: Run, results: Results | None) -> TrainReport:
+    items: dict[str, int] = {}
+    ranked: dict[str, int] = {}
+    for row in results.rankings if results else []:
+        items[row["subject"]] = items.get(row["subject"], 0) + 1
+        ranked[row["subject"]] = ranked.get(row["subject"], 0) + ("rank" in row)
+    return TrainReport(run, items, ranked)

@@ -1,0 +1,1 @@
+"""The API: routes of rankings and SQL, their parameters and their documentation."""

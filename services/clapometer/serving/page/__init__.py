@@ -1,0 +1,1 @@
+"""The page, and the same numbers in a terminal."""

@@ -1,0 +1,1 @@
+"""Slates: scores of clips, policies that choose among them, propensities."""

@@ -1,0 +1,1 @@
+"""Telemetry: logs, traces and metrics of every process."""

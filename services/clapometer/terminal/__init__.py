@@ -1,0 +1,1 @@
+"""Text for terminals: everything printed goes through here, tables, progress, answers and shell of SQL."""

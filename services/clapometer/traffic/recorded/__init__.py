@@ -1,0 +1,1 @@
+"""Recorded engagement: files of events and KuaiRand, row by row."""

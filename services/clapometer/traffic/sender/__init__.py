@@ -1,0 +1,1 @@
+"""The sender: batches, pacing, retries and signatures."""

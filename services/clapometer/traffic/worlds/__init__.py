@@ -1,0 +1,1 @@
+"""Traffic of simulated worlds, and the truth beside it."""

@@ -1,0 +1,174 @@
+"""No single event decides anything: 200 random lakes, each with one extreme but acceptable event more."""
+
+import random
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+from tests.support.event_rows import Row, answer, at, clip, events_table, impression
+from tests.support.lakes import NOW, clock
+
+from clapometer.folding.fold import refresh_outcomes, silent
+from clapometer.labels import DEFAULT_RULE
+from clapometer.lake import Lake
+from clapometer.ranking import Reason
+from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
+from clapometer.training.runs import Run
+from clapometer.training.train import UNLIMITED, Results, compute, train_once
+
+WORLDS, TRIES = 10, 20
+BOUND = {"model_versions": 0.25, "templates": 0.5, "prompts": 0.5}
+"""Of the width of the item's interval: what one event may move its value or an end; a prompt has 16 impressions."""
+MOST_PAID = 10 * 25.0
+"""What one event may earn: ten times the largest other purchase."""
+MODELS, PROMPTS, SHOWN, EXPLORE, DAYS = 2, 25, 8, 0.4, 8
+
+
+def world(seed: int) -> list[Row]:
+    """A small feed that favours some clips and logs by how much; two clips are absurdly short and long."""
+    rng = random.Random(seed)
+    rows: list[Row] = []
+    ids = [f"c{prompt}-{model}" for prompt in range(PROMPTS) for model in range(MODELS)]
+    for k, id_ in enumerate(ids):
+        lengths = {0: 1, 1: 86_400_000}
+        rows.append(
+            clip(id_, f"p{k // MODELS}", f"m{k % MODELS}", at(days=-1), duration_ms=lengths.get(k, 10_000),
+                 template_id=f"t{k // MODELS % 3}")
+        )  # fmt: skip
+    favour = [rng.expovariate(1.0) for _ in ids]
+    chance = [EXPLORE / len(ids) + (1 - EXPLORE) * each / sum(favour) for each in favour]
+    for n in range(SHOWN * len(ids)):
+        explored = rng.random() < EXPLORE
+        k = rng.randrange(len(ids)) if explored else rng.choices(range(len(ids)), favour)[0]
+        about, time = f"i{n}", at(days=n * DAYS // (SHOWN * len(ids)), seconds=n)
+        rows.append(
+            impression(about, ids[k], time, viewer_id=f"v{n % 60}", explored=explored, surface="feed",
+                       position=n % 5, propensity=chance[k], candidates=len(ids))
+        )  # fmt: skip
+        rows.append(answer("watched", about, f"w{n}", time, watched_ms=rng.randrange(12_000)))
+        if rng.random() < 0.2 + 0.3 * (k % MODELS):
+            rows.append(answer("reacted", about, f"l{n}", time, reaction="like"))
+        if n % 12 == 0:
+            money = {"value": 5.0 + rng.randrange(20), "currency": "EUR", "order_id": f"o{n}"}
+            rows.append(answer("converted", about, f"b{n}", time, kind="purchase", **money))
+    return rows
+
+
+def extreme(kind: int, seed: int) -> list[Row]:
+    """One impression that is odd in one way, or in all, and what answers it."""
+    rng = random.Random(seed)
+    ways: list[Row] = [
+        {"time": rng.choice([at(days=-2_250), at(days=-31), at(days=-9), at(days=DAYS)])},
+        {"propensity": rng.choice([1e-300, 1e-9, 1e-4, 1.0])},
+        {"candidates": rng.choice([1, 10**6, 10**9])},
+        {"position": 10_000},
+        {"surface": "a surface that is typed wrong"},
+        {"clip": rng.choice(["c0-0", "c0-1"])},
+        {"watched": {"watched_ms": 86_400_000, "total_ms": 86_400_000, "loops": 1_000_000}},
+        {"value": rng.choice([1e12, -1e12])},
+        {"currency": "XXX", "value": 1e12},
+        {"audience": "nobody", "locale": "xx", "experiment": '[{"id": "typo", "variant": "one"}]'},
+    ]
+    said: Row = {
+        "time": at(days=rng.randrange(DAYS)), "clip": f"c{rng.randrange(PROMPTS)}-{rng.randrange(MODELS)}",
+        "propensity": 1 / 50, "candidates": 50, "position": 0, "surface": "feed", "explored": rng.random() < 0.5,
+        "viewer_id": "odd", "watched": {"watched_ms": rng.choice([0, 4_000, 10_000])}, "value": 20.0, "currency": "EUR",
+    }  # fmt: skip
+    for way in ways if kind == len(ways) else [ways[kind]]:
+        said |= way
+    time, of, watched, value, currency = (said.pop(name) for name in ("time", "clip", "watched", "value", "currency"))
+    reaction = rng.choice(["like", "share", "dislike", "report"])
+    return [
+        impression("odd", of, time, **said),
+        answer("watched", "odd", "w-odd", time, **watched),
+        answer("reacted", "odd", "r-odd", time, reaction=reaction),
+        answer("converted", "odd", "b-odd", time, kind="purchase", value=value, currency=currency),
+    ]
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Returns a lake whose tenants are all worlds, each once as it is and once with each extreme event."""
+    con = duckdb.connect()
+    con.register("empty", events_table([]))
+    con.execute("CREATE TABLE events AS FROM empty")
+    for seed in range(WORLDS):
+        con.register("world", events_table(world(seed)))
+        con.execute(
+            f"INSERT INTO events SELECT world.* REPLACE ('w{seed}-' || k AS tenant) FROM world, range(-1, {TRIES}) r(k)"
+        )
+        con.unregister("world")
+        odd = [row | {"tenant": f"w{seed}-{k}"} for k in range(TRIES) for row in extreme(k % 11, TRIES * seed + k)]
+        con.register("odd", events_table(odd))
+        con.execute("INSERT INTO events FROM odd")
+        con.unregister("odd")
+    lake = Lake(tmp_path_factory.mktemp("worlds"))
+    lake.append("events", con.sql("FROM events").to_arrow_table().cast(events_table([]).schema))
+    refresh_outcomes(lake)
+    return lake
+
+
+def ranked(lake: Lake, tenant: str) -> Results:
+    run = Run(
+        run_id="r", tenant=tenant, status="failed", trigger="test", started_at=NOW, finished_at=NOW, as_of=NOW,
+        code_version="", rule=DEFAULT_RULE, parameters=Parameters(segments=()), seed=0,
+        snapshot={name: lake.version(name) for name in ("events", "outcomes")},
+    )  # fmt: skip
+    return compute(lake, run, UNLIMITED, silent)
+
+
+def placed(results: Results) -> dict[tuple[str, str], Row]:
+    return {(row["subject"], row["item"]): row for row in results.rankings if "rank" in row}
+
+
+def moves(before: Row, after: Row) -> Iterator[float]:
+    """Yields how far values and ends of intervals moved, in widths of the interval."""
+    for name in ("value", "effect"):
+        width = before[f"{name}_high"] - before[f"{name}_low"]
+        for column in (name, f"{name}_low", f"{name}_high"):
+            yield abs(after[column] - before[column]) / width
+
+
+@pytest.mark.parametrize("seed", range(WORLDS))
+def test_one_event_moves_no_value_and_no_interval_by_more_than_a_stated_share_of_its_width(
+    lake: Lake, seed: int
+) -> None:
+    plain = ranked(lake, f"w{seed}--1")
+    before = placed(plain)
+    assert plain.tier == "B", plain.tier_reason
+    assert len(before) > MODELS
+    moved: dict[tuple[str, str, int], float] = {}
+    for k in range(TRIES):
+        results = ranked(lake, f"w{seed}-{k}")
+        aside = {reason: n - plain.excluded.get(reason, 0) for reason, n in results.excluded.items()}
+        assert {reason for reason, n in aside.items() if n} <= {OUTSIDE, UNLIKELY, UNPAID}
+        assert (results.tier, results.outcomes) == ("B", plain.outcomes + 1), results.tier_reason
+        after = {(row["subject"], row["item"]): row for row in results.rankings}
+        for (subject, item), row in before.items():
+            now = after[subject, item]
+            if "rank" in now:
+                moved[subject, item, k] = max(moves(row, now))
+            else:  # what was known of it was hardly enough before
+                assert (subject, now["unranked_reason"]) == ("prompts", str(Reason.TOO_LITTLE_EVIDENCE))
+            assert abs(now["revenue_per_1000"] - row["revenue_per_1000"]) <= 1_000 * MOST_PAID / row["impressions"]
+        if aside:
+            assert max(each for (*_, of), each in moved.items() if of == k) < 1e-9
+    assert {place: by for place, by in moved.items() if by > BOUND[place[0]]} == {}
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_what_is_set_aside_is_so_in_the_views_too_and_says_why(lake: Lake, seed: int) -> None:
+    runs = {}
+    for k in range(11):
+        tenant = f"w{seed}-{k}"
+        run = train_once(lake, clock=clock, tenant=tenant, parameters=Parameters(segments=())).run
+        assert run.status == "succeeded", run.error
+        runs[tenant] = dict(run.excluded)
+    with duckdb.connect(str(lake.storage.root / "clapometer.duckdb"), read_only=True) as con:
+        left_out = con.execute("SELECT tenant, impression_id, excluded_reason FROM excluded_outcomes").fetchall()
+        counted = con.execute("SELECT tenant, counted FROM measures WHERE impression_id = 'odd'").fetchall()
+    reasons = {tenant: reason for tenant, id_, reason in left_out if id_ == "odd" and tenant in runs}
+    assert {tenant: {reason: 1} for tenant, reason in reasons.items()} == {of: one for of, one in runs.items() if one}
+    assert {tenant for tenant, counts in counted if tenant in runs and not counts} == {*reasons}
+    assert {*reasons.values()} >= {UNLIKELY, UNPAID}
