@@ -103,6 +103,15 @@ def write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path, *, rela
     With ``relative`` its views name files relative to the folder of the lake: wherever a copy of that is, DuckDB that
     is started there reads it.
     """
+    try:
+        _write_catalogue(lake, versions, path, relative=relative)
+    except duckdb.Error:  # the template may be damaged; it is a copy of what we can make again
+        for template in _templates(lake).glob("*.duckdb"):
+            template.unlink(missing_ok=True)
+        _write_catalogue(lake, versions, path, relative=relative)
+
+
+def _write_catalogue(lake: Lake, versions: Mapping[str, int], path: Path, *, relative: bool) -> None:
     with lake.catalogues() as connection:
         template = _template(lake, connection)
         found = {name: lake.files(name, versions[name]) for name in TABLES}
@@ -132,10 +141,15 @@ def _write(
     connection.execute("COMMIT; CHECKPOINT written")
 
 
+def _templates(lake: Lake) -> Path:
+    """Returns the folder of what :func:`_template` made."""
+    return lake.storage.cache / "catalogues"
+
+
 def _template(lake: Lake, connection: duckdb.DuckDBPyConnection) -> Path:
     """Returns a catalogue without files, which is made once for each release of Clapometer and of DuckDB."""
     made_of = "\n".join([*statements(), duckdb.__version__, STORAGE_VERSION])
-    folder = lake.storage.cache / "catalogues"
+    folder = _templates(lake)
     path = folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.duckdb"
     if not path.exists():
         folder.mkdir(exist_ok=True)

@@ -97,6 +97,25 @@ def test_a_forgotten_or_damaged_measure_of_the_filling_is_taken_again(tmp_path):
         assert where_duckdb_looks(lake) == place
 
 
+@pytest.mark.parametrize("damage", ["cut", "empty", "zeros", "one byte"])
+def test_a_damaged_template_is_made_again(tmp_path, damage):
+    lake = Lake(tmp_path / "lake")
+    publish(lake)
+    (template,) = (lake.storage.cache / "catalogues").glob("*.duckdb")
+    content = template.read_bytes()
+    half = len(content) // 2
+    damaged = {
+        "cut": content[:half], "empty": b"", "zeros": bytes(len(content)),
+        "one byte": content[:half] + bytes([content[half] ^ 255]) + content[half + 1 :],
+    }  # fmt: skip
+    template.chmod(0o600)
+    template.write_bytes(damaged[damage])
+    lake.append("rejected", letters("one"))
+    publish(lake)
+    assert counted(lake) == 1
+    assert template.stat().st_size == len(content)
+
+
 def test_publishing_leaves_nothing_behind_but_the_file(tmp_path):
     lake = Lake(tmp_path)
     for _ in range(3):
