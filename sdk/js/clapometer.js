@@ -35,6 +35,7 @@ export class Clapometer {
    * @param {string} options.url Address of the collector.
    * @param {string} options.key Publishable API key (`cpk_…`).
    * @param {string} options.viewerId Who watches: a pseudonym, the same for all sessions of a viewer.
+   * @param {string} [options.serving] Address of serving, where the page asks for slates itself.
    * @param {string} [options.source] CloudEvents source.
    * @param {number} [options.flushMs] Longest wait before events are sent.
    * @param {number} [options.heartbeatMs] Time between two reports of what was watched.
@@ -78,6 +79,28 @@ export class Clapometer {
     addEventListener("online", () => this.#reconnect(), { signal });
     const seen = () => (document.visibilityState === "hidden" ? this.#leave("heartbeat") : this.#comeBack());
     document.addEventListener("visibilitychange", seen, { signal });
+  }
+
+  /**
+   * Asks for the order of clips, for the viewer whom the platform's server vouches for; resolves to the slate.
+   * @param {object} asked
+   * @param {string} asked.voucher What that server got from `POST /v1/sessions`.
+   * @param {string[]} asked.candidates Clips that may be shown: those that it was got for.
+   * @param {string} [asked.surface] Where they are shown.
+   * @param {number} [asked.slots] How many to show.
+   */
+  async slate({ voucher, ...asked }) {
+    const { serving, key, viewerId } = this.options;
+    const answer = await fetch(`${serving.replace(/\/+$/, "")}/v1/slates`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json", "clapometer-voucher": voucher },
+      body: JSON.stringify({ viewer_id: viewerId, ...asked }),
+      credentials: "omit",
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+    const slate = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(`Clapometer: ${slate.detail ?? `HTTP ${answer.status}`}`);
+    return slate;
   }
 
   /**

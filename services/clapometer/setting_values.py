@@ -76,7 +76,8 @@ def _endpoint(given: str) -> None:
 def _rate(given: str) -> None:
     from clapometer.gate import parse_rate  # noqa: PLC0415 - only whoever sets a rate pays for its library
 
-    parse_rate("", given)
+    if given:
+        parse_rate("", given)
 
 
 def _proxy(given: str) -> None:

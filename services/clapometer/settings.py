@@ -81,7 +81,9 @@ class Settings(BaseSettings):
     max_pending_bytes: int = Field(
         64 * 2**20, ge=2**20, description="bytes waiting for the log before the collector answers 503"
     )
-    allowed_origins: tuple[AllowedOrigin, ...] = Field(("*",), description="browser origins that may send events")
+    allowed_origins: tuple[AllowedOrigin, ...] = Field(
+        ("*",), description="browser origins that may send events and ask for slates"
+    )
     dedupe_days: int = Field(7, ge=7, le=400, description="window in which an event sent again is a duplicate, in days")
     commit_seconds: float = Field(0.75, gt=0, le=60, description="least time between two commits at light load")
     load_memory: MemorySize = Field("256MB", description="memory of DuckDB in the loader")
@@ -98,6 +100,9 @@ class Settings(BaseSettings):
         0.1, ge=0, le=1, description="share of slots that /v1/slates fills uniformly at random"
     )
     token_seconds: int = Field(86_400, ge=60, description="how long an impression token is valid, in seconds")
+    voucher_seconds: int = Field(
+        3_600, ge=60, le=604_800, description="how long the voucher of a viewer's session is valid, in seconds"
+    )
     sql_seconds: float = Field(30.0, gt=0, le=3600, description="time after which a statement of /v1/sql is stopped")
     sql_memory_bytes: int = Field(512 * 2**20, ge=2**26, description="memory of a statement of /v1/sql, in bytes")
     sql_max_rows: int = Field(100_000, ge=1, description="rows after which an answer of /v1/sql ends")
@@ -112,6 +117,12 @@ class Settings(BaseSettings):
         None, description="events, or requests of serving, of each secret key: `100 per 10 seconds; 100000/day`"
     )
     rate_address: Rate | None = Field(None, description="requests that each IP address may send; no limit if unset")
+    rate_slates_viewer: Rate | None = Field(
+        "60/minute", description="slates for each viewer, whoever asks; no limit if empty"
+    )
+    rate_slates_address: Rate | None = Field(
+        "600/minute", description="slates that pages at each IP address may ask for; no limit if empty"
+    )
     trusted_proxies: tuple[Proxy, ...] = Field(
         (), description="proxies whose X-Forwarded-For is believed: addresses or networks, such as `10.0.0.0/8`"
     )

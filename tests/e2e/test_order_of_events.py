@@ -256,6 +256,26 @@ def test_who_merely_knows_the_id_of_an_impression_cannot_change_what_it_comes_to
     assert way.rows("SELECT liked FROM outcomes") == [{"liked": False}]
 
 
+def test_a_token_that_is_replayed_counts_once(way: Way) -> None:
+    impression, _ = offered()
+    short = sign_answer("acme", "i", key_id="t1", secret=TOKEN_SECRET)
+    again = [
+        impression | {"id": f"shown {n}", "time": (NOON - dt.timedelta(seconds=n)).isoformat()} for n in range(500)
+    ]
+    for part in range(2):
+        shows = [one | {"id": f"{one['id']} {part}"} for one in again]
+        likes = [liked(f"like {part} {n}", n - 500, token=short) for n in range(500)]
+        for sent in (shows, likes):
+            answer = way.post(*sent, key=way.collector.publishable)
+            assert (answer["accepted"], answer["warnings"]) == (500, [])
+    assert way.rows("SELECT impression_id, trust, liked FROM outcomes") == [
+        {"impression_id": "i", "trust": "token", "liked": True}
+    ]
+    other = impression["data"] | {"impression_id": "another"}
+    assert len(way.post(event("impression", "another", 0, **other), key=way.collector.publishable)["warnings"]) == 1
+    assert way.rows("SELECT count(*) AS trusted FROM outcomes WHERE trust = 'token'") == [{"trusted": 1}]
+
+
 def test_answers_to_an_impression_that_nobody_vouches_for_stay_visible(way: Way) -> None:
     way.post(shown("i", -60), liked("l", -9), key=way.collector.publishable)
     assert way.rows("SELECT trust, liked FROM outcomes") == [{"trust": "none", "liked": True}]

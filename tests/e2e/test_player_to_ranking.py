@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import duckdb
+import httpx2
 import msgspec
 import pytest
 from playwright.sync_api import sync_playwright
@@ -69,6 +70,32 @@ def outcomes(service: RunningService) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def asked(url: str, body: object = None, **headers: str) -> tuple[int, dict[str, Any], str]:
+    """Returns status, answer and cookie."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = httpx2.request("GET" if body is None else "POST", url, json=body, headers=given, trust_env=False)
+    return answer.status_code, answer.json(), answer.headers.get("set-cookie", "").partition(";")[0]
+
+
+def a_page_is_nobody_that_it_names(platform: str, service: RunningService, key: str) -> None:
+    """Who keeps the cookie stays the same viewer; who writes one of their own is somebody new."""
+    _, own, cookie = asked(f"{platform}/session")
+    assert asked(f"{platform}/session", cookie=cookie)[1]["viewer_id"] == own["viewer_id"]
+    seal = cookie.partition(".")[2]
+    for written in ("viewer=victim", f"viewer=victim.{seal}", f"viewer={own['viewer_id']}", "viewer=."):
+        assert asked(f"{platform}/session?viewer=victim", cookie=written)[1]["viewer_id"] not in (
+            "victim",
+            own["viewer_id"],
+        )
+    request = {"viewer_id": own["viewer_id"], "candidates": own["candidates"]}
+    told = {"authorization": f"Bearer {key}", "clapometer_voucher": own["voucher"]}
+    slates = f"{service.serving}/v1/slates"
+    assert asked(slates, request, **told)[0] == 200
+    assert asked(slates, request | {"viewer_id": "victim"}, **told)[0] == 403
+    assert asked(slates, request | {"candidates": own["candidates"][:1]}, **told)[0] == 403
+    assert asked(slates, request, authorization=f"Bearer {key}")[0] == 403
+
+
 def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
     service: RunningService, tmp_path: Path
 ) -> None:
@@ -98,6 +125,7 @@ def test_what_a_viewer_does_on_the_example_page_is_in_the_lake_and_trusted(
                 register(service, secret, f"fox-{version}.webm", version)
             page.goto(f"{address}/")
             page.wait_for_selector("video")
+            a_page_is_nobody_that_it_names(address, service, publishable)
             page.click("button >> nth=0")
             page.wait_for_function("() => document.querySelector('video').currentTime > 1")
             page.goto("about:blank")

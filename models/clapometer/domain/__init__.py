@@ -41,6 +41,7 @@ from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
 from clapometer.domain.tokens import answer_trust, impression_trust, sign_answer, sign_impression
 from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verdict
+from clapometer.domain.vouchers import Session, candidates_digest, read_voucher, sign_session
 
 __all__ = [
     "BROWSER_EVENTS",
@@ -66,6 +67,7 @@ __all__ = [
     "NotFoundError",
     "RejectedEvent",
     "Requirement",
+    "Session",
     "TerminalError",
     "TolerantDecoder",
     "TooManyEventsError",
@@ -75,6 +77,7 @@ __all__ = [
     "against",
     "answer_trust",
     "binary_event",
+    "candidates_digest",
     "check_origin",
     "check_time",
     "code_of",
@@ -93,9 +96,11 @@ __all__ = [
     "nearest",
     "open_block",
     "plain_text",
+    "read_voucher",
     "reject",
     "sign_answer",
     "sign_impression",
+    "sign_session",
     "split_array",
     "verdict",
 ]

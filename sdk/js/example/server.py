@@ -1,17 +1,20 @@
-"""A platform in one file: serves a page with a player, and asks Clapometer which clips to show.
+"""A platform in one file: serves a page with a player, and vouches for who watches.
 
     python server.py --clips FOLDER --secret-key-file secret.key --publishable-key cpk_…
 
 Only Python is needed. The secret key stays here, in a file that no list of processes shows; the browser gets the
-publishable one.
+publishable one, and a voucher for its viewer: with both it asks Clapometer which clips to show, and for nobody else.
 """
 
 import argparse
+import hmac
+import http.cookies
 import http.server
 import json
 import pathlib
 import urllib.parse
 import urllib.request
+import uuid
 
 HERE = pathlib.Path(__file__).parent
 SDK = {f"/{path.name}": (path, "text/javascript") for path in HERE.parent.glob("*.js")}
@@ -32,18 +35,34 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def slate(options: argparse.Namespace, viewer: str) -> bytes:
-    """Returns Clapometer's order of the clips for a viewer, with propensities and tokens."""
+def viewer_of(options: argparse.Namespace, cookies: str) -> str:
+    """Returns who sent a request: the one of our cookie, which nobody else can write, or somebody new.
+
+    Your platform has accounts: say who is logged in. Here whoever drops the cookie is somebody new.
+    """
+    cookie = http.cookies.SimpleCookie(cookies).get("viewer")
+    viewer = "" if cookie is None else cookie.value.partition(".")[0]
+    known = cookie is not None and hmac.compare_digest(cookie.value.encode(), sealed(options, viewer).encode())
+    return viewer if known else uuid.uuid4().hex  # a pseudonym; never a name or an address
+
+
+def sealed(options: argparse.Namespace, viewer: str) -> str:
+    """Returns the value of a viewer's cookie."""
+    return f"{viewer}.{hmac.digest(options.secret_key.encode(), viewer.encode(), 'sha256').hex()}"
+
+
+def session(options: argparse.Namespace, viewer: str) -> bytes:
+    """Returns what the page of a viewer needs to ask for clips: where, with which key, and the voucher for it."""
     clips = sorted(path.name for path in options.clips.iterdir() if path.is_file())
-    asked = {"candidates": clips, "viewer_id": viewer, "surface": "feed"}
     request = urllib.request.Request(  # noqa: S310 - the address is the operator's
-        f"{options.serving}/v1/slates",
-        data=json.dumps(asked).encode(),
+        f"{options.serving}/v1/sessions",
+        data=json.dumps({"viewer_id": viewer, "candidates": clips}).encode(),
         headers={"authorization": f"Bearer {options.secret_key}", "content-type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
-        body: bytes = answer.read()
-        return body
+        vouched = json.load(answer)
+    where = {"collector": options.collector, "serving": options.serving, "key": options.publishable_key}
+    return json.dumps({**where, **vouched, "candidates": clips}).encode()
 
 
 def handler(options: argparse.Namespace) -> type[http.server.BaseHTTPRequestHandler]:
@@ -55,12 +74,10 @@ def handler(options: argparse.Namespace) -> type[http.server.BaseHTTPRequestHand
             if address.path in FILES:
                 path, media = FILES[address.path]
                 self.answer(path.read_bytes(), media)
-            elif address.path == "/settings":
-                settings = {"collector": options.collector, "key": options.publishable_key}
-                self.answer(json.dumps(settings).encode(), "application/json")
-            elif address.path == "/slate":
-                (viewer,) = urllib.parse.parse_qs(address.query).get("viewer", ["nobody"])
-                self.answer(slate(options, viewer), "application/json")
+            elif address.path == "/session":
+                viewer = viewer_of(options, self.headers.get("cookie", ""))
+                cookie = f"viewer={sealed(options, viewer)}; HttpOnly; SameSite=Lax; Path=/; Max-Age=31536000"
+                self.answer(session(options, viewer), "application/json", cookie)
             else:
                 clip = options.clips / pathlib.PurePosixPath(urllib.parse.unquote(address.path)).name
                 if address.path.startswith("/clips/") and clip.is_file():
@@ -68,8 +85,11 @@ def handler(options: argparse.Namespace) -> type[http.server.BaseHTTPRequestHand
                 else:
                     self.send_error(404)
 
-        def answer(self, body: bytes, media: str) -> None:
+        def answer(self, body: bytes, media: str, cookie: str | None = None) -> None:
             self.send_response(200)
+            if cookie is not None:
+                self.send_header("set-cookie", cookie)
+                self.send_header("cache-control", "no-store")
             self.send_header("content-type", media)
             self.send_header("content-length", str(len(body)))
             self.end_headers()

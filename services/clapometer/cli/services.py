@@ -70,11 +70,13 @@ def serve(fd: Descriptor = None) -> None:
 
     settings, stop = wiring.begin("serving")
     spans = wiring.open_spans(settings, "serving")
-    registry = process_registry()
+    registry, tokens = process_registry(), wiring.open_token_secrets(settings)
     config = ServingConfig(
         public_tenant=settings.public_tenant or None,
         explore_share=settings.explore_share,
         token_seconds=settings.token_seconds,
+        voucher_seconds=settings.voucher_seconds,
+        cors_origins=settings.allowed_origins,
         duckdb_threads=settings.threads,
         sql_seconds=settings.sql_seconds,
         sql_memory=settings.sql_memory_bytes,
@@ -90,7 +92,8 @@ def serve(fd: Descriptor = None) -> None:
         config,
         published=wiring.published_file(settings),
         gate=wiring.open_gate(settings, stop),
-        token_key=wiring.open_token_secrets(settings).signing,
+        token_key=tokens.signing,
+        token_keys=tokens,
         clock=wiring.utc_now,
         registry=registry,
         version=wiring.version(),

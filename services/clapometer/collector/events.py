@@ -1,7 +1,6 @@
 """``POST /v1/events``: the hot path, an ASGI application of its own in front of FastAPI's routing."""
 
 import datetime as dt
-import re
 import time
 from collections.abc import Callable
 
@@ -11,7 +10,7 @@ from clapometer.collector.answers import RESPOND, SAFE_HEADERS, Answer, Headers,
 from clapometer.collector.head import Head, Receive, Scope, Send, read_head, scope_head
 from clapometer.collector.intake.content import Media, layout_of
 from clapometer.collector.intake.intake import GoneError, Intake
-from clapometer.gate import ApiKey
+from clapometer.gate import ApiKey, cross_origin, preflight
 from clapometer.telemetry.traces import Handled, Traced
 
 EVENTS_PATH = "/v1/events"
@@ -21,15 +20,6 @@ Write = Callable[[int, Headers, bytes], object]
 
 _JSON = (b"content-type", b"application/json")
 _PROBLEM = (b"content-type", b"application/problem+json")
-_PREFLIGHT: Headers = [
-    (b"access-control-allow-methods", b"POST"),
-    (b"access-control-max-age", b"86400"),
-    (b"vary", b"access-control-request-headers"),
-]
-_ALLOWED_HEADERS = (b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"traceparent", b"tracestate")
-_HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
-_MOST_REQUESTED = 50
-_EXPOSED = (b"access-control-expose-headers", b"traceparent, retry-after")
 
 
 class EventsEndpoint:
@@ -47,7 +37,8 @@ class EventsEndpoint:
         head = scope_head(scope)
         headers = self._headers(head)
         if scope["method"] == "OPTIONS":
-            await _send(scope, send, 204, [*headers, *_preflight(head), (b"allow", b"POST, OPTIONS")], b"")
+            asked = head.headers.get(b"access-control-request-headers", b"")
+            await _send(scope, send, 204, [*headers, *preflight(asked), (b"allow", b"POST, OPTIONS")], b"")
             return
         traceparent = head.traceparent()
         headers.append((b"traceparent", traceparent))
@@ -149,32 +140,10 @@ class EventsEndpoint:
         return 202, self._encoder.encode(outcome)
 
     def _headers(self, head: Head) -> Headers:
-        return [*SAFE_HEADERS, *self._cross_origin(head)] if b"origin" in head.headers else [*SAFE_HEADERS]
-
-    def _cross_origin(self, head: Head) -> Headers:
-        """Returns what lets a page of another origin read the answer."""
         origin = head.headers.get(b"origin")
         if origin is None:
-            return []
-        allowed = self._intake.config.cors_origins
-        if "*" in allowed:
-            return [(b"access-control-allow-origin", b"*"), _EXPOSED]
-        varies = (b"vary", b"origin")
-        name = origin.decode("latin-1")
-        if name in allowed or name in self._intake.gate.keys.origins:
-            return [(b"access-control-allow-origin", origin), _EXPOSED, varies]
-        return [varies]
-
-
-def _preflight(head: Head) -> Headers:
-    """Returns what lets a page of an allowed origin send with the headers that its browser asks for.
-
-    Tracers and monitors add some to every request of a page (``baggage``, ``sentry-trace``, ``x-datadog-…``, ``b3``).
-    We read none of them and set no cookies: allowing them gives nobody anything, refusing them loses the page's events.
-    """
-    asked = head.headers.get(b"access-control-request-headers", b"").lower().split(b",")[:_MOST_REQUESTED]
-    more = {name for each in asked if _HEADER_NAME.fullmatch(name := each.strip())} - {*_ALLOWED_HEADERS}
-    return [*_PREFLIGHT, (b"access-control-allow-headers", b", ".join([*_ALLOWED_HEADERS, *sorted(more)]))]
+            return [*SAFE_HEADERS]
+        return [*SAFE_HEADERS, *cross_origin(origin, self._intake.config.cors_origins, self._intake.gate.keys.origins)]
 
 
 async def _send(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:

@@ -14,6 +14,7 @@ from clapometer.gate.keys import (
     save_keys,
     unknown_key,
 )
+from clapometer.gate.pages import Headers, cross_origin, preflight
 from clapometer.gate.proxies import TrustedProxies
 from clapometer.gate.rates import Limited, Rates, SharedStorage, SteadyStorage, open_storage, parse_rate
 from clapometer.gate.signatures import DIGEST, SignatureError, Signatures, SignedRequest, check_digest, must_cover
@@ -26,6 +27,7 @@ __all__ = [
     "Credentials",
     "DeniedError",
     "Gate",
+    "Headers",
     "KeyKind",
     "KeyRing",
     "Limited",
@@ -37,12 +39,14 @@ __all__ = [
     "SteadyStorage",
     "TrustedProxies",
     "check_digest",
+    "cross_origin",
     "edited",
     "load_keys",
     "must_cover",
     "new_key",
     "open_storage",
     "parse_rate",
+    "preflight",
     "rotated",
     "save_keys",
     "unknown_key",

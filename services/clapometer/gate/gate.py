@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clapometer.domain import ClapometerError
 from clapometer.gate.keys import ApiKey, KeyRing
-from clapometer.gate.rates import Rates
+from clapometer.gate.rates import Limited, Rates
 from clapometer.gate.signatures import SignatureError, Signatures, SignedRequest
 
 HOW = "send one as `Authorization: Bearer <key>` or `X-Api-Key`"
@@ -19,10 +19,12 @@ class DeniedError(ClapometerError):
     Attributes:
         status: HTTP status.
         retry_after: Seconds after which it may be; 0 where time changes nothing.
+        limited: The rate that it exceeds, if so.
     """
 
-    def __init__(self, status: int, detail: str, retry_after: float = 0) -> None:
+    def __init__(self, status: int, detail: str, retry_after: float = 0, limited: Limited | None = None) -> None:
         super().__init__(detail)
+        self.limited = limited
         self.status = status
         self.detail = detail
         self.retry_after = retry_after
@@ -106,6 +108,34 @@ class Gate:
         if self._rates is not None and (wait := self._rates.wait(record.kind, record.id, amount)) > 0:
             msg = "this key sends more than it may; slow down"
             raise DeniedError(429, msg, wait)
+
+    def page(self, record: ApiKey, origin: str | None) -> None:
+        """Lets in a page of an origin; what is no page names none.
+
+        Raises:
+            DeniedError: 403, the key is for other pages.
+        """
+        if origin is not None and record.origins and origin not in record.origins:
+            msg = "this key is not for pages of this origin; `clapometer keys edit` changes its origins"
+            raise DeniedError(403, msg)
+
+    def slate(self, record: ApiKey, viewer: str, address: str) -> None:
+        """Counts a slate: for its viewer, and of its address where a page asks, for a server has one for all viewers.
+
+        Raises:
+            DeniedError: 429, the viewer or the address asks for more slates than it may.
+        """
+        if self._rates is None:
+            return
+        names: dict[Limited, str] = {"slates_viewer": f"{len(record.tenant)} {record.tenant} {viewer}"}
+        if record.kind == "publishable":
+            names["slates_address"] = address
+        for what, name in names.items():
+            if (wait := self._rates.wait(what, name)) > 0:
+                msg = f"more slates for this {what.removeprefix('slates_')} than there may be; slow down"
+                raise DeniedError(429, msg, wait, what)
+        for what, name in names.items():
+            self._rates.charge(what, name)
 
     def charge(self, record: ApiKey, amount: int) -> None:
         """Counts more of a request that was let in: its events beyond the first."""

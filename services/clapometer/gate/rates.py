@@ -12,8 +12,9 @@ from limits.strategies import FixedWindowRateLimiter
 
 from clapometer.domain import InputError, TransientError
 
-Limited = Literal["publishable", "secret", "address"]
-"""What a rate is for: keys of a kind, each for itself, or addresses that requests come from."""
+Limited = Literal["publishable", "secret", "address", "slates_viewer", "slates_address"]
+"""What a rate is for: keys of a kind, each for itself, addresses that requests come from; of slates those for a viewer,
+and those of pages at an address."""
 MEMORY = "memory"
 EXCHANGE_SECONDS = 0.1
 _PRUNE_FROM = 10_000

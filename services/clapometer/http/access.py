@@ -12,7 +12,7 @@ from clapometer.gate import ApiKey, Credentials, DeniedError, Gate, SignedReques
 from clapometer.http.problems import RefusedError
 
 _CHALLENGE = 'Bearer realm="clapometer", Basic realm="clapometer"'
-_ONCE = ("authorization", "x-api-key", "signature", "signature-input", "content-digest")
+_ONCE = ("authorization", "clapometer-voucher", "x-api-key", "signature", "signature-input", "content-digest")
 
 
 def quoted_key(request: Request) -> str | None:
@@ -56,9 +56,17 @@ class Access:
         gate: Knows keys, signatures and rates.
         public_tenant: Whose rankings need no key; ``None`` where all do.
         clock: Returns the time in UTC.
+        limited: Told of each slate that is refused, whether for its viewer or its address.
     """
 
-    def __init__(self, gate: Gate, public_tenant: str | None, clock: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        public_tenant: str | None,
+        clock: Callable[[], dt.datetime],
+        limited: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._limited = limited
         self._gate = gate
         self._public_tenant = public_tenant
         self._clock = clock
@@ -85,6 +93,18 @@ class Access:
             RefusedError: 400 for a header that is there twice, 401 without a key or with one that does not hold, 403
                 with one that may be published, 429 where key or address have asked too much.
         """
+        key = self.asker(request)
+        if key.kind != "secret":
+            msg = "a publishable key only sends events and asks for slates; ask from a server with a secret key"
+            raise RefusedError(403, msg)
+        return key
+
+    def asker(self, request: Request) -> ApiKey:
+        """Returns the key that the request quotes, or is signed with; a publishable one from a page that may have it.
+
+        Raises:
+            RefusedError: As `secret` does, and 403 where the key is for other pages.
+        """
         quoted, signed = quoted_key(request), signed_request(request)
         _refuse_repeated(request)
         try:
@@ -93,12 +113,24 @@ class Access:
                 msg = "send a secret key: Authorization: Bearer <key>"
                 raise DeniedError(401, msg)
             key = self._gate.admit(Credentials(quoted or "", signed), self._clock())
+            if key.kind == "publishable":
+                self._gate.page(key, request.headers.get("origin"))
         except DeniedError as denied:
             raise _refusal(denied) from denied
-        if key.kind != "secret":
-            msg = "a publishable key only sends events; ask from a server with a secret key"
-            raise RefusedError(403, msg)
         return key
+
+    def slate(self, request: Request, key: ApiKey, viewer_id: str) -> None:
+        """Counts a slate for a viewer.
+
+        Raises:
+            RefusedError: 429 where there were too many for the viewer, or for pages at this address.
+        """
+        try:
+            self._gate.slate(key, viewer_id, _address(request))
+        except DeniedError as denied:
+            if denied.limited is not None:
+                self._limited(denied.limited.removeprefix("slates_"))
+            raise _refusal(denied) from denied
 
 
 def _address(request: Request) -> str:

@@ -164,9 +164,11 @@ def open_gate(settings: Settings, stop: threading.Event) -> "Gate":
     storage = open_storage(address, stop, lambda told: structlog.get_logger().warning(told))
     rates = Rates(
         {
-            "publishable": settings.rate_publishable,
-            "secret": settings.rate_secret,
-            "address": settings.rate_address,
+            "publishable": settings.rate_publishable or None,
+            "secret": settings.rate_secret or None,
+            "address": settings.rate_address or None,
+            "slates_viewer": settings.rate_slates_viewer or None,
+            "slates_address": settings.rate_slates_address or None,
         },
         storage,
     )

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random, SystemRandom
@@ -18,11 +18,13 @@ from starlette.staticfiles import StaticFiles
 from clapometer.domain import TransientError
 from clapometer.gate import Gate
 from clapometer.http.access import Access
+from clapometer.http.cross_origin import CrossOrigin
 from clapometer.http.docs import DOCS_POLICY, SWAGGER, docs_page
 from clapometer.http.headers import Guard
 from clapometer.http.problems import add_handlers, problem
 from clapometer.serving.api.documentation import openapi_document
 from clapometer.serving.api.routes import NO_STORE, api_routes
+from clapometer.serving.api.slates import slate_routes
 from clapometer.serving.api.sql import sql_routes
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
@@ -30,6 +32,7 @@ from clapometer.serving.metrics import ServingMetrics, TrainingMetrics
 from clapometer.serving.page.page import page_routes
 from clapometer.serving.reading.errors import NotPublishedError
 from clapometer.serving.reading.published import Published
+from clapometer.serving.slates.sessions import Sessions
 from clapometer.serving.slates.slates import SlateMaker
 from clapometer.telemetry.traces import Traced
 
@@ -42,6 +45,7 @@ def create_app(
     published: Path,
     gate: Gate,
     token_key: Callable[[], tuple[str, bytes]],
+    token_keys: Mapping[str, bytes],
     clock: Callable[[], dt.datetime],
     seconds: Callable[[], float] = time.monotonic,
     registry: CollectorRegistry | None = None,
@@ -55,7 +59,8 @@ def create_app(
         config: Its choices.
         published: The file that the loader publishes, ``lake/clapometer.duckdb``; it need not exist yet.
         gate: Who may ask, and how much.
-        token_key: Returns id and secret of the key that signs impression tokens now.
+        token_key: Returns id and secret of the key that signs impression tokens and vouchers now.
+        token_keys: The secrets that verify vouchers, by key id.
         clock: Returns the time in UTC.
         seconds: A clock that never runs back; by it what is withdrawn is looked for.
         registry: Where the metrics go; ``/metrics`` shows all of it.
@@ -68,7 +73,7 @@ def create_app(
     metrics = ServingMetrics(registry, lambda: _file_age(lake, clock()))
     TrainingMetrics(registry, lake, clock)
     desk = Desk(lake, config, metrics, clock, seconds)
-    access = Access(gate, config.public_tenant, clock)
+    access = Access(gate, config.public_tenant, clock, metrics.slate_limited)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -80,13 +85,16 @@ def create_app(
         redirect_slashes=False, lifespan=lifespan,
     )  # fmt: skip
     slates = SlateMaker(config, token_key, random or SystemRandom())
-    app.include_router(api_routes(config, desk, access, slates=slates, metrics=metrics, version=version))
+    sessions = Sessions(config, token_key, token_keys)
+    app.include_router(api_routes(config, desk, access, version=version))
+    app.include_router(slate_routes(config, desk, access, slates=slates, sessions=sessions, metrics=metrics))
     app.include_router(sql_routes(config, access, published))
     app.include_router(page_routes(config, desk, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_operations(app, desk, lake, registry)
     _add_documentation(app)
     add_handlers(app)
+    app.add_middleware(CrossOrigin, allowed=config.cors_origins, keys=gate.keys)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
     app.add_middleware(Guard, answered=metrics.answered, traced=traced)
     return app

@@ -23,6 +23,8 @@ class ServingConfig:
         default_slots: Slots of a slate whose request names no number.
         max_body_bytes: Longest body of a request.
         token_seconds: How long the token of an impression is valid.
+        voucher_seconds: How long the voucher of a session is valid.
+        cors_origins: Origins whose pages may ask for slates; ``*`` for all. Those of the keys are added.
         refresh_seconds: How long scores and withdrawals may lag behind the published file.
         cached_clips: Most clips whose model version and prompt are kept in memory.
         threads: Threads that read the lake for requests.
@@ -49,6 +51,8 @@ class ServingConfig:
     default_slots: int = 10
     max_body_bytes: int = 256 << 10
     token_seconds: int = 86_400
+    voucher_seconds: int = 3_600
+    cors_origins: tuple[str, ...] = ("*",)
     refresh_seconds: float = 2.0
     cached_clips: int = 200_000
     threads: int = 4

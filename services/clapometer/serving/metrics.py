@@ -1,10 +1,13 @@
 """What serving counts, and what the published lake says of training."""
 
+import collections
 import datetime as dt
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -15,6 +18,8 @@ from clapometer.serving.reading.published import Published, Stamp
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 """Upper bounds of the histogram of answer times, in seconds."""
+_TOLD_SECONDS = 10.0
+log = structlog.get_logger()
 
 
 class ServingMetrics(Collector):
@@ -42,6 +47,14 @@ class ServingMetrics(Collector):
             "Candidates of slates that no registration is known of",
             registry=registry,
         )
+        self.limited = Counter(
+            "clapometer_serving_limited_slates",
+            "Slates refused, as there were too many for the viewer or the address",
+            ["by"],
+            registry=registry,
+        )
+        self._told: dict[str, tuple[float, int]] = {}
+        self._refused: collections.Counter[str] = collections.Counter()
         self.refresh_failures = Counter(
             "clapometer_serving_refresh_failures", "Times that scores could not be refreshed", registry=registry
         )
@@ -52,6 +65,15 @@ class ServingMetrics(Collector):
         """Counts an answer."""
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
+
+    def slate_limited(self, by: str) -> None:
+        """Counts a slate that is refused; logged at most every ten seconds, for it may be an attack."""
+        self.limited.labels(by).inc()
+        self._refused[by] += 1
+        now, (told_at, told) = time.monotonic(), self._told.get(by, (float("-inf"), 0))
+        if now - told_at >= _TOLD_SECONDS:
+            self._told[by] = now, self._refused[by]
+            log.warning("slates refused: more than there may be", by=by, since_last_line=self._refused[by] - told)
 
     def collect(self) -> Iterator[Metric]:
         """Yields what is only known when it is asked for."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import httpx2
+import msgspec
 import uvicorn
 from prometheus_client import CollectorRegistry
 from tests.support.waiting import until
@@ -19,6 +20,7 @@ from clapometer.serving import ServingConfig, create_app, uvicorn_config
 
 TOKEN_ID, TOKEN_SECRET = "t1", b"a secret for impression tokens, 32 bytes or more"
 SECRET, OTHER_SECRET, PUBLISHABLE = "csk_default", "csk_other", "cpk_public"
+OTHER_PUBLISHABLE, OF_A_PAGE = "cpk_elsewhere", "cpk_ofapage"
 
 
 def known(key: str, kind: KeyKind, tenant: str) -> ApiKey:
@@ -31,6 +33,8 @@ KEYS = [
     known(SECRET, "secret", "default"),
     known(OTHER_SECRET, "secret", "other"),
     known(PUBLISHABLE, "publishable", "default"),
+    known(OTHER_PUBLISHABLE, "publishable", "other"),
+    msgspec.structs.replace(known(OF_A_PAGE, "publishable", "default"), origins=("https://player.example",)),
     SIGNING_RECORD,
 ]
 
@@ -48,13 +52,16 @@ class Serving:
         **gate: Any,
     ) -> None:
         self.now = NOW
+        self.secrets = {TOKEN_ID: TOKEN_SECRET}
+        """The last one signs."""
         registry = CollectorRegistry()
         config = config or ServingConfig(refresh_seconds=0)
         app = create_app(
             config,
             published=published,
             gate=Gate(KeyRing(KEYS), **gate),
-            token_key=lambda: (TOKEN_ID, TOKEN_SECRET),
+            token_key=lambda: next(reversed(self.secrets.items())),
+            token_keys=self.secrets,
             clock=self.clock,
             random=Random(seed),
             version="0.1.0",
@@ -87,6 +94,16 @@ class Serving:
             given["authorization"] = f"Bearer {key}"
         return self.http.get(path, headers=given)
 
-    def slate(self, key: str | None = SECRET, **request: Any) -> httpx2.Response:
+    def voucher(self, key: str = SECRET, **request: Any) -> str:
+        """Returns what the platform's server gives to the page of a viewer."""
+        headers = {"authorization": f"Bearer {key}"}
+        answer = self.http.post("/v1/sessions", json={"viewer_id": "v1", **request}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        voucher: str = answer.json()["voucher"]
+        return voucher
+
+    def slate(self, key: str | None = SECRET, voucher: str | None = None, **request: Any) -> httpx2.Response:
         headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        if voucher is not None:
+            headers["clapometer-voucher"] = voucher
         return self.http.post("/v1/slates", json={"viewer_id": "v1", **request}, headers=headers)

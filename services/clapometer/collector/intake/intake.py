@@ -92,12 +92,10 @@ class Intake:
         try:
             self.gate.address(head.address)
             key = self.gate.admit(Credentials(api_key(head), signed_request(head)), now)
+            origin = head.headers.get(b"origin")
+            self.gate.page(key, None if origin is None else origin.decode("latin-1"))
         except DeniedError as denied:
             raise _refusal(denied) from denied
-        origin = head.headers.get(b"origin")
-        if origin is not None and key.origins and origin.decode("latin-1") not in key.origins:
-            msg = "this key is not for pages of this origin; `clapometer keys edit` changes its origins"
-            raise RefusedError(403, msg)
         return key
 
     def admit_body(self, key: ApiKey) -> None:

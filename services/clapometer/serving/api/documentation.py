@@ -25,12 +25,14 @@ from clapometer.serving.reading.answers import (
     Standing,
 )
 from clapometer.serving.reading.reproduction import Reproduction
+from clapometer.serving.slates.sessions import VOUCHER, SessionRequest, VouchedSession
 from clapometer.serving.slates.slates import SlateRequest
 
 _DESCRIPTION = """Rankings of model versions, prompts and templates, and slates that make such rankings possible.
 
 Send a secret key as `Authorization: Bearer <key>` or `X-Api-Key: <key>`. Rankings of the public tenant, where the
-server has one, need none. Labels are text that others wrote: escape them wherever they are shown."""
+server has one, need none. `POST /v1/slates` also takes a publishable key, with a voucher. Labels are text that others
+wrote: escape them wherever they are shown."""
 
 _SLATE_EXAMPLE = {
     "candidates": ["clip-1", "clip-2", "clip-3"],
@@ -39,6 +41,8 @@ _SLATE_EXAMPLE = {
     "surface": "feed",
     "slots": 2,
 }
+_SESSION_EXAMPLE = {"viewer_id": "viewer-1", "session_id": "session-1", "candidates": _SLATE_EXAMPLE["candidates"]}
+_VOUCHER = "From `POST /v1/sessions`: who watches what; needed with a publishable key"
 _SQL_EXAMPLE = {"sql": "SELECT surface, count(*) AS impressions FROM outcomes GROUP BY ALL", "format": "json"}
 _SQL_ANSWER = {
     "type": "object",
@@ -63,19 +67,19 @@ _SQL_ANSWER = {
 _REFUSALS = {
     400: "A header or key is there twice, or the request is no HTTP",
     401: "No key or signature that holds, or the body is not the one that `Content-Digest` names",
-    403: "The key may not do this",
+    403: "The key may not do this, or not from this page; of slates: the voucher does not hold for this",
     404: "No run has been good yet, or it has no such item; `detail` says what to do",
     413: "The body is too long",
     415: "The body is compressed",
     422: "A parameter or field does not fit; `field` names it, `available` says what there is",
-    429: "Key or address ask too much, or have as much under way as they may; see `Retry-After`",
+    429: "Key, viewer or address ask too much, or have as much under way as they may; see `Retry-After`",
     503: "The lake cannot be read, or too much is under way; see `Retry-After`",
 }
 _OF_BODIES = (413, 415)
 _NO_HTTP = "Invalid HTTP request received."
 _TYPES = (
     Ranking, Run, Standing, NotRanked, Reproduction, Comparison, SlateRequest, Experiment, Slate, Slot, LeftOut,
-    SqlRequest, Problem,
+    SessionRequest, VouchedSession, SqlRequest, Problem,
 )  # fmt: skip
 
 
@@ -83,15 +87,16 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     """Returns the OpenAPI 3.1 document: FastAPI's routes with our parameters, bodies, answers and examples."""
     document = get_openapi(title=app.title, version=app.version, description=_DESCRIPTION, routes=app.routes)
     schemas, components = msgspec.json.schema_components(
-        [Ranking, Comparison, SlateRequest, Slate, SqlRequest, Problem], ref_template="#/components/schemas/{name}"
+        [Ranking, Comparison, SlateRequest, Slate, SqlRequest, Problem, SessionRequest, VouchedSession],
+        ref_template="#/components/schemas/{name}",
     )
-    ranking, comparison, request, slate, statement, problem = schemas
+    ranking, comparison, request, slate, statement, problem, sessions, vouched = schemas
     describe_properties(components, _TYPES)
     components["Standing"]["properties"]["standing"]["description"] = "That it has a place"
     components["NotRanked"]["properties"]["standing"]["description"] = "That it has none"
     document["components"] = {
         "schemas": components,
-        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "A secret API key"}},
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key"}},
     }
     paths = document["paths"]
     common = [*(_parameter(name, "Filter: one at a time") for name in SEGMENTS), *_time_parameters()]
@@ -110,17 +115,17 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     _describe(
         paths["/v1/compare"]["get"], (comparison, examples.comparison_example()), problem, [*pair, *common], _OF_BODIES
     )
-    _describe(paths["/v1/slates"]["post"], (slate, examples.slate_example()), problem, [], (404,))
-    paths["/v1/slates"]["post"]["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": request, "example": _SLATE_EXAMPLE}},
-    }
+    voucher = {**_parameter(VOUCHER, _VOUCHER), "in": "header"}
+    _describe(paths["/v1/slates"]["post"], (slate, examples.slate_example()), problem, [voucher], (404,))
+    paths["/v1/slates"]["post"]["requestBody"] = _json_body(request, _SLATE_EXAMPLE)
+    _describe(paths["/v1/sessions"]["post"], (vouched, examples.session_example()), problem, [], (404,))
+    paths["/v1/sessions"]["post"]["requestBody"] = _json_body(sessions, _SESSION_EXAMPLE)
     _describe(paths["/v1/sql"]["post"], (_SQL_ANSWER, examples.SQL_EXAMPLE), problem, [], ())
     _describe_sql(paths["/v1/sql"]["post"], statement)
     _describe_operations(paths, problem)
     for path in ("/v1/rankings/{subject}", "/v1/compare"):
         paths[path]["get"]["security"] = [{"key": []}, {}]
-    for path in ("/v1/slates", "/v1/sql"):
+    for path in ("/v1/slates", "/v1/sessions", "/v1/sql"):
         paths[path]["post"]["security"] = [{"key": []}]
     return document
 
@@ -142,6 +147,10 @@ def _describe(
             if status not in without
         },
     }
+
+
+def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def _refused(problem: dict[str, Any], status: int) -> dict[str, Any]:
@@ -172,10 +181,7 @@ def _describe_sql(operation: dict[str, Any], statement: dict[str, Any]) -> None:
     content = operation["responses"]["200"]["content"]
     content["text/csv"] = {"schema": {"type": "string"}, "example": examples.CSV_EXAMPLE}
     content["application/vnd.apache.arrow.stream"] = {"schema": {"type": "string", "format": "binary"}}
-    operation["requestBody"] = {
-        "required": True,
-        "content": {"application/json": {"schema": statement, "example": _SQL_EXAMPLE}},
-    }
+    operation["requestBody"] = _json_body(statement, _SQL_EXAMPLE)
 
 
 def _parameter(name: str, text: str, *, kind: str = "string", choices: tuple[str, ...] = ()) -> dict[str, Any]:

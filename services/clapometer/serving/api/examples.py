@@ -10,6 +10,7 @@ from clapometer.domain import Against, Verdict
 from clapometer.http.problems import Problem
 from clapometer.serving.reading.answers import Comparison, LeftOut, NotRanked, Ranking, Run, Slate, Slot, Standing
 from clapometer.serving.reading.reproduction import reproduction
+from clapometer.serving.slates.sessions import VouchedSession
 from clapometer.serving.wording import tier_notes
 
 _RUN_ID = "20260302T110000-4f2a"
@@ -17,7 +18,7 @@ _AT = dt.datetime(2026, 3, 2, 11, 0, tzinfo=dt.UTC)
 _PROBLEMS = {
     400: ("header authorization is there more than once; send it once", ""),
     401: ("send a secret key: Authorization: Bearer <key>", ""),
-    403: ("a publishable key only sends events; ask from a server with a secret key", ""),
+    403: ("a publishable key only sends events and asks for slates; ask from a server with a secret key", ""),
     404: ("there is no successful run 'run-1'; `clapometer sql 'from runs'` lists them", ""),
     413: ("the body is longer than 262144 bytes", ""),
     415: ("send the body as it is, without content encoding", ""),
@@ -60,6 +61,16 @@ def comparison_example() -> dict[str, Any]:
             always_high=0.115, p_left=1.0, method="joint", tier="B", calibrated=True,
             notes=tier_notes("B", calibrated=True), left=_standing("Motif@2.0", 1, 0.041),
             right=_standing("Motif@1.0", 2, -0.041),
+        )
+    )  # fmt: skip
+
+
+def session_example() -> dict[str, Any]:
+    """Returns the body of a session that is vouched for."""
+    return _plain(
+        VouchedSession(
+            voucher="<signed by the server>", viewer_id="viewer-1", session_id="session-1",
+            expires_at=_AT + dt.timedelta(hours=1),
         )
     )  # fmt: skip
 

@@ -7,24 +7,19 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 
 from clapometer.http.access import Access
-from clapometer.http.bodies import read_body
 from clapometer.serving.api.parameters import compare_query, ranking_query
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
-from clapometer.serving.metrics import ServingMetrics
 from clapometer.serving.reading.answers import Ranking
 from clapometer.serving.reading.compare import compare
 from clapometer.serving.reading.queries import Connection, RankingQuery, chosen_run, ranking_of
-from clapometer.serving.slates.slates import SlateMaker, decode_request
 
 REVALIDATE = {"Cache-Control": "private, no-cache", "Vary": "Authorization, X-Api-Key"}
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-def api_routes(
-    config: ServingConfig, desk: Desk, access: Access, *, slates: SlateMaker, metrics: ServingMetrics, version: str
-) -> APIRouter:
-    """Returns the routes under ``/v1``."""
+def api_routes(config: ServingConfig, desk: Desk, access: Access, *, version: str) -> APIRouter:
+    """Returns the routes of rankings under ``/v1``."""
     router = APIRouter(prefix="/v1")
 
     @router.get("/rankings/{subject}", tags=["rankings"], summary="A ranking, with what made it")
@@ -34,30 +29,13 @@ def api_routes(
         quoted = request.headers.get("if-none-match")
         tag, ranking = await desk.read(tagged_ranking, tenant, query, quoted, version)
         headers = REVALIDATE | {"ETag": tag}
-        return Response(status_code=304, headers=headers) if ranking is None else _json(ranking, headers)
+        return Response(status_code=304, headers=headers) if ranking is None else json_answer(ranking, headers)
 
     @router.get("/compare", tags=["rankings"], summary="Which of two items is better")
     async def comparison(request: Request) -> Response:
         tenant = access.reader(request)
         query, left, right = compare_query(request)
-        return _json(await desk.read(compare, tenant, query, left, right), REVALIDATE)
-
-    @router.post("/slates", tags=["slates"], summary="Clips to show, in order, with propensities and tokens")
-    async def slate(request: Request) -> Response:
-        key = access.secret(request)
-        asked = decode_request(await read_body(request, config.max_body_bytes), config)
-        book = await desk.book(key.tenant, asked.candidates)
-        shown, left_out = book.rate(asked.candidates)
-        unregistered = book.unregistered([clip.clip_id for clip in shown])
-        made = slates.slate(
-            asked, key.tenant, shown=shown, left_out=left_out, unregistered=unregistered, run_id=book.run_id,
-            now=desk.clock(),
-        )  # fmt: skip
-        metrics.unregistered.inc(len(unregistered))
-        explored = sum(slot.explored for slot in made.slots)
-        metrics.slots.labels("true").inc(explored)
-        metrics.slots.labels("false").inc(len(made.slots) - explored)
-        return _json(made, NO_STORE)
+        return json_answer(await desk.read(compare, tenant, query, left, right), REVALIDATE)
 
     return router
 
@@ -81,5 +59,6 @@ def _matches(quoted: str, tag: str) -> bool:
     return quoted.strip() == "*" or tag in tags
 
 
-def _json(answer: Any, headers: dict[str, str]) -> Response:
+def json_answer(answer: Any, headers: dict[str, str]) -> Response:
+    """Returns an answer of ours as a response."""
     return Response(msgspec.json.encode(answer), headers=headers, media_type="application/json")

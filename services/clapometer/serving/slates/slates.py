@@ -57,17 +57,26 @@ def decode_request(body: bytes, config: ServingConfig) -> SlateRequest:
         InputError: It is none, or asks for more than is allowed; names the field.
     """
     request = decode_body(_REQUEST, body)
-    if len(request.candidates) > config.max_candidates:
-        msg = f"{len(request.candidates)} candidates; at most {config.max_candidates}"
-        raise InputError(msg, "candidates")
-    if len(set(request.candidates)) < len(request.candidates):
-        first = next(clip for i, clip in enumerate(request.candidates) if clip in request.candidates[:i])
-        msg = f"{first!r} is there twice; name every clip once"
-        raise InputError(msg, "candidates")
+    check_candidates(request.candidates, config)
     if request.slots is not None and request.slots > config.max_slots:
         msg = f"{request.slots} slots; at most {config.max_slots}"
         raise InputError(msg, "slots")
     return request
+
+
+def check_candidates(clip_ids: Sequence[str], config: ServingConfig) -> None:
+    """Refuses too many candidates, and one that is there twice.
+
+    Raises:
+        InputError: They are such; names the field.
+    """
+    if len(clip_ids) > config.max_candidates:
+        msg = f"{len(clip_ids)} candidates; at most {config.max_candidates}"
+        raise InputError(msg, "candidates")
+    if len(set(clip_ids)) < len(clip_ids):
+        first = next(clip for i, clip in enumerate(clip_ids) if clip in clip_ids[:i])
+        msg = f"{first!r} is there twice; name every clip once"
+        raise InputError(msg, "candidates")
 
 
 class SlateMaker:

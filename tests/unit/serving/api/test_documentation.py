@@ -36,12 +36,14 @@ def test_comparisons_are_as_documented(serving: Serving, document: dict[str, Any
     check(found, schema_of(document, "/v1/compare", "get"))
 
 
-def test_the_example_of_a_slate_can_be_sent_as_it_stands(serving: Serving, document: dict[str, Any]) -> None:
-    operation = document["paths"]["/v1/slates"]["post"]
-    example = operation["requestBody"]["content"]["application/json"]["example"]
-    answer = serving.http.post("/v1/slates", json=example, headers={"authorization": f"Bearer {SECRET}"})
+@pytest.mark.parametrize("path", ["/v1/slates", "/v1/sessions"])
+def test_the_example_of_a_feeds_request_can_be_sent_as_it_stands(
+    serving: Serving, document: dict[str, Any], path: str
+) -> None:
+    example = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
+    answer = serving.http.post(path, json=example, headers={"authorization": f"Bearer {SECRET}"})
     assert answer.status_code == 200
-    check(answer.json(), schema_of(document, "/v1/slates", "post"))
+    check(answer.json(), schema_of(document, path, "post"))
 
 
 def test_refusals_are_as_documented(serving: Serving, document: dict[str, Any]) -> None:

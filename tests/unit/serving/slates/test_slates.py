@@ -76,7 +76,7 @@ def test_a_compressed_body_is_refused(serving: Serving) -> None:
 
 
 @pytest.mark.parametrize(("key", "status"), [(None, 401), ("csk_wrong", 401), ("x", 401), (PUBLISHABLE, 403)])
-def test_a_slate_needs_a_secret_key(serving: Serving, key: str | None, status: int) -> None:
+def test_a_slate_needs_a_secret_key_or_a_voucher(serving: Serving, key: str | None, status: int) -> None:
     answer = serving.slate(key, candidates=["c1"])
     assert answer.status_code == status
     assert ("www-authenticate" in answer.headers) == (status == 401)
