@@ -16,7 +16,9 @@ from tests.fuzz.wire import Asked
 from clapometer.collector import event_examples
 
 EVENTS, CLIP, WITHDRAWAL = "/v1/events", "/v1/clips/{clip_id}", "/v1/clips/{clip_id}/withdrawal"
-VIEWER, SLATES = "/v1/viewers/{viewer_id}", "/v1/slates"
+VIEWER = "/v1/viewers/{viewer_id}"
+SERVED = ("/v1/slates", "/v1/sessions")
+"""What serving answers; all else is the collector's."""
 
 MEDIA = (
     b"application/json", b"application/cloudevents+json", b"application/cloudevents-batch+json",
@@ -41,9 +43,11 @@ JUNK_HEADERS = (
     (b"content-digest", b"sha-256=:AAAA:"), (b"signature", b"a=:AAAA:"), (b"signature-input", b'a=();keyid="x"'),
     (b"expect", b"nonsense"), (b"x-api-key", b"cpk_nobody"), (b"cookie", b"a=b"), (b"accept-encoding", b"gzip"),
     (b"content-type", b"text/plain"), (b"signature-input", b"\xe9;;;"), (b"content-digest", b"\xe9"),
+    (b"clapometer-voucher", b"s1.t1.9.e30.\xe9"), (b"clapometer-voucher", b"...."),
 )  # fmt: skip
 _BASICS: tuple[dict[str, Any], ...] = (
     {"candidates": ["a", "b", "c"], "viewer_id": "v", "slots": 2, "surface": "feed", "policy": "uniform"},
+    {"candidates": ["a", "b"], "viewer_id": "v", "experiment": [{"id": "e", "variant": "x"}]},
     {"reason": "rights", "scope": "duplicates"},
 )
 
@@ -74,7 +78,7 @@ class Mutator:
     def request(self) -> Asked:
         """Returns the next request."""
         random = self._random
-        operation = random.choices((EVENTS, CLIP, WITHDRAWAL, VIEWER, SLATES), (70, 8, 6, 4, 12))[0]
+        operation = random.choices((EVENTS, CLIP, WITHDRAWAL, VIEWER, *SERVED), (68, 8, 6, 4, 10, 4))[0]
         method = {CLIP: "PUT", VIEWER: "DELETE"}.get(operation, "POST")
         body = self._body(operation)
         headers = [*self._keys.header(random)]

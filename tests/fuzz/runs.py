@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from tests.fuzz.bodies import EVENTS, SLATES, Keys, Mutator, requests
+from tests.fuzz.bodies import EVENTS, SERVED, Keys, Mutator, requests
 from tests.fuzz.servers import Server, Servers
 from tests.fuzz.wire import Answered, Asked, Connection, Promises
 
@@ -65,7 +65,7 @@ def _mutations(servers: Servers, promises: dict[str, Promises], corpus: list[byt
     with closing(Connection(servers.collector.port)) as collector, closing(Connection(servers.serving.port)) as serving:
         for _ in range(count):
             asked = mutator.request()
-            connection, part = (serving, "serve") if asked.operation == SLATES else (collector, "collect")
+            connection, part = (serving, "serve") if asked.operation in SERVED else (collector, "collect")
             tally.add(asked, connection.ask(asked), promises[part])
     return tally
 

@@ -77,7 +77,12 @@ class Servers:
         self._folder = folder
         ports = {"collect": free_port(), "serve": free_port()}
         self.environment = service_environment(
-            folder, collector_port=ports["collect"], serving_port=ports["serve"], log_max_bytes=2**33, **settings
+            folder,
+            collector_port=ports["collect"],
+            serving_port=ports["serve"],
+            log_max_bytes=2**33,
+            rate_slates_viewer="",
+            **settings,
         )
         full_lake(folder / "lake")
         self.secret = self.key("--kind", "secret")

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.fuzz.bodies import Keys, Mutator
+from tests.fuzz.bodies import SERVED, Keys, Mutator
 from tests.fuzz.servers import Servers
 from tests.fuzz.wire import Asked, Connection
 from tests.support.waiting import until
@@ -78,8 +78,7 @@ def test_no_secret_is_in_logs_answers_metrics_or_what_is_stored(servers: Servers
     asked = list(bad_requests(servers))
     mutator = Mutator(Keys(servers.secret, servers.publishable), 7)
     asked += [
-        ("serve" if one.operation == "/v1/slates" else "collect", one)
-        for one in (mutator.request() for _ in range(500))
+        ("serve" if one.operation in SERVED else "collect", one) for one in (mutator.request() for _ in range(500))
     ]
     leaks, statuses = set(), set()
     with closing(Connection(servers.collector.port)) as collector, closing(Connection(servers.serving.port)) as serving:
