@@ -1,1 +1,1 @@
-"""The API: routes of rankings and SQL, their parameters and their documentation."""
+"""The API: routes of rankings, slates and SQL, their parameters and their documentation."""

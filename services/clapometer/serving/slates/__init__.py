@@ -1,1 +1,1 @@
-"""Slates: scores of clips, policies that choose among them, propensities."""
+"""Slates: scores of clips, policies that choose among them, propensities; the sessions for which pages may ask."""
