@@ -44,11 +44,11 @@ class SmallDisk:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[SmallDisk]:
+def small_disk(folder: Path, megabytes: int = MEGABYTES) -> Iterator[SmallDisk]:
     """Yields a disk that is mounted below ``folder``."""
     mount = folder / "disk"
     mount.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "clapometer", mount], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "clapometer", mount], check=True)
     try:
         yield SmallDisk(mount)
     finally:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from clapometer.lake.delta.objects import ObjectPath
+from clapometer.lake.delta.storage import Storage
+
+Place = Path | ObjectPath
 _ENTRY = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint.*\.parquet$")
 _HINT = "_last_checkpoint"
@@ -20,6 +25,7 @@ _RESTORE = (
     "stop all parts, keep a copy of the lake and restore lake and log from one backup (`clapometer restore`); "
     "or bring back this one file from a copy"
 )
+_RESTORE_OBJECT = "stop all parts, and bring back this one object by the store's own versions or from a replica"
 
 
 @dataclass(frozen=True)
@@ -30,37 +36,55 @@ class Damage:
         path: The file.
         problem: What is wrong with it.
         lost: What is lost for certain.
-        advice: What to do.
+        own_advice: What to do, where that is not to bring it back.
     """
 
-    path: Path
+    path: Place
     problem: str
     lost: str
-    advice: str = _RESTORE
+    own_advice: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return self.own_advice or (_RESTORE if isinstance(self.path, Path) else _RESTORE_OBJECT)
 
     def __str__(self) -> str:
         return f"{self.path} {self.problem}. Lost for certain: {self.lost}"
 
 
-def find_damage(root: Path) -> Iterator[Damage]:
-    """Yields what is damaged in a lake in a folder, as far as lengths and the ends of files tell; reads no rows."""
-    for log in sorted(root.glob("*/_delta_log")):
+def find_damage(storage: Storage) -> Iterator[Damage]:
+    """Yields what is damaged in a lake, as far as lengths and the ends of files tell; reads no rows.
+
+    Of a lake on an object store the objects are looked at, and the copies of whole ones.
+
+    Raises:
+        TransientError: The object store does not answer.
+    """
+    for log in _logs(storage):
         damaged = list(_entries(log))
         yield from damaged
         if not damaged:
-            yield from _files(log.parent)
+            yield from _files(log.parent, storage)
 
 
-def find_log_damage(root: Path) -> Iterator[Damage]:
+def find_log_damage(storage: Storage) -> Iterator[Damage]:
     """Yields what is damaged in the tables' logs alone, which costs little.
 
     Delta's readers take an empty entry for one that did nothing: whoever goes on writes beside rows that are gone.
     """
-    for log in sorted(root.glob("*/_delta_log")):
+    for log in _logs(storage):
         yield from _entries(log)
 
 
-def _entries(log: Path) -> Iterator[Damage]:
+def _logs(storage: Storage) -> Sequence[Place]:
+    if storage.bucket is None:
+        return sorted(storage.root.glob("*/_delta_log"))
+    logs = [table / "_delta_log" for table in ObjectPath(storage.bucket).iterdir()]
+    return [log for log in logs if any(log.iterdir())]
+
+
+def _entries(log: Place) -> Iterator[Damage]:
     """Looks for a damaged checkpoint, for gaps in a table's log since it, and for entries that are cut."""
     names = [path.name for path in log.iterdir()]
     entries = sorted(int(found[1]) for name in names if (found := _ENTRY.match(name)))
@@ -86,7 +110,7 @@ def _version(name: str) -> int:
     return int(name[:20])
 
 
-def _checkpoint(log: Path, entries: set[int], checkpoints: list[str]) -> Iterator[Damage]:
+def _checkpoint(log: Place, entries: set[int], checkpoints: list[str]) -> Iterator[Damage]:
     """Looks whether the newest checkpoint is whole, be it that only the hint of Delta's readers knows of it."""
     version = max([*map(_version, checkpoints), _hinted(log)])
     if version < 0:
@@ -104,7 +128,7 @@ def _checkpoint(log: Path, entries: set[int], checkpoints: list[str]) -> Iterato
             yield Damage(path, problem, lost)
 
 
-def _hinted(log: Path) -> int:
+def _hinted(log: Place) -> int:
     """Returns the version of the checkpoint that readers look for; -1 where they are told of none."""
     try:
         found = json.loads((log / _HINT).read_bytes())["version"]
@@ -113,7 +137,7 @@ def _hinted(log: Path) -> int:
     return found if isinstance(found, int) else -1
 
 
-def _unreadable(entry: Path) -> str:
+def _unreadable(entry: Place) -> str:
     """Returns what is wrong with an entry of a log; empty where nothing is."""
     try:
         content = entry.read_bytes()
@@ -129,9 +153,10 @@ def _unreadable(entry: Path) -> str:
     return ""
 
 
-def _files(table: Path) -> Iterator[Damage]:
+def _files(table: Place, storage: Storage) -> Iterator[Damage]:
+    options = None if storage.bucket is None else storage.bucket.options
     try:
-        actions = DeltaTable(str(table)).get_add_actions(flatten=True)
+        actions = DeltaTable(str(table), storage_options=options).get_add_actions(flatten=True)
         listed = zip(
             *(actions.column(name).to_pylist() for name in ("path", "size_bytes", "num_records")), strict=True
         )  # fmt: skip
@@ -144,22 +169,32 @@ def _files(table: Path) -> Iterator[Damage]:
         problem = _broken(table / name, size)
         if problem:
             yield Damage(table / name, problem, f"{rows or 0:,} rows of {table.name}")
+        elif isinstance(table, ObjectPath):
+            yield from _copy(storage.root / table.name / name, size)
 
 
-def _broken(file: Path, size: int | None = None) -> str:
+def _copy(copy: Path, size: int) -> Iterator[Damage]:
+    """Looks at the local copy of a whole object, if there is one."""
+    problem = _broken(copy, size)
+    if problem and problem != _MISSING:
+        yield Damage(
+            copy, problem, "nothing: the object store has it whole", f"delete {copy}: it is copied again when needed"
+        )
+
+
+def _broken(file: Place, size: int | None = None) -> str:
     """Returns what is wrong with a Parquet file; empty where both its ends, and its length if known, are right."""
     try:
-        found = file.stat().st_size
-        if size is not None and found != size:
-            return (
-                f"has {found:,} bytes of {size:,}: it was cut" if found < size else f"has {found:,} bytes, not {size:,}"
-            )
-        if not found:
-            return "is empty"
-        with file.open("rb") as content:
-            first = content.read(len(_MAGIC))
-            content.seek(-len(_MAGIC), 2)
-            whole = first == content.read() == _MAGIC
+        with closing(file.open("rb")) as content:
+            found = content.seek(0, 2)
+            if size is not None and found != size:
+                return _other_length(found, size)
+            if not found:
+                return "is empty"
+            content.seek(0)
+            first = bytes(content.read(len(_MAGIC)))
+            content.seek(max(0, found - len(_MAGIC)))
+            whole = first == bytes(content.read(len(_MAGIC))) == _MAGIC
     except FileNotFoundError:
         return _MISSING
     except OSError as error:
@@ -167,3 +202,7 @@ def _broken(file: Path, size: int | None = None) -> str:
     if whole:
         return ""
     return "was cut or overwritten" if size is None else "is no Parquet file any more"
+
+
+def _other_length(found: int, size: int) -> str:
+    return f"has {found:,} bytes of {size:,}: it was cut" if found < size else f"has {found:,} bytes, not {size:,}"

@@ -1,13 +1,13 @@
 """An error of a library, said as what it means: a file of the lake is damaged."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clapometer.domain import TerminalError
 from clapometer.settings import Settings
 
 if TYPE_CHECKING:
+    from clapometer.lake import Storage
     from clapometer.lake.damage import Damage
 
 
@@ -26,10 +26,12 @@ def refuse_damaged_logs(settings: Settings) -> None:
         raise TerminalError(said)
 
 
-def _told(settings: Settings, find: "Callable[[Path], Iterator[Damage]]") -> str:
-    if not isinstance(settings.lake, Path) or not settings.lake.is_dir():
+def _told(settings: Settings, find: "Callable[[Storage], Iterator[Damage]]") -> str:
+    from clapometer.operation import wiring
+
+    if not wiring.has_lake(settings):
         return ""
-    found = list(find(settings.lake))
+    found = list(find(wiring.lake_storage(settings)))
     if not found:
         return ""
     more = f" and {len(found) - 1} more files (`clapometer doctor` names them)" if len(found) > 1 else ""

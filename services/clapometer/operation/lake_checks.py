@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clapometer.domain import nearest
@@ -70,9 +69,8 @@ def _without_clips(lake: Lake) -> Iterator[Check]:
 def _damaged(settings: Settings) -> Iterator[Check]:
     from clapometer.lake.damage import find_damage
 
-    if isinstance(settings.lake, Path):
-        for each in find_damage(settings.lake):
-            yield Check(part="lake", status="error", found=str(each), advice=each.advice)
+    for each in find_damage(wiring.lake_storage(settings)):
+        yield Check(part="lake", status="error", found=str(each), advice=each.advice)
 
 
 def training(settings: Settings) -> Iterator[Check]:

@@ -26,7 +26,7 @@ def lake_rows(folder: Path, prompts: int):
 
 
 def said(lake: Lake) -> list[str]:
-    return [str(each).removeprefix(f"{lake.root}/") for each in find_damage(lake.root)]
+    return [str(each).removeprefix(f"{lake.root}/") for each in find_damage(lake.storage)]
 
 
 def test_a_sound_lake_is_not_damaged(lake: Lake) -> None:
@@ -55,7 +55,7 @@ def test_files_that_are_cut_gone_or_overwritten_are_named_with_their_rows(lake: 
     files[1].unlink()
     files[2].write_bytes(bytes(files[2].stat().st_size))
     problems = ("has 100 bytes of", "is missing", "is no Parquet file any more")
-    found = {str(each.path): each for each in find_damage(lake.root)}
+    found = {str(each.path): each for each in find_damage(lake.storage)}
     for file, problem, count in zip(files, problems, rows, strict=True):
         assert found[str(file)].problem.startswith(problem)
         assert found[str(file)].lost == f"{count:,} rows of events"
@@ -103,7 +103,7 @@ def test_a_checkpoint_whose_entries_are_there_is_named_and_going_on_without_it_l
 ) -> None:
     rows = DeltaTable(str(lake.root / "events")).count()
     problem = damage(checkpoint)
-    (found,) = find_damage(lake.root)
+    (found,) = find_damage(lake.storage)
     assert (found.path, found.problem) == (checkpoint, problem)
     assert found.lost == "nothing: the entries before it say the same"
     hint = checkpoint.with_name("_last_checkpoint")
@@ -120,7 +120,7 @@ def test_a_checkpoint_whose_entries_are_gone_is_named_with_what_it_alone_knew(
 ) -> None:
     checkpoint.with_name(f"{0:020}.json").unlink()
     problem = damage(checkpoint)
-    (found,) = find_damage(lake.root)
+    (found,) = find_damage(lake.storage)
     assert (found.path, found.problem) == (checkpoint, problem)
     assert (
         found.lost == f"which files events had up to version {int(checkpoint.name[:20])}; its rows cannot be told apart"

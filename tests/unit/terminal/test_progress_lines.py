@@ -1,6 +1,7 @@
 """Progress where no bar can be drawn."""
 
 import io
+import re
 import threading
 
 from rich.console import Console
@@ -33,7 +34,7 @@ def test_the_first_line_comes_at_once_and_names_the_task_under_way() -> None:
     progress.add_task("second", total=2_000, completed=1_000, note="5/s")
     with told_each_second(progress):
         assert output.written.wait(300)
-    assert output.getvalue().startswith("second: 1,000 of 2,000, 5/s, 0 s\n")
+    assert re.match(r"second: 1,000 of 2,000, 5/s, \d+ s\n", output.getvalue())
 
 
 def test_what_a_task_says_is_never_markup() -> None:
@@ -41,13 +42,13 @@ def test_what_a_task_says_is_never_markup() -> None:
     progress.add_task("[red]t", total=None, note="[/]")
     with told_each_second(progress):
         assert output.written.wait(300)
-    assert output.getvalue().startswith("[red]t: [/], 0 s\n")
+    assert re.match(r"\[red\]t: \[/\], \d+ s\n", output.getvalue())
 
 
 def test_a_task_of_unknown_length_is_under_way() -> None:
     progress = bar(io.StringIO())
     task = progress.add_task("training", total=None, note="")
-    assert line(progress.tasks[task]) == "training: under way, 0 s"
+    assert re.fullmatch(r"training: under way, \d+ s", line(progress.tasks[task]))
 
 
 def test_a_terminal_has_its_bar_and_no_lines() -> None:

@@ -18,6 +18,7 @@ from clapometer.domain import ClapometerError, InputError, TransientError
 from clapometer.lake.delta.storage import Storage, fsync
 
 if TYPE_CHECKING:  # an extra: only lakes on an object store need it
+    from obstore import ReadableFile
     from obstore.store import S3Store
 
 SCHEME = "s3://"
@@ -152,6 +153,36 @@ class Bucket:
             self._store().delete(key)
         except FileNotFoundError:
             return
+        except Exception as error:
+            raise TransientError(str(self.explain(error))) from error
+
+    def names(self, folder: str) -> list[str]:
+        """Returns the names of the objects and folders in a folder.
+
+        Raises:
+            TransientError: The object store did not answer.
+        """
+        start = f"{folder}/" if folder else ""
+        try:
+            listed = self._store().list_with_delimiter(start or None)
+        except Exception as error:
+            raise TransientError(str(self.explain(error))) from error
+        keys = [*listed["common_prefixes"], *(each["path"] for each in listed["objects"])]
+        return sorted(key.removeprefix(start).strip("/") for key in keys)
+
+    def open(self, key: str) -> ReadableFile:
+        """Returns an object as a file, of which only what is asked for is fetched; whoever opens it closes it.
+
+        Raises:
+            FileNotFoundError: There is none.
+            TransientError: The object store did not give it.
+        """
+        import obstore  # noqa: PLC0415
+
+        try:
+            return obstore.open_reader(self._store(), key)
+        except FileNotFoundError:
+            raise
         except Exception as error:
             raise TransientError(str(self.explain(error))) from error
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -20,9 +20,13 @@ from tests.support.waiting import until
 from clapometer.domain import InputError, TerminalError, TransientError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.lake import Lake, follow, publish, storage_at
+from clapometer.lake.damage import find_damage
+from clapometer.lake.delta.bucket import Bucket
 from clapometer.lake.delta.format import FORMAT, MARKER
 from clapometer.lake.ledger import ledger_difference
-from clapometer.loading.loader import Loader
+from clapometer.loading.loader import Loader, LoadSettings
+from clapometer.operation.damage import damage_behind, refuse_damaged_logs
+from clapometer.settings import load_settings
 from clapometer.training.train import reproduce, train_once
 from clapometer.upkeep.merge import UpkeepSettings, compact, vacuum
 
@@ -185,6 +189,78 @@ def start(log: Path, place: str, copies: Path, store: str) -> "subprocess.Popen[
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     return process
+
+
+def missing_entry(lake: Lake, bucket: Bucket) -> tuple[str, str]:
+    key = f"events/_delta_log/{1:020}.json"
+    bucket.delete(key)
+    return f"{bucket.url}/{key} is missing", "which files version 1 of events added; its rows cannot be told apart"
+
+
+def empty_entry(lake: Lake, bucket: Bucket) -> tuple[str, str]:
+    key = f"events/_delta_log/{1:020}.json"
+    bucket.upload(written(lake, b""), key)
+    return f"{bucket.url}/{key} is empty", "what version 1 of events committed"
+
+
+def cut_file(lake: Lake, bucket: Bucket) -> tuple[str, str]:
+    file = lake.files("events")[0]
+    bucket.upload(written(lake, file.read_bytes()[:50]), key := file.relative_to(lake.root).as_posix())
+    return f"{bucket.url}/{key} has 50 bytes of", "1 rows of events"
+
+
+def gone_file(lake: Lake, bucket: Bucket) -> tuple[str, str]:
+    bucket.delete(key := lake.files("events")[0].relative_to(lake.root).as_posix())
+    return f"{bucket.url}/{key} is missing", "1 rows of events"
+
+
+def overwritten_file(lake: Lake, bucket: Bucket) -> tuple[str, str]:
+    file = lake.files("events")[0]
+    bucket.upload(written(lake, bytes(file.stat().st_size)), key := file.relative_to(lake.root).as_posix())
+    return f"{bucket.url}/{key} is no Parquet file any more", "1 rows of events"
+
+
+def cut_copy(lake: Lake, bucket: Bucket) -> tuple[str, str]:
+    file = lake.files("events")[0]
+    os.truncate(file, 50)
+    return f"{file} has 50 bytes of", "nothing: the object store has it whole"
+
+
+def written(lake: Lake, content: bytes) -> Path:
+    path = lake.storage.temporary(".damaged")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("damage", [missing_entry, empty_entry, cut_file, gone_file, overwritten_file, cut_copy])
+def test_a_damaged_object_is_named_with_what_is_lost_and_what_to_do(
+    tmp_path: Path, place: str, store: str, monkeypatch: pytest.MonkeyPatch, damage: Callable[..., tuple[str, str]]
+) -> None:
+    lake = on_machine(tmp_path / "copies", place, store)
+    bucket = lake.storage.bucket
+    assert bucket is not None
+    log = EmbeddedLog(tmp_path / "log")
+    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    for name in "abc":
+        log.append_many([block([watched(name)])])
+        loader.load_once()
+    loader.close()
+    log.close()
+    assert list(find_damage(lake.storage)) == []
+    problem, lost = damage(lake, bucket)
+    (found,) = find_damage(lake.storage)
+    assert str(found).startswith(problem)
+    assert str(found).endswith(f"Lost for certain: {lost}")
+    assert ("delete" if damage is cut_copy else "the store's own versions") in found.advice
+    settings = {"LAKE": place, "LAKE_COPIES": tmp_path / "copies", "LAKE_ENDPOINT": store, "LAKE_REGION": REGION}
+    for name, value in (settings | {"LOG_FOLDER": tmp_path / "log", "KEYS_FILE": tmp_path / "keys.json"}).items():
+        monkeypatch.setenv(f"CLAPOMETER_{name}", str(value))
+    assert problem in damage_behind(load_settings())
+    if "entry" in damage.__name__:
+        with pytest.raises(TerminalError, match=r"Lost for certain: wh.*What to do: stop all parts, and bring back"):
+            refuse_damaged_logs(load_settings())
+    else:
+        refuse_damaged_logs(load_settings())
 
 
 def test_a_bucket_that_is_not_there_is_named(tmp_path: Path, store: str) -> None:
