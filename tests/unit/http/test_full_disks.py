@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.builders import block, watched
 from tests.faults.disks import SmallDisk, small_disk
+from tests.support.builders import block, watched
+from tests.support.waiting import until
 from tests.unit.collector.conftest import Collector
 from tests.unit.serving.running import Serving
-from tests.waiting import until
 
 from clapometer.collector import CollectorConfig
 from clapometer.eventlog import EmbeddedLog
