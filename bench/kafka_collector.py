@@ -161,6 +161,9 @@ def measure(name: str, batch: int, broker: Broker, key: Key, options: argparse.N
     if load.errors:
         msg = f"{name}: {load.errors} of {load.requests} requests failed"
         raise SystemExit(msg)
+    if not load.requests:
+        msg = f"{name}: no request was answered in {options.seconds} s; take more --seconds"
+        raise SystemExit(msg)
     busy = after.user + after.system - before.user - before.system
     count = load.requests * batch
     return {
