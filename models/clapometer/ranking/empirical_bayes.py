@@ -14,13 +14,7 @@ from clapometer.domain import InputError
 from clapometer.ranking.estimates import Estimate, listed
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.moments import (
-    across,
-    co_moment,
-    information,
-    makers_of,
-    shared_and_own,
-)
+from clapometer.ranking.moments import across, co_moment, information, makers_of, shared_and_own
 from clapometer.ranking.rates import ClipRates
 from clapometer.ranking.results import Unranked
 

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from clapometer.lake.delta.bucket import SCHEME, storage_at
+    from clapometer.lake.delta.bucket import SCHEME
     from clapometer.lake.delta.files import Commit
-    from clapometer.lake.delta.storage import Storage
+    from clapometer.lake.delta.storage import Storage, storage_at
     from clapometer.lake.delta.table import CommitConflictError
     from clapometer.lake.history import RUN_ID, open_then
     from clapometer.lake.published.publish import follow, publish
@@ -48,7 +48,7 @@ _MODULES = {
     "open_then": "history",
     "publish": "published.publish",
     "sql": "statements",
-    "storage_at": "delta.bucket",
+    "storage_at": "delta.storage",
 }
 
 

@@ -15,6 +15,7 @@ from clapometer.lake.delta.files import Commit
 from clapometer.lake.delta.format import bring_up_to_date
 from clapometer.lake.delta.storage import Storage
 from clapometer.lake.delta.table import CommitConflictError, Table
+from clapometer.lake.duck import connect
 from clapometer.lake.published.views import create_views, sources
 from clapometer.lake.schema import TABLES
 
@@ -174,17 +175,8 @@ class Lake:
         committed later. ``memory_limit`` is DuckDB's, such as ``"2GB"``; what does not fit spills to disk.
         ``told`` may put other queries in the place of those for the tables' rows.
         """
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "temp_directory": str(self.storage.scratch / "spill"),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-        if threads is not None:
-            config["threads"] = threads
-        if memory_limit is not None:
-            config["memory_limit"] = memory_limit
-        connection = duckdb.connect(config=config)
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        spill = str(self.storage.scratch / "spill")
+        connection = connect(threads=threads, memory_limit=memory_limit, temp_directory=spill)
         wanted = versions or {}
         create_views(connection, told(sources({name: self.files(name, wanted.get(name)) for name in TABLES})))
         return connection
@@ -194,8 +186,7 @@ class Lake:
         """Yields an empty DuckDB to attach catalogues to; opening one takes longer than writing a catalogue."""
         with self._lock:
             if self._catalogues is None:
-                self._catalogues = duckdb.connect(config={"threads": 1})
-                self._catalogues.execute("SET TimeZone = 'UTC'")
+                self._catalogues = connect(threads=1)
             try:
                 yield self._catalogues
             except duckdb.Error:

@@ -20,6 +20,7 @@ from clapometer.domain import ClapometerError
 from clapometer.lake import sql
 from clapometer.lake.delta.packing import ROW_GROUP
 from clapometer.lake.delta.table import Table
+from clapometer.lake.duck import connect
 from clapometer.lake.event_rows import JUDGED, KEPT_APART, NEVER_LOST, PAYLOAD_HASH, parse, with_hashes
 from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
 from clapometer.loading.blocks import chunked
@@ -91,13 +92,7 @@ class Parser:
 
     def __init__(self, events: Table, *, spill: Path, threads: int, memory_limit: str) -> None:
         self._events = events
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": threads,
-            "memory_limit": memory_limit,
-            "temp_directory": str(spill),
-        }
-        self._connection = duckdb.connect(config=config)
-        self._connection.execute("SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false")
+        self._connection = connect(threads=threads, memory_limit=memory_limit, temp_directory=str(spill))
         self._lookups = self._connection.cursor()
         self._lock = threading.Lock()
         self.parsed = 0

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
@@ -25,6 +24,7 @@ from clapometer.labels import (
     label_values,
     watch_bins,
 )
+from clapometer.lake.duck import connect
 from clapometer.ranking import BradleyTerry
 from clapometer.study.biased_exposure import recover_scores
 
@@ -228,7 +228,7 @@ def _wins(left: Ints, right: Ints, result: Floats, n: int) -> Floats:
 
 
 def _read_reactions(path: Path) -> dict[str, Floats]:
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(
             """
             SELECT DISTINCT ON (user_id, video_id, time_ms)

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from clapometer.eventlog import EventLog
 from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
 from clapometer.lake.ledger import LedgerEntry, settle, to_metadata
 from clapometer.lake.lock import no_training
@@ -125,7 +126,7 @@ def _orders(lake: Lake) -> pa.Table:
 
 
 def _orders_in(files: Sequence[Path]) -> pa.Table:
-    with duckdb.connect(config={"threads": 1}) as con:
+    with connect(threads=1) as con:
         return con.sql(
             f"SELECT tenant, viewer_id, source, id, received_at FROM ({scan('events', files)}) "  # noqa: S608
             "WHERE type = 'viewer_erased' ORDER BY ALL"
@@ -133,7 +134,7 @@ def _orders_in(files: Sequence[Path]) -> pa.Table:
 
 
 def _viewers(orders: pa.Table) -> pa.Table:
-    with duckdb.connect(config={"threads": 1}) as con:
+    with connect(threads=1) as con:
         con.register("orders", orders)
         return con.sql(
             "SELECT tenant, viewer_id, min(received_at) AS requested_at FROM orders GROUP BY ALL ORDER BY ALL"
@@ -166,7 +167,7 @@ def _rewrite(lake: Lake, viewers: pa.Table) -> tuple[dict[str, int], list[Path]]
     edits: dict[str, Edit] = {}
 
     def edit_events(files: Sequence[Path]) -> Edit:
-        with duckdb.connect(config={"threads": 1}) as con:
+        with connect(threads=1) as con:
             con.register("erased", viewers)
             con.register("folded", folded)
             shown = _seen(f"({scan('events', files)})")

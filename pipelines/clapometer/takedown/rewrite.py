@@ -15,6 +15,7 @@ from clapometer.lake import CommitConflictError, Lake
 from clapometer.lake.delta.files import DataFile
 from clapometer.lake.delta.packing import suffix_of, write_tidily
 from clapometer.lake.delta.table import Table
+from clapometer.lake.duck import connect
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
 
@@ -145,8 +146,7 @@ def _rewrite_file(
 
 @contextmanager
 def _connected(edit: Edit) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+    with connect(threads=1) as connection:
         for name, rows in edit.given.items():
             connection.register(f"given_{name}", rows)
             connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM given_{name}")  # noqa: S608

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from clapometer.domain import TerminalError
-from clapometer.lake.delta.storage import fsync
+from clapometer.lake.delta.durable import fsync
 
 _CHUNK = 4 << 20
 

@@ -23,6 +23,7 @@ from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.delta.files import DataFile
 from clapometer.lake.delta.packing import is_packed, suffix_of, write_tidily
 from clapometer.lake.delta.table import Table
+from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
 from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
@@ -268,13 +269,9 @@ def _write(table: Table, group: Sequence[DataFile], path: Path, memory_mb: int) 
     listed = ", ".join(quote(str(path)) for path in table.local(group))
     rows = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = false)"  # noqa: S608 - our paths
     for limit_mb in (memory_mb, 2 * memory_mb, 4 * memory_mb):
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": 1, "memory_limit": f"{limit_mb}MiB",
-            "temp_directory": str(table.folder.parent / ".tmp" / "spill-upkeep"),
-        }  # fmt: skip
+        spill = str(table.folder.parent / ".tmp" / "spill-upkeep")
         try:
-            with duckdb.connect(config=config) as connection:
-                connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+            with connect(threads=1, memory_limit=f"{limit_mb}MiB", temp_directory=spill) as connection:
                 write_tidily(connection, table.folder.name, rows, path)
         except duckdb.OutOfMemoryException:
             if limit_mb > 2 * memory_mb:

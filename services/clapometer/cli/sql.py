@@ -67,11 +67,9 @@ def lake_connection(settings: Settings, as_of: str | None) -> "Iterator[duckdb.D
 
 
 def _now(path: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
-    import duckdb
+    from clapometer.lake.duck import connect
 
-    connection = duckdb.connect(str(path), read_only=True, config={"threads": settings.threads})
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
+    return connect(path, read_only=True, threads=settings.threads)
 
 
 def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":

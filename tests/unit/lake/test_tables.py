@@ -12,7 +12,7 @@ import pytest
 
 from clapometer.domain import TerminalError, TransientError
 from clapometer.lake import TABLES, CommitConflictError, Lake
-from clapometer.lake.delta.storage import fsync
+from clapometer.lake.delta.durable import fsync
 from clapometer.lake.delta.table import REOPEN_INTERVAL
 
 DAY = dt.date(2026, 5, 1)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from clapometer.domain import ClapometerError, InputError, TransientError
-from clapometer.lake.delta.storage import Storage, fsync
+from clapometer.lake.delta.durable import fsync
 
 if TYPE_CHECKING:  # an extra: only lakes on an object store need it
     from obstore import ReadableFile
@@ -28,24 +28,6 @@ _DENIED = (
     "403 Forbidden", "401 Unauthorized", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidToken",
     "ExpiredToken", "169.254.169.254", "169.254.170", "redentials",
 )  # fmt: skip
-
-
-def storage_at(address: Path | str, copies: Path, *, endpoint: str | None = None, region: str | None = None) -> Storage:
-    """Returns where a lake is.
-
-    Args:
-        address: A folder, or ``s3://bucket/prefix``.
-        copies: Folder for local copies of lakes on object stores, each in a folder of its own.
-        endpoint: Address of an object store other than Amazon's.
-        region: Of the bucket.
-
-    Raises:
-        InputError: The address names no bucket.
-    """
-    if not str(address).startswith(SCHEME):
-        return Storage(Path(address).absolute())
-    bucket = Bucket(str(address), endpoint=endpoint, region=region)
-    return Storage((copies / bucket.name / bucket.prefix).absolute(), bucket)
 
 
 class Bucket:

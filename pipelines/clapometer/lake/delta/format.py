@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from clapometer.domain import TerminalError, TransientError
-from clapometer.lake.delta.storage import Storage, fsync
+from clapometer.lake.delta.durable import fsync
+from clapometer.lake.delta.storage import Storage
 
 FORMAT = 3
 """1: tables without a marker. 2: the same with ``format.json``. 3: files of ``events`` may lack what other columns tell

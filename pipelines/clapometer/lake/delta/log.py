@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 from clapometer.lake.delta.bucket import Bucket
-from clapometer.lake.delta.storage import fsync
+from clapometer.lake.delta.durable import fsync
 
 
 class DeltaLog:

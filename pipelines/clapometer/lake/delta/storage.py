@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clapometer.domain import TerminalError
-
-if TYPE_CHECKING:
-    from clapometer.lake.delta.bucket import Bucket
+from clapometer.lake.delta.bucket import SCHEME, Bucket
 
 
 @dataclass(frozen=True)
@@ -67,21 +63,19 @@ class Storage:
         return self.scratch / f"{uuid.uuid4().hex}{suffix}"
 
 
-def fsync(path: Path) -> None:
-    """Returns once the file, or the entries of the folder, are on disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def storage_at(address: Path | str, copies: Path, *, endpoint: str | None = None, region: str | None = None) -> Storage:
+    """Returns where a lake is.
 
+    Args:
+        address: A folder, or ``s3://bucket/prefix``.
+        copies: Folder for local copies of lakes on object stores, each in a folder of its own.
+        endpoint: Address of an object store other than Amazon's.
+        region: Of the bucket.
 
-def partition_folder(table: Path, values: dict[str, str | None]) -> Path:
-    """Returns the folder of a partition, created durably; the table's own where it has no partitions."""
-    folder = table
-    for column, value in values.items():
-        folder = folder / f"{column}={value}"
-        if not folder.exists():
-            folder.mkdir(exist_ok=True)
-            fsync(folder.parent)
-    return folder
+    Raises:
+        InputError: The address names no bucket.
+    """
+    if not str(address).startswith(SCHEME):
+        return Storage(Path(address).absolute())
+    bucket = Bucket(str(address), endpoint=endpoint, region=region)
+    return Storage((copies / bucket.name / bucket.prefix).absolute(), bucket)

@@ -25,6 +25,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from clapometer.domain import TransientError
 from clapometer.lake.delta.bucket import Bucket
+from clapometer.lake.delta.durable import fsync, partition_folder
 from clapometer.lake.delta.files import (
     Commit,
     DataFile,
@@ -37,7 +38,6 @@ from clapometer.lake.delta.files import (
     version_at,
 )
 from clapometer.lake.delta.log import DeltaLog
-from clapometer.lake.delta.storage import fsync, partition_folder
 
 CHECKPOINT_INTERVAL = 100
 REOPEN_INTERVAL = 20

@@ -17,17 +17,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from clapometer.domain import TerminalError
+from clapometer.lake.delta.durable import fsync
 from clapometer.lake.delta.files import DataFile
 from clapometer.lake.delta.packing import is_packed
-from clapometer.lake.delta.storage import fsync
 from clapometer.lake.delta.table import Table
+from clapometer.lake.duck import connect
 from clapometer.lake.event_rows import with_hashes
 from clapometer.lake.keys.runs import Int64s, Run, join_runs, map_run, merge_runs, sort_run, store_run
 
@@ -250,8 +250,7 @@ def _hashes(path: Path) -> Iterator[pa.RecordBatch]:
     if not is_packed(path):
         yield from pq.ParquetFile(path).iter_batches(TAKEN, columns=["event_key", "payload_hash"])
         return
-    with duckdb.connect(config={"threads": 1, "memory_limit": "256MB"}) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with connect(threads=1, memory_limit="256MB") as connection:
         yield from connection.sql(
             f"SELECT event_key, payload_hash FROM ({with_hashes([path])})"  # noqa: S608 - our own names
         ).to_arrow_reader(TAKEN)

@@ -18,7 +18,7 @@ import duckdb
 
 from clapometer.domain import ClapometerError
 from clapometer.lake.delta.bucket import Bucket
-from clapometer.lake.delta.storage import fsync
+from clapometer.lake.delta.durable import fsync
 from clapometer.lake.published.catalogue import comment_statements, statements
 from clapometer.lake.published.filling import WHY, Filling
 from clapometer.lake.published.views import OTHER_EVENTS, sources

@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from clapometer.labels import FLAGS, LabelRule, Watch, watch_bins
 from clapometer.labels.duration import watch_time
-from clapometer.lake.delta.storage import Storage, fsync
+from clapometer.lake.delta.durable import fsync
+from clapometer.lake.delta.storage import Storage
 from clapometer.lake.kept import kept_file
 
 __all__ = ["KnownClips", "Narrow", "NarrowFiles"]

@@ -1,5 +1,5 @@
 -- The clips by row number, with the number of what excludes all their outcomes; 0 where nothing does.
--- Reads  registered. Reasons are numbered as in clapometer.training.evidence.screening.REASONS; the first that applies is given.
+-- Reads  registered. Reasons are numbered as in evidence.screening.REASONS; the first that applies is given.
 SELECT
     clip,
     CAST(CASE

@@ -1,5 +1,5 @@
 -- The clips that do not count, or not as themselves, by row number, with the number of the reason.
--- Reads  registered. Reasons are numbered as in clapometer.training.evidence.screening.REASONS; the first that applies is given.
+-- Reads  registered. Reasons are numbered as in evidence.screening.REASONS; the first that applies is given.
 SELECT clip, CASE
     WHEN withdrawn_at IS NOT NULL THEN 3
     WHEN ad AND $drop_ads THEN 4

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from clapometer.domain import TransientError
+from clapometer.lake.duck import connect
 from clapometer.serving.reading.errors import NotPublishedError
 
 Stamp = tuple[int, int, int]
@@ -33,12 +34,7 @@ class Published:
 
     def __init__(self, path: Path, *, threads: int = 2, memory_limit: str = "1GB") -> None:
         self.path = path
-        self._config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": threads,
-            "memory_limit": memory_limit,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
+        self._threads, self._memory_limit = threads, memory_limit
         self._lock = threading.Lock()
         self._current: _Snapshot | None = None
 
@@ -104,9 +100,8 @@ class Published:
     def _open_once(self, stamp: Stamp | None) -> _Snapshot:
         if stamp is None:
             raise NotPublishedError
-        connection = duckdb.connect(config=self._config)
+        connection = connect(threads=self._threads, memory_limit=self._memory_limit)
         try:
-            connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
             connection.execute("SET parquet_metadata_cache = true")  # the files of the lake never change
             quoted = str(self.path).replace("'", "''")
             connection.execute(f"ATTACH '{quoted}' AS published (READ_ONLY)")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import duckdb
 
+from clapometer.lake.duck import connect
 from clapometer.lake.published.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
 from clapometer.serving.sandbox.statement import StatementError, Tree, trees
 from clapometer.serving.sandbox.support import quoted
@@ -98,7 +99,7 @@ def _reads_rows(part: object, aggregates: frozenset[str]) -> bool:
 @contextmanager
 def mirror(types: Mapping[str, Mapping[str, str]], macros: Collection[str]) -> Iterator[duckdb.DuckDBPyConnection]:
     """Yields a DuckDB with empty tables in place of the views, so that what the views are made of is not looked at."""
-    with duckdb.connect(config={"threads": 1}) as empty:
+    with connect(threads=1) as empty:
         for table, columns in types.items():
             listed = ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
             empty.execute(f"CREATE TABLE {quoted(table)} ({listed})")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 
+from clapometer.lake.duck import connect
 from clapometer.lake.published.catalogue import ANALYST_VIEWS, MACROS, analyst_sql
 from clapometer.lake.statements import quote
 from clapometer.serving.sandbox.job import Job
@@ -45,20 +46,16 @@ def open_tenant(job: Job) -> Iterator[TenantView]:
     Raises:
         duckdb.Error: The file cannot be read.
     """
-    connection = duckdb.connect(
-        config={
-            "threads": job.threads,
-            "memory_limit": f"{job.memory >> 20}MiB",
-            "temp_directory": job.spill,
-            "max_temp_directory_size": f"{job.spill_bytes >> 20}MiB",
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "python_enable_replacements": False,
-            "preserve_insertion_order": False,
-        }
+    connection = connect(
+        threads=job.threads,
+        memory_limit=f"{job.memory >> 20}MiB",
+        temp_directory=job.spill,
+        max_temp_directory_size=f"{job.spill_bytes >> 20}MiB",
+        python_enable_replacements=False,
+        preserve_insertion_order=False,
     )
     try:
-        connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET explain_output = 'all'")
+        connection.execute("SET explain_output = 'all'")
         connection.execute(f"ATTACH {quote(job.published)} AS published (READ_ONLY)")
         columns = _create_views(connection, job)
         kinds = _create_macros(connection, scalar_only=job.min_viewers > 1)

@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
 import msgspec
 import pyarrow as pa
 
 from clapometer.domain import Event, InputError, events
 from clapometer.lake import sql
+from clapometer.lake.duck import connect
 from clapometer.traffic.recorded.bad_rows import RowsRead
 from clapometer.traffic.recorded.kuairand_rows import Play, Video, read_kuairand
 
@@ -109,7 +109,7 @@ class KuaiRand:
         """
         self.features = features or _beside(reactions)
         self.read, self.features_read = RowsRead(), RowsRead()
-        self._database = duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1})
+        self._database = connect(memory_limit=_MEMORY, threads=1)
         self._database.execute(_sql("kuairand_tables"))
         self._store("kuairand_plays", read_kuairand(_found(reactions), Play, self.read))
         if self.features is not None:

@@ -1,5 +1,5 @@
 -- The outcomes that did not count in each tenant's latest run, with the reason.
--- Reasons and their order are those of clapometer.training.evidence.screening.REASONS.
+-- Reasons and their order are those of a run (`screened.reason`).
 CREATE VIEW excluded_outcomes AS
 WITH latest AS (
     SELECT tenant, max(ROW(started_at, run_id))[2] AS run_id

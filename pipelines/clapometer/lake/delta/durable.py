@@ -1,0 +1,26 @@
+"""Files and folders that are on the disk for good."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def fsync(path: Path) -> None:
+    """Returns once the file, or the entries of the folder, are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def partition_folder(table: Path, values: dict[str, str | None]) -> Path:
+    """Returns the folder of a partition, created durably; the table's own where it has no partitions."""
+    folder = table
+    for column, value in values.items():
+        folder = folder / f"{column}={value}"
+        if not folder.exists():
+            folder.mkdir(exist_ok=True)
+            fsync(folder.parent)
+    return folder
