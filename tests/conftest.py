@@ -1,6 +1,9 @@
 """Fixtures that all tests may use, and what makes a test say the same whoever ran before it and on any machine."""
 
 import logging
+import os
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -28,6 +31,19 @@ def _logs_as_they_were() -> Iterator[None]:
     for logger, level in before.items():
         logger.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    """Undoes what a command that ran in this process, as if it were alone there, did to signals, files and errors."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    mask, hook = os.umask(0), sys.excepthook
+    os.umask(mask)
+    yield
+    os.umask(mask)
+    sys.excepthook = hook
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _levels() -> dict[logging.Logger, int]:

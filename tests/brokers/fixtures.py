@@ -11,6 +11,8 @@ from tests.brokers.broker import Broker
 if TYPE_CHECKING:  # the tests that need no broker need not wait for its client either
     from clapometer.eventlog.kafka import KafkaSettings
 
+PATIENT = {"timeout_ms": 60_000, "connect_ms": 20_000}
+"""For whoever expects an answer: a broker that shares its machine with many may take long."""
 TopicMaker = Callable[..., "KafkaSettings"]
 
 
@@ -31,7 +33,8 @@ def kafka_topic(kafka_broker: Broker) -> TopicMaker:
 
     def make(**keys: object) -> "KafkaSettings":
         name = str(uuid.uuid4())
-        keys = {"group": name, "partitions": 1, "replication": 1, "min_insync": 1, "trim": "true", **keys}
+        usual = {"group": name, "partitions": 1, "replication": 1, "min_insync": 1, "trim": "true"}
+        keys = {**usual, **PATIENT, **keys}
         query = "&".join(f"{key}={value}" for key, value in keys.items())
         settings = parse_kafka_url(f"kafka://{kafka_broker.server}/{name}?{query}")
         init_topic(settings)

@@ -90,7 +90,7 @@ class Producer(threading.Thread):
 
 @pytest.fixture
 def settings(kafka_topic):
-    return kafka_topic(partitions=6, timeout_ms=5000, connect_ms=1000)
+    return kafka_topic(partitions=6, timeout_ms=15_000, connect_ms=5000)
 
 
 @pytest.fixture

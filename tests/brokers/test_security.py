@@ -31,7 +31,7 @@ def round_trip(url: str, password: str | None = None) -> list[bytes]:
 
 @pytest.fixture(params=["kafka-python", "confluent"])
 def small(request):
-    return f"client={request.param}&replication=1&min_insync=1&partitions=1&timeout_ms=3000&connect_ms=2000"
+    return f"client={request.param}&replication=1&min_insync=1&partitions=1&timeout_ms=15000&connect_ms=8000"
 
 
 @pytest.fixture

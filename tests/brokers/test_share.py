@@ -23,7 +23,7 @@ while True:
 
 @pytest.fixture
 def settings(kafka_topic):
-    return kafka_topic(partitions=4, timeout_ms=3000, connect_ms=500)
+    return kafka_topic(partitions=4, timeout_ms=10_000, connect_ms=3000)
 
 
 @pytest.fixture

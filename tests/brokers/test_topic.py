@@ -23,7 +23,7 @@ def test_more_copies_than_brokers_is_refused_with_the_way_out(url):
 
 
 def test_a_topic_that_is_missing_is_named_with_the_command_that_makes_it(url):
-    log = KafkaLog(parse_kafka_url(f"{url}?timeout_ms=1000&connect_ms=500"))
+    log = KafkaLog(parse_kafka_url(f"{url}?timeout_ms=10000&connect_ms=5000"))
     with pytest.raises(TerminalError, match="clapometer log init"):
         log.partitions()
     with pytest.raises(TerminalError, match="clapometer log init"):
