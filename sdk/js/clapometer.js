@@ -86,7 +86,6 @@ export class Clapometer {
    * @param {object} asked
    * @param {string} asked.voucher What that server got from `POST /v1/sessions`.
    * @param {string[]} asked.candidates Clips that may be shown: those that it was got for.
-   * @param {string} [asked.surface] Where they are shown.
    * @param {number} [asked.slots] How many to show.
    */
   async slate({ voucher, ...asked }) {

@@ -50,23 +50,31 @@ def _answer_signature(tenant: str, impression_id: str, secret: bytes) -> str:
     return _signature(secret, _ENCODER.encode((ANSWER_VERSION, tenant, impression_id)), _ANSWER_BYTES)
 
 
-def _named(data: ImpressionData) -> str:
-    return "".join(str(place) for place, name in enumerate(CONTEXT) if getattr(data, name) is not None)
-
-
 def _context(data: ImpressionData, named: str) -> str:
     """Returns the digest of what is ``named`` of an impression; the order of experiments says nothing."""
     if not named:
         return ""
-    arms = None if data.experiment is None else sorted((arm.id, arm.variant) for arm in data.experiment)
+    arms = sorted((arm.id, arm.variant) for arm in data.experiment or ())
     values = (data.surface, arms, data.session_id)
     told = _ENCODER.encode([values[int(place)] for place in named])
     return base64.urlsafe_b64encode(hashlib.sha256(told).digest()[:_CONTEXT_BYTES]).decode()
 
 
-def sign_impression(tenant: str, data: ImpressionData, *, key_id: str, secret: bytes, issued: int, expires: int) -> str:
-    """Returns the token for ``data`` (its own is ignored), valid from ``issued`` until ``expires`` (Unix seconds)."""
-    named = _named(data)
+def sign_impression(
+    tenant: str,
+    data: ImpressionData,
+    *,
+    key_id: str,
+    secret: bytes,
+    issued: int,
+    expires: int,
+    closed: bool = False,
+) -> str:
+    """Returns the token for ``data`` (its own is ignored), valid from ``issued`` until ``expires`` (Unix seconds).
+
+    With ``closed`` the impression may not name what of `CONTEXT` the slate was not asked for.
+    """
+    named = "".join(str(place) for place, name in enumerate(CONTEXT) if closed or getattr(data, name) is not None)
     said = f"{issued}.{expires}.{named}.{_context(data, named)}"
     signature = _signature(secret, _message(VERSION, tenant, data, said))
     return f"{VERSION}.{key_id}.{said}.{signature}.{_answer_signature(tenant, data.impression_id, secret)}"

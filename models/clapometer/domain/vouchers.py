@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from clapometer.domain.errors import InputError
-from clapometer.domain.events import Experiment, Identifier
+from clapometer.domain.events import Experiment, Identifier, Label
 
 VERSION = "s1"
 MAX_VOUCHER = 8_000
@@ -28,12 +28,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         viewer_id: Who watches.
         session_id: In which session.
         candidates: Digest of the clips that may be shown (`candidates_digest`).
+        surface: Where they are shown.
         experiment: The arms of experiments that the viewer is in; empty for none.
     """
 
     viewer_id: Identifier
     session_id: Identifier
     candidates: str
+    surface: Label | None = None
     experiment: list[Experiment] = []
 
 

@@ -56,7 +56,7 @@ def session(options: argparse.Namespace, viewer: str) -> bytes:
     clips = sorted(path.name for path in options.clips.iterdir() if path.is_file())
     request = urllib.request.Request(  # noqa: S310 - the address is the operator's
         f"{options.serving}/v1/sessions",
-        data=json.dumps({"viewer_id": viewer, "candidates": clips}).encode(),
+        data=json.dumps({"viewer_id": viewer, "candidates": clips, "surface": "feed"}).encode(),
         headers={"authorization": f"Bearer {options.secret_key}", "content-type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same

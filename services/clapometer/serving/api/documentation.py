@@ -41,7 +41,7 @@ _SLATE_EXAMPLE = {
     "surface": "feed",
     "slots": 2,
 }
-_SESSION_EXAMPLE = {"viewer_id": "viewer-1", "session_id": "session-1", "candidates": _SLATE_EXAMPLE["candidates"]}
+_SESSION_EXAMPLE = {"viewer_id": "viewer-1", "surface": "feed", "candidates": _SLATE_EXAMPLE["candidates"]}
 _VOUCHER = "From `POST /v1/sessions`: who watches what; needed with a publishable key"
 _SQL_EXAMPLE = {"sql": "SELECT surface, count(*) AS impressions FROM outcomes GROUP BY ALL", "format": "json"}
 _SQL_ANSWER = {

@@ -36,14 +36,14 @@ def slate_routes(
     async def slate(request: Request) -> Response:
         key = access.asker(request)
         asked = decode_request(await read_body(request, config.max_body_bytes), config)
-        asked = sessions.vouched(request, key, asked, desk.clock())
+        asked, closed = sessions.vouched(request, key, asked, desk.clock())
         access.slate(request, key, asked.viewer_id)
         book = await desk.book(key.tenant, asked.candidates)
         shown, left_out = book.rate(asked.candidates)
         unregistered = book.unregistered([clip.clip_id for clip in shown])
         made = slates.slate(
             asked, key.tenant, shown=shown, left_out=left_out, unregistered=unregistered, run_id=book.run_id,
-            now=desk.clock(),
+            now=desk.clock(), closed=closed,
         )  # fmt: skip
         metrics.unregistered.inc(len(unregistered))
         explored = sum(slot.explored for slot in made.slots)

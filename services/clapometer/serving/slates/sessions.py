@@ -17,7 +17,7 @@ from clapometer.domain import (
     read_voucher,
     sign_session,
 )
-from clapometer.domain.events import Experiment, Identifier
+from clapometer.domain.events import Experiment, Identifier, Label
 from clapometer.gate import ApiKey
 from clapometer.http.bodies import decode_body
 from clapometer.http.problems import RefusedError
@@ -39,12 +39,14 @@ class SessionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         viewer_id: Who is logged in, or whose cookie the server set; never what a page says.
         candidates: Ids of the clips that may be shown, each once: slates are made of exactly these.
         session_id: Which session of the viewer; a new one where absent.
+        surface: Where they are shown; nowhere that has a name where absent.
         experiment: The arms of experiments that the viewer is in; none where absent.
     """
 
     viewer_id: Identifier
     candidates: Annotated[list[Identifier], Meta(min_length=1)]
     session_id: Identifier | None = None
+    surface: Label | None = None
     experiment: Annotated[list[Experiment], Meta(max_length=32)] | None = None
 
 
@@ -64,6 +66,7 @@ class VouchedSession(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: dt.datetime
 
 
+_SAID = ("viewer_id", "session_id", "surface", "experiment")
 _REQUEST = TolerantDecoder(SessionRequest)
 
 
@@ -95,6 +98,7 @@ class Sessions:
             viewer_id=asked.viewer_id,
             session_id=asked.session_id or str(uuid.uuid4()),
             candidates=candidates_digest(asked.candidates),
+            surface=asked.surface,
             experiment=asked.experiment or [],
         )
         expires = int(now.timestamp()) + self._config.voucher_seconds
@@ -106,8 +110,12 @@ class Sessions:
             expires_at=dt.datetime.fromtimestamp(expires, dt.UTC),
         )
 
-    def vouched(self, request: Request, key: ApiKey, asked: SlateRequest, now: dt.datetime) -> SlateRequest:
-        """Returns what is asked for, filled in with what its voucher says; without one where a secret key asks.
+    def vouched(
+        self, request: Request, key: ApiKey, asked: SlateRequest, now: dt.datetime
+    ) -> tuple[SlateRequest, bool]:
+        """Returns what is asked for, filled in with what its voucher says, and whether there is one.
+
+        Without one a secret key asks.
 
         Raises:
             RefusedError: 403 without a voucher that holds for it.
@@ -115,7 +123,7 @@ class Sessions:
         voucher = request.headers.get(VOUCHER)
         if voucher is None:
             if key.kind == "secret":
-                return asked
+                return asked, False
             raise RefusedError(403, NO_VOUCHER)
         try:
             session = read_voucher(key.tenant, voucher, self._token_keys, now.timestamp())
@@ -124,11 +132,12 @@ class Sessions:
         _refuse_others(asked, session)
         if key.kind == "publishable" and asked.policy == "uniform":
             raise RefusedError(403, "the policy is the platform's: ask for uniform slates with a secret key")
-        return msgspec.structs.replace(asked, session_id=session.session_id, experiment=session.experiment)
+        said = {name: getattr(session, name) for name in _SAID}
+        return msgspec.structs.replace(asked, **said), True
 
 
 def _refuse_others(asked: SlateRequest, session: Session) -> None:
-    for name in ("viewer_id", "session_id", "experiment"):
+    for name in _SAID:
         value = getattr(asked, name)
         if value is not None and value != getattr(session, name):
             msg = f"the voucher is for another {name}; ask for the slate with what the voucher was given for"

@@ -104,8 +104,12 @@ class SlateMaker:
         unregistered: Sequence[str] = (),
         run_id: str | None,
         now: dt.datetime,
+        closed: bool = False,
     ) -> Slate:
-        """Returns a slate over the candidates in ``shown``."""
+        """Returns a slate over the candidates in ``shown``.
+
+        With ``closed`` its impressions name no surface and no experiment but those that are asked for.
+        """
         share = self._config.share_for(request.surface)
         slots = request.slots or self._config.default_slots
         ranked = request.policy != "uniform" and run_id is not None
@@ -125,6 +129,7 @@ class SlateMaker:
                 candidates=len(shown),
                 valid=(issued, expires),
                 signing=signing,
+                closed=closed,
             )
             for position, choice in enumerate(choices)
         ]
@@ -165,6 +170,7 @@ class SlateMaker:
         candidates: int,
         valid: tuple[int, int],
         signing: tuple[str, bytes],
+        closed: bool,
     ) -> Slot:
         impression = ImpressionData(
             impression_id=self._new_id(),
@@ -180,7 +186,9 @@ class SlateMaker:
         )
         key_id, secret = signing
         issued, expires = valid
-        token = sign_impression(tenant, impression, key_id=key_id, secret=secret, issued=issued, expires=expires)
+        token = sign_impression(
+            tenant, impression, key_id=key_id, secret=secret, issued=issued, expires=expires, closed=closed
+        )
         return Slot(
             clip_id=clip.clip_id,
             position=position,

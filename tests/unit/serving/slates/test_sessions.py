@@ -34,6 +34,7 @@ sessions = st.builds(
     viewer_id=st.text(min_size=1, max_size=9),
     session_id=st.text(min_size=1, max_size=9),
     candidates=st.text("abc", min_size=1, max_size=3),
+    surface=st.none() | st.text(min_size=1, max_size=3),
     experiment=st.lists(st.builds(Experiment, id=st.text(min_size=1, max_size=3), variant=st.just("a")), max_size=2),
 )
 
@@ -47,7 +48,7 @@ def altered(voucher: str, **change: Any) -> str:
 
 
 def test_a_page_with_a_voucher_gets_slates_for_its_viewer_whose_tokens_hold(serving: Serving) -> None:
-    voucher = serving.voucher(candidates=CLIPS, session_id="s1", experiment=[ARM])
+    voucher = serving.voucher(candidates=CLIPS, session_id="s1", surface="feed", experiment=[ARM])
     for _ in range(2):  # the page of a session asks more than once
         answer = serving.slate(PUBLISHABLE, voucher, candidates=CLIPS[::-1], surface="feed")
         assert answer.status_code == 200
@@ -63,11 +64,22 @@ def test_a_page_with_a_voucher_gets_slates_for_its_viewer_whose_tokens_hold(serv
                 assert impression_trust("default", elsewhere, {TOKEN_ID: TOKEN_SECRET}, now) == "misplaced"
 
 
+def test_a_page_whose_session_has_no_surface_and_no_experiment_cannot_name_any(serving: Serving) -> None:
+    slate = serving.slate(PUBLISHABLE, serving.voucher(candidates=CLIPS), candidates=CLIPS).json()
+    assert (slate["surface"], slate["experiment"]) == (None, [])
+    for slot in slate["slots"]:
+        data = msgspec.convert({**slot, "viewer_id": "v1", "session_id": slate["session_id"]}, ImpressionData)
+        for change, trust in (({}, "token"), ({"surface": "mine"}, "misplaced"), ({"experiment": [ARM]}, "misplaced")):
+            shown = msgspec.convert({**msgspec.to_builtins(data), **change}, ImpressionData)
+            assert impression_trust("default", shown, {TOKEN_ID: TOKEN_SECRET}, serving.now.timestamp()) == trust
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"viewer_id": "v2"}, "another viewer_id"),
         ({"session_id": "s2"}, "another session_id"),
+        ({"surface": "mine"}, "another surface"),
         ({"experiment": [ARM]}, "another experiment"),
         ({"candidates": ["c1"]}, "other candidates"),
         ({"candidates": [*CLIPS, "c4"]}, "other candidates"),
@@ -149,7 +161,7 @@ def test_only_a_secret_key_vouches(serving: Serving, key: str | None, status: in
         ({"candidates": ["c"] * 2}, "candidates", "twice"),
         ({"candidates": [f"c{i}" for i in range(501)]}, "candidates", "at most 500"),
         ({"experiment": [{"id": "e"}]}, "experiment[0].variant", ""),
-        ({"surface": "feed"}, "surface", "unknown field; remove it"),
+        ({"slots": 3}, "slots", "unknown field; remove it"),
     ],
 )
 def test_a_bad_session_is_told_which_field_is_wrong(
