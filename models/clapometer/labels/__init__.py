@@ -1,6 +1,7 @@
 """Engagement to preference labels: rules, duration-adjusted watching, screening, pair labels and fitted weights."""
 
 from clapometer.labels.agreement import UNANCHORED_AGREEMENT, VOTED_AGREEMENT
+from clapometer.labels.cohorts import CohortLimits, Seen, cohorts_moving_together
 from clapometer.labels.duration import (
     WatchCounts,
     WatchQuantiles,
@@ -38,6 +39,7 @@ from clapometer.labels.screening import (
     ScreeningLimits,
     ScreeningReason,
     ViewerSums,
+    newcomers,
     rows_seen_often,
     screen_viewers,
 )
@@ -63,12 +65,14 @@ __all__ = [
     "SIGNALS",
     "UNANCHORED_AGREEMENT",
     "VOTED_AGREEMENT",
+    "CohortLimits",
     "FittedRule",
     "LabelRule",
     "PairLabels",
     "Said",
     "ScreeningLimits",
     "ScreeningReason",
+    "Seen",
     "Signal",
     "SignalName",
     "ViewerSums",
@@ -76,6 +80,7 @@ __all__ = [
     "WatchCounts",
     "WatchQuantiles",
     "Weights",
+    "cohorts_moving_together",
     "count_watches",
     "creator_choices",
     "decode_rule",
@@ -92,6 +97,7 @@ __all__ = [
     "label_values",
     "mature_sql",
     "most_of_one",
+    "newcomers",
     "pairs_of_prompts",
     "posterior_pairs",
     "ratio_bin_sql",

@@ -5,7 +5,7 @@ Screened viewers keep their rows in the lake, with the reason.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 import numpy as np
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import betabinom, binom
 
 from clapometer.domain import InputError
+from clapometer.labels.cohorts import CohortLimits
 
-__all__ = ["ScreeningLimits", "ScreeningReason", "ViewerSums", "rows_seen_often", "screen_viewers"]
+__all__ = ["ScreeningLimits", "ScreeningReason", "ViewerSums", "newcomers", "rows_seen_often", "screen_viewers"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,6 +36,8 @@ class ScreeningReason(StrEnum):
     ROUND_THE_CLOCK = "is active at all hours, day after day"
     RATE = "sees more clips an hour than a person can"
     LOCKSTEP = "reacts to the same clips as a group of other accounts"
+    COHORT = "came with others who react to a model version as nobody else does"
+    NEW = "is too new to be known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class ScreeningLimits:
         group_clips: Fewest clips that each of them reacted to: of the same clip again and again nothing follows.
         group_share: Largest share of the clips that anybody reacted to. Who likes half of a small catalogue agrees with
             others by chance.
+        new_days: Days for which a viewer is too new to count, where most are not.
+        new_share: Largest share of the impressions that viewers who are too new give where most are not.
+        cohorts: When viewers who came together are no people.
     """
 
     min_reactions: int = 5
@@ -71,6 +77,9 @@ class ScreeningLimits:
     group_size: int = 3
     group_clips: int = 8
     group_share: float = 0.25
+    new_days: int = 3
+    new_share: float = 0.1
+    cohorts: CohortLimits = field(default_factory=CohortLimits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,16 +108,16 @@ class ViewerSums:
     catalogue: int
 
     def __post_init__(self) -> None:
-        for field in fields(self)[:-1]:
-            shape = np.shape(getattr(self, field.name))
-            wanted = (len(self.impressions), SIGNATURES) if field.name == "signature" else (len(self.impressions),)
+        for column in fields(self)[:-1]:
+            shape = np.shape(getattr(self, column.name))
+            wanted = (len(self.impressions), SIGNATURES) if column.name == "signature" else (len(self.impressions),)
             if shape != wanted:
                 msg = f"has shape {shape}, must be {wanted}"
-                raise InputError(msg, field.name)
+                raise InputError(msg, column.name)
 
     def take(self, rows: Ints) -> ViewerSums:
         """Returns those of some of the viewers."""
-        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self)[:-1]}
+        columns = {column.name: getattr(self, column.name)[rows] for column in fields(self)[:-1]}
         return ViewerSums(**columns, catalogue=self.catalogue)
 
 
@@ -138,6 +147,23 @@ def screen_viewers(sums: ViewerSums, limits: ScreeningLimits | None = None) -> l
         for row in np.flatnonzero(holds).tolist():
             reasons[row] = reason
     return reasons
+
+
+def newcomers(first: Ints, impressions: Ints, last: int, limits: ScreeningLimits) -> NDArray[np.bool_]:
+    """Returns which viewers are too new to count yet; nobody where they are not few beside the others.
+
+    Accounts cost nothing, age does: whoever would move a ranking has to keep them for days in which they can be found.
+
+    Args:
+        first: Day on which each viewer was first seen.
+        impressions: Of each.
+        last: Day up to which they were seen.
+        limits: How long viewers are new, and how few they must be.
+    """
+    new = (impressions > 0) & (first > last - limits.new_days)
+    if impressions[new].sum() > limits.new_share * impressions.sum():
+        return np.zeros(len(new), np.bool_)
+    return new
 
 
 def _usual_blind_ratio(sums: ViewerSums, limits: ScreeningLimits) -> float:

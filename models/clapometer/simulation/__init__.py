@@ -1,5 +1,6 @@
 """Worlds with known truth and every confounder that misleads engagement rankings."""
 
+from clapometer.simulation.adversaries import ADVERSARIES, Adversary, with_adversary
 from clapometer.simulation.behaviour import SIGNALS
 from clapometer.simulation.config import CONFOUNDERS, WorldConfig
 from clapometer.simulation.log import TYPICAL_DURATION_MS, EngagementLog, seen_by, simulate_log
@@ -10,10 +11,12 @@ from clapometer.simulation.value_truth import clip_values, prompt_values
 from clapometer.simulation.world import Clips, Models, Prompts, Viewers, World, build_world
 
 __all__ = [
+    "ADVERSARIES",
     "CONFOUNDERS",
     "SCENARIOS",
     "SIGNALS",
     "TYPICAL_DURATION_MS",
+    "Adversary",
     "Clips",
     "EngagementLog",
     "Label",
@@ -33,4 +36,5 @@ __all__ = [
     "prompt_values",
     "seen_by",
     "simulate_log",
+    "with_adversary",
 ]

@@ -1,4 +1,7 @@
-"""The part of the study about fake accounts: how many of 1, 10 and 200 are found, and how many people with them."""
+"""The part of the study about fake accounts: how many are found, people among them, and what it does to the top.
+
+Accounts are those of a shop that sells likes, 1, 10 and 200, and those of adversaries who know the screening.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,122 @@ import datetime as dt
 import tempfile
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
 
-from clapometer.labels import DEFAULT_RULE, ScreeningLimits
+from clapometer.labels import DEFAULT_RULE, ScreeningLimits, duration_bin_sql
 from clapometer.lake import TABLES, Lake
-from clapometer.simulation import EngagementLog, Scenario, WorldConfig, build_world, simulate_log
+from clapometer.simulation import (
+    ADVERSARIES,
+    CONTESTANTS,
+    TYPICAL_DURATION_MS,
+    Adversary,
+    EngagementLog,
+    Scenario,
+    World,
+    WorldConfig,
+    build_world,
+    fit_label,
+    observe,
+    simulate_log,
+    with_adversary,
+)
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
-from clapometer.training.evidence.clips import load_clips
 from clapometer.training.evidence.impressions import Impressions
 
 __all__ = ["SCREENING"]
 
 FAKES = (1, 10, 200)
+NOBODY = "nobody is fake"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+PRECISE = 0.95
+_OURS = CONTESTANTS["clip AIPW + prompt effects"].estimate
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 def run(scenario: Scenario, seed: int) -> Line:
-    """One world: fake accounts, those that were found, and people that were screened with them."""
-    log = simulate_log(build_world(scenario.config, seed), seed + LOG_SEED)
-    with tempfile.TemporaryDirectory() as folder:
-        lake = Lake(Path(folder))
-        lake.append("outcomes", _outcomes(log))
-        with lake.connect(threads=1) as con:
-            load_clips(con, "default")
-            impressions = Impressions(con, lake, "default", (DEFAULT_RULE, START + dt.timedelta(days=365)))
-            found = impressions.screen(ScreeningLimits())["viewer_id"].to_pylist()
+    """One world: fake accounts, those that were found, people that were screened with them, and the ranking's top."""
+    world = build_world(scenario.config, seed)
+    log = simulate_log(world, seed + LOG_SEED)
+    adversary, people = ADVERSARIES.get(scenario.name), log.where(~log.bot)
+    honest = _effects(world, people)
+    second = int(np.argsort(-honest)[1])
+    known = None
+    if adversary is not None:
+        log = with_adversary(world, log, adversary, second, seed)
+        known = _recall_of_who_knows(world, log, adversary, second)
     viewers = np.unique(log.viewer)
-    screened = np.isin(viewers.astype(str), found)
+    screened = np.isin(viewers.astype(str), _screened(world, log))
     fake = np.isin(viewers, log.viewer[log.bot])
+    left = log.where(~np.isin(log.viewer, viewers[screened]))
+    with_fakes, after = _effects(world, log), _effects(world, left)
     return {
         "fakes": int(fake.sum()),
         "found": int((fake & screened).sum()),
         "people": int((~fake).sum()),
         "people_screened": int((~fake & screened).sum()),
+        "impressions_screened": 1 - int((~left.bot).sum()) / len(people),
+        "recall_known": known,
+        "top_with": bool(with_fakes.argmax() == honest.argmax()),
+        "top": bool(after.argmax() == honest.argmax()),
+        "tau": float(kendalltau(honest, after)[0]),
     }
+
+
+def _effects(world: World, log: EngagementLog) -> Floats:
+    """Returns our contrasts of the model versions, the lowest where there is none."""
+    return np.nan_to_num(_OURS(observe(world, log, fit_label(world)), world.config.n_models).effects, nan=-np.inf)
+
+
+def _screened(world: World, log: EngagementLog) -> list[str]:
+    """Returns the viewers that a training leaves out."""
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(Path(folder))
+        lake.append("outcomes", _outcomes(log))
+        with lake.connect(threads=1) as con:
+            _register(con, world)
+            impressions = Impressions(con, lake, "default", (DEFAULT_RULE, START + dt.timedelta(days=365)))
+            found: list[str] = impressions.screen(ScreeningLimits())["viewer_id"].to_pylist()
+            return found
+
+
+def _register(con: duckdb.DuckDBPyConnection, world: World) -> None:
+    """Makes ``registered``, with what screening reads of a clip."""
+    clips = world.clips
+    made = pa.table({
+        "clip": np.arange(len(clips.model)), "clip_id": np.arange(len(clips.model)).astype(str),
+        "model": clips.model.astype(str), "duration_ms": TYPICAL_DURATION_MS * np.exp(clips.log_duration),
+        "creator_id": pa.nulls(len(clips.model), pa.string()),
+    })  # fmt: skip
+    con.register("made", made)
+    con.execute(
+        f"CREATE TEMP TABLE registered AS SELECT *, {duration_bin_sql()} AS duration_bin FROM made"  # noqa: S608
+    )
+
+
+def _recall_of_who_knows(world: World, log: EngagementLog, adversary: Adversary, target: int) -> float:
+    """Returns how many accounts somebody finds at the wanted precision who knows what they do to which version.
+
+    By the likelihood ratio of each viewer's answers to the target, given what it answers to all else.
+    """
+    hit, n = world.clips.model[log.clip] == target, int(log.viewer.max()) + 1
+    ratio = np.zeros(n)
+    for answer, chance in ((log.like, adversary.praise), (log.complete, 1.0)):
+        other = np.bincount(log.viewer, answer & ~hit, n) + answer[~hit].mean() * 7
+        rate = (other / (np.bincount(log.viewer, ~hit, n) + 7))[log.viewer]
+        made_up = (1 - adversary.asleep) * chance + adversary.asleep * rate
+        gain = np.where(answer, np.log(made_up / rate + 1e-9), np.log((1 - made_up + 1e-9) / (1 - rate)))
+        ratio += np.bincount(log.viewer, gain * hit, n)
+    viewers = np.unique(log.viewer)
+    fake = np.isin(viewers, log.viewer[log.bot])[np.argsort(-ratio[viewers], kind="stable")]
+    found = np.cumsum(fake)
+    precise = found >= PRECISE * np.arange(1, len(fake) + 1)
+    return float(found[precise].max(initial=0) / max(found[-1], 1))
 
 
 def _outcomes(log: EngagementLog) -> pa.Table:
@@ -63,6 +147,7 @@ def summarise(scenario: Scenario, lines: list[Line]) -> list[Row]:
     total = {name: sum(line[name] for line in lines) for name in ("fakes", "found", "people", "people_screened")}
     screened = total["found"] + total["people_screened"]
     recall, error = mean_and_error([line["found"] / line["fakes"] for line in lines if line["fakes"]])
+    means = ("impressions_screened", "recall_known", "top_with", "top", "tau")
     return [
         {
             "scenario": scenario.name,
@@ -71,11 +156,18 @@ def summarise(scenario: Scenario, lines: list[Line]) -> list[Row]:
             "recall": recall,
             "recall_error": error,
             "precision": round(total["found"] / screened, 4) if screened else None,
+            **{name: mean_and_error([line[name] for line in lines])[0] for name in means},
         }
     ]
 
 
+_SIZE = WorldConfig(n_prompts=2_000, n_sessions=25_000, n_viewers=8_000, bots=0)
 SCREENING = Part(
-    tuple(Scenario(f"{n} fake account{'s' * (n > 1)}", WorldConfig(bots=n)) for n in FAKES), run, summarise
+    (
+        *(Scenario(f"{n} fake account{'s' * (n > 1)}", WorldConfig(bots=n)) for n in FAKES),
+        *(Scenario(name, _SIZE) for name in (NOBODY, *ADVERSARIES)),
+    ),
+    run,
+    summarise,
 )
-"""Fake accounts among 20,000 viewers, with every other confounder."""
+"""Fake accounts of a shop among 20,000 viewers, and of adversaries in the demo's world, with every other confounder."""

@@ -22,7 +22,8 @@ UNIT = 2.0**20
 """Sums are of whole units of 2^-20: any other sum of floats would depend on the order of rows and files."""
 MOST_LABEL = 1e6
 MOST_CAPPED = 10.0
-_LABELLED = 2 * COMPLETED
+LABELLED = 2 * COMPLETED - 1
+"""The flags that have a worth of their own."""
 _LIKED = 1 << SIGNAL_BITS.index("liked")
 
 
@@ -44,7 +45,7 @@ class Worths:
 
     def fixed(self) -> Floats:
         """Returns what signals are worth, but for watching and revenue, by their bits of `Narrow.flags`."""
-        code, weights = np.arange(_LABELLED), self.rule.weights
+        code, weights = np.arange(LABELLED + 1), self.rule.weights
         value: Floats = weights.completed * (code & COMPLETED > 0).astype(np.float64)
         for bit, signal in enumerate(FLAGS):
             value = value + weights.of(signal.name) * (code >> bit & 1)
@@ -133,7 +134,7 @@ class Counted:
     def labels(self, worths: Worths, rows: Ints | None = None) -> Floats:
         """Returns what each is worth."""
         rule = worths.rule
-        label: Floats = (rule.scale * worths.fixed())[self.take("flags", rows) & (_LABELLED - 1)]
+        label: Floats = (rule.scale * worths.fixed())[self.take("flags", rows) & LABELLED]
         if rule.weights.revenue:
             label += rule.scale * rule.weights.revenue * self._income(rule.currency, rows)
         label += (rule.scale * rule.weights.watch * worths.watch)[self.take("watch", rows)]

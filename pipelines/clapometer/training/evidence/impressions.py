@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clapometer.labels import LabelRule, ScreeningLimits, WatchCounts, fit_watch_quantiles
+from clapometer.labels import LabelRule, ScreeningLimits, ScreeningReason, WatchCounts, fit_watch_quantiles
 from clapometer.lake import Lake, sql
 from clapometer.ranking import Exposure, effective_sample_size, outlier_limit, position_curve
 from clapometer.training.evidence.cells import Cells, Sums, add_up, cells_by_value, cells_of, sum_by_key
-from clapometer.training.evidence.clips import numbers
+from clapometer.training.evidence.clips import encode, numbers
+from clapometer.training.evidence.cohorts import screen_by_age
 from clapometer.training.evidence.counted import MOST_CAPPED, UNIT, Counted, Worths
 from clapometer.training.evidence.outcome_files import IMMATURE, OWN, PLACES, UNTRUSTED, KnownClips, Narrow, NarrowFiles
 from clapometer.training.evidence.outliers import Outliers, find_outliers
@@ -107,12 +108,20 @@ class Impressions:
         Args:
             limits: Where a person ends; None lets everybody count.
         """
-        found = {} if limits is None else self.viewers.screen(limits)
+        found = {} if limits is None or not self.files else self._found(limits)
         self._automated = {viewer: REASONS.index(f"viewer {reason}") for viewer, reason in found.items()}
         names = self.viewers.names(list(found), self._paths, self._tenant)
         rows = sorted(zip(names, self._automated.values(), strict=True))
         columns = {"viewer_id": [name for name, _ in rows], "reason": [reason for _, reason in rows]}
         return pa.table(columns, pa.schema([("viewer_id", pa.string()), ("reason", pa.uint8())]))
+
+    def _found(self, limits: ScreeningLimits) -> dict[int, ScreeningReason]:
+        """Returns why viewers do not count, by place: for what they do, or for when they came."""
+        found = self.viewers.screen(limits)
+        out = np.zeros(len(self.viewers.hashes), np.bool_)
+        out[list(found)] = True
+        model = encode(self._con.sql("SELECT model FROM registered ORDER BY clip").to_arrow_table()["model"]).index
+        return found | screen_by_age(self.viewers, self.files, model, self.worths, limits=limits, out=out)
 
     def score(self, screening: Screening) -> Scored:
         """Finds which outcomes count and what they are worth; all methods below are about these.

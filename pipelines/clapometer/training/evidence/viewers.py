@@ -7,6 +7,7 @@ enough, and all min-hashes where enough others have the same first two. For all 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,22 @@ Flags = NDArray[np.bool_]
 _FIRST = 2
 """Min-hashes of all; the others only of those whose first agree with those of enough others."""
 _HOURS = 24 * 65_536
+_NEVER = 1 << 40
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """When and how often viewers were seen by impressions that are vouched for, ``(n_viewers,)`` each.
+
+    Attributes:
+        impressions: How often.
+        days: On which days, a bit each; every 64th day has the same.
+        first: First day, since 1970.
+    """
+
+    impressions: NDArray[np.int64]
+    days: Hashes
+    first: NDArray[np.int64]
 
 
 class Viewers:
@@ -76,15 +93,12 @@ class Viewers:
 
     def _sums(self, limits: ScreeningLimits) -> ViewerSums:
         n = len(self.hashes)
-        impressions, reactions, blind = (np.zeros(n, np.int64) for _ in range(3))
-        days = np.zeros(n, np.uint64)
+        impressions, days = self.seen.impressions, self.seen.days
+        reactions, blind = (np.zeros(n, np.int64) for _ in range(2))
         for file, rows, reacted in zip(self._files, self.rows, self._reacted, strict=True):
-            shown = np.bincount(_trusted(file), minlength=len(rows))
-            impressions[rows] += shown
             reactions[rows] += np.bincount(file.viewer[reacted], minlength=len(rows))
             unseen = reacted[file.flags[reacted] & BLIND > 0]
             blind[rows] += np.bincount(file.viewer[unseen], minlength=len(rows))
-            days[rows[shown > 0]] |= np.uint64(1 << file.day % 64)
         some_days = np.bitwise_count(days).astype(np.int64)
         signature = np.zeros((n, SIGNATURES), np.int64)
         able = reactions >= limits.group_clips
@@ -100,6 +114,19 @@ class Viewers:
             impressions, reactions, blind, np.where(busy, hours, some_days), np.where(busy, all_days, some_days),
             clips, signature, catalogue,
         )  # fmt: skip
+
+    @cached_property
+    def seen(self) -> Seen:
+        """Returns when and how often viewers were seen."""
+        n = len(self.hashes)
+        impressions, days, first = np.zeros(n, np.int64), np.zeros(n, np.uint64), np.full(n, _NEVER)
+        for file, rows in zip(self._files, self.rows, strict=True):
+            shown = np.bincount(_trusted(file), minlength=len(rows))
+            there = rows[shown > 0]
+            impressions[rows] += shown
+            days[there] |= np.uint64(1 << file.day % 64)
+            first[there] = np.minimum(first[there], file.day)
+        return Seen(impressions, days, first)
 
     @cached_property
     def _reacted(self) -> list[NDArray[np.int64]]:

@@ -12,6 +12,7 @@ from tests.support.worlds import world_events
 from clapometer.folding.fold import refresh_outcomes
 from clapometer.labels import (
     DEFAULT_RULE,
+    CohortLimits,
     LabelRule,
     ScreeningLimits,
     Watch,
@@ -156,8 +157,15 @@ def test_what_is_kept_goes_with_the_outcomes_and_names_nobody(tmp_path: Path) ->
     assert {name.rpartition("-")[0] for name in kept(lake)} == {path.stem for path in lake.files("outcomes")}
 
 
+ANY_AGE = {"new_days": 0, "cohorts": CohortLimits(cohorts=0)}
+
+
 @pytest.mark.parametrize(
-    "limits", [ScreeningLimits(), ScreeningLimits(min_reactions=2, hours_a_day=1.0, group_clips=2, group_size=2)]
+    "limits",
+    [
+        ScreeningLimits(**ANY_AGE),
+        ScreeningLimits(min_reactions=2, hours_a_day=1.0, group_clips=2, group_size=2, **ANY_AGE),
+    ],
 )
 def test_viewers_are_screened_as_their_sums_in_sql_say(tmp_path: Path, limits: ScreeningLimits) -> None:
     world = build_world(WorldConfig(n_prompts=60, n_viewers=300, n_sessions=1_500, n_models=4, bots=12), 4)
