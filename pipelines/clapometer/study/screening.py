@@ -15,11 +15,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from clapometer.contestants import CONTESTANTS, observe
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits, duration_bin_sql
 from clapometer.lake import TABLES, Lake
 from clapometer.simulation import (
     ADVERSARIES,
-    CONTESTANTS,
     TYPICAL_DURATION_MS,
     Adversary,
     EngagementLog,
@@ -28,7 +28,6 @@ from clapometer.simulation import (
     WorldConfig,
     build_world,
     fit_label,
-    observe,
     simulate_log,
     with_adversary,
 )
@@ -78,7 +77,8 @@ def run(scenario: Scenario, seed: int) -> Line:
 
 def _effects(world: World, log: EngagementLog) -> Floats:
     """Returns our contrasts of the model versions, the lowest where there is none."""
-    return np.nan_to_num(_OURS(observe(world, log, fit_label(world)), world.config.n_models).effects, nan=-np.inf)
+    effects: Floats = _OURS(observe(world, log, fit_label(world)), world.config.n_models).effects
+    return np.nan_to_num(effects, nan=-np.inf)
 
 
 def _screened(world: World, log: EngagementLog) -> list[str]:

@@ -34,7 +34,7 @@ _NEVER = 1 << 40
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Appearances:
     """When and how often viewers were seen by impressions that are vouched for, ``(n_viewers,)`` each.
 
     Attributes:
@@ -116,7 +116,7 @@ class Viewers:
         )  # fmt: skip
 
     @cached_property
-    def seen(self) -> Seen:
+    def seen(self) -> Appearances:
         """Returns when and how often viewers were seen."""
         n = len(self.hashes)
         impressions, days, first = np.zeros(n, np.int64), np.zeros(n, np.uint64), np.full(n, _NEVER)
@@ -126,7 +126,7 @@ class Viewers:
             impressions[rows] += shown
             days[there] |= np.uint64(1 << file.day % 64)
             first[there] = np.minimum(first[there], file.day)
-        return Seen(impressions, days, first)
+        return Appearances(impressions, days, first)
 
     @cached_property
     def _reacted(self) -> list[NDArray[np.int64]]:
