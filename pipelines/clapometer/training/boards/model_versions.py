@@ -172,6 +172,7 @@ class Scores:
         values: The scores.
         opportunities: For precision weights; None where they are not known.
         chances: What the weights of an impression's label were divided by.
+        prior_strength: Impressions that the mean is worth in them.
         reason: Why there is no score at all.
         offsets: What day and age do to a label.
     """
@@ -180,21 +181,23 @@ class Scores:
     values: Floats
     opportunities: Floats | None
     chances: Floats
+    prior_strength: float
     reason: str = ""
     offsets: TimeOffsets | None = None
 
 
 def score_clips(part: Slice, parameters: Parameters) -> Scores:
     """Returns the scores of the clips of a slice, or why there are none."""
-    estimator = ClipAIPW(parameters.ceiling_ratio, parameters.prior_strength, parameters.knots)
+    prior = parameters.prior_strength
+    estimator = ClipAIPW(parameters.ceiling_ratio, prior, parameters.knots)
     if not len(part.cells.cells):
-        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), "no impression of any clip counts")
+        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), prior, "no impression of any clip counts")
     try:
         fitted = estimator.fit(part.cells.cells, part.table)
     except InputError as error:
-        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), str(error))
+        return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), prior, str(error))
     known = None if fitted.normalised_.any() else fitted.opportunities_
-    return Scores(fitted.units_, fitted.scores_, known, fitted.opportunities_, offsets=fitted.offsets_)
+    return Scores(fitted.units_, fitted.scores_, known, fitted.opportunities_, prior, offsets=fitted.offsets_)
 
 
 def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters, seed: int) -> PromptFixedEffects:

@@ -30,7 +30,6 @@ MOST_IMPRESSIONS = 2_000_000
 _NEGLIGIBLE = 0.01
 _FIRST_BUCKET, _BUCKETS = -40 * BUCKETS_PER_OCTAVE, 80 * BUCKETS_PER_OCTAVE
 """Pushes from 1e-12 to 1e12; smaller ones change nothing."""
-_PRIOR_IMPRESSIONS = 6.0
 _PRAISE = ("like", "save", "share", "comment", "follow")
 _BLAME = ("dislike", "hide", "not_interested", "report")
 
@@ -130,7 +129,7 @@ def reach_of(part: Slice, scores: Scores) -> Reach:
     total = shown.sum(1)
     of_fold = shown / np.maximum(total, 1)[:, None]
     usual = np.divide(weight.sum(1), total, out=np.zeros(len(total)), where=total > 0)
-    return Reach(total, usual, 1 / chances, (of_fold * left_over / (exposure + _PRIOR_IMPRESSIONS)).sum(1))
+    return Reach(total, usual, 1 / chances, (of_fold * left_over / (exposure + scores.prior_strength)).sum(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,19 +172,19 @@ def pushes(sample: Sample, part: Slice, scores: Scores, reach: Reach) -> Pushes:
     unit = of_clip[sample.clip]
     row = np.flatnonzero(unit >= 0)
     unit = unit[row]
-    expected = _expected(part)[scores.units]
+    expected = _expected(part, scores.prior_strength)[scores.units]
     size = (reach.gain[unit] * sample.weight[row] + reach.base[unit]) * (
         sample.label[row] - expected[unit] * sample.examination[row]
     )
     return Pushes(row, unit, size, reach.gain)
 
 
-def _expected(part: Slice) -> Floats:
+def _expected(part: Slice, prior_strength: float) -> Floats:
     """Returns the label of a fully examined impression of each row's clip, shrunken to the mean, ``(n,)``."""
     unit, cells = part.table.unit[part.cells.cells.clip], part.cells.cells
     label, exposure = (sum_by(unit, column, len(part.table)) for column in (cells.sum_label, cells.sum_exposure))
     mean = label.sum() / max(exposure.sum(), 1e-9)
-    shrunk: Floats = (label + _PRIOR_IMPRESSIONS * mean) / (exposure + _PRIOR_IMPRESSIONS)
+    shrunk: Floats = (label + prior_strength * mean) / (exposure + prior_strength)
     return shrunk
 
 
