@@ -37,11 +37,11 @@ from clapometer.domain.nearest import NEAREST, in_words, nearest
 from clapometer.domain.origins import check_origin
 from clapometer.domain.reasons import CODES, REASONS, Code, code_of
 from clapometer.domain.release import Answer, Decision, Requirement, decide
+from clapometer.domain.signed.tokens import answer_trust, impression_trust, sign_answer, sign_impression
+from clapometer.domain.signed.vouchers import Session, candidates_digest, read_voucher, sign_session
 from clapometer.domain.spellings import TolerantDecoder, plain_text
 from clapometer.domain.splitting import TooManyEventsError, split_array
-from clapometer.domain.tokens import answer_trust, impression_trust, sign_answer, sign_impression
 from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verdict
-from clapometer.domain.vouchers import Session, candidates_digest, read_voucher, sign_session
 
 __all__ = [
     "BROWSER_EVENTS",

@@ -1,0 +1,1 @@
+"""What we sign and check: tokens of impressions and of answers to them, vouchers of sessions."""
