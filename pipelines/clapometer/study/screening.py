@@ -12,11 +12,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from clapometer.contestants import CONTESTANTS, observe
-from clapometer.labels import DEFAULT_RULE, ScreeningLimits, duration_bin_sql
+from clapometer.labels import DEFAULT_RULE, ScreeningLimits, ScreeningReason, duration_bin_sql
 from clapometer.lake import TABLES, Lake
 from clapometer.simulation import (
     ADVERSARIES,
@@ -33,6 +34,7 @@ from clapometer.simulation import (
 )
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
 from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.screening import REASONS
 
 __all__ = ["SCREENING"]
 
@@ -40,6 +42,7 @@ FAKES = (1, 10, 200)
 NOBODY = "nobody is fake"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 PRECISE = 0.95
+WAITS = REASONS.index(f"viewer {ScreeningReason.NEW}")
 _OURS = CONTESTANTS["clip AIPW + prompt effects"].estimate
 
 Floats = NDArray[np.float64]
@@ -58,16 +61,20 @@ def run(scenario: Scenario, seed: int) -> Line:
         log = with_adversary(world, log, adversary, second, seed)
         known = _recall_of_who_knows(world, log, adversary, second)
     viewers = np.unique(log.viewer)
-    screened = np.isin(viewers.astype(str), _screened(world, log))
+    aside = _aside(world, log)
+    out = np.isin(viewers.astype(str), aside["viewer_id"].to_pylist())
+    waits = np.isin(viewers.astype(str), aside.filter(pc.equal(aside["reason"], WAITS))["viewer_id"].to_pylist())
     fake = np.isin(viewers, log.viewer[log.bot])
-    left = log.where(~np.isin(log.viewer, viewers[screened]))
+    left = log.where(~np.isin(log.viewer, viewers[out]))
     with_fakes, after = _effects(world, log), _effects(world, left)
     return {
         "fakes": int(fake.sum()),
-        "found": int((fake & screened).sum()),
+        "found": int((fake & out).sum()),
         "people": int((~fake).sum()),
-        "people_screened": int((~fake & screened).sum()),
-        "impressions_screened": 1 - int((~left.bot).sum()) / len(people),
+        "people_screened": int((~fake & out & ~waits).sum()),
+        "people_wait": int((~fake & waits).sum()),
+        "impressions_screened": float(np.isin(people.viewer, viewers[out & ~waits]).mean()),
+        "impressions_wait": float(np.isin(people.viewer, viewers[waits]).mean()),
         "recall_known": known,
         "top_with": bool(with_fakes.argmax() == honest.argmax()),
         "top": bool(after.argmax() == honest.argmax()),
@@ -81,16 +88,15 @@ def _effects(world: World, log: EngagementLog) -> Floats:
     return np.nan_to_num(effects, nan=-np.inf)
 
 
-def _screened(world: World, log: EngagementLog) -> list[str]:
-    """Returns the viewers that a training leaves out."""
+def _aside(world: World, log: EngagementLog) -> pa.Table:
+    """Returns the viewers that a training leaves out, with the reason."""
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(Path(folder))
         lake.append("outcomes", _outcomes(log))
         with lake.connect(threads=1) as con:
             _register(con, world)
             impressions = Impressions(con, lake, "default", (DEFAULT_RULE, START + dt.timedelta(days=365)))
-            found: list[str] = impressions.screen(ScreeningLimits())["viewer_id"].to_pylist()
-            return found
+            return impressions.screen(ScreeningLimits())
 
 
 def _register(con: duckdb.DuckDBPyConnection, world: World) -> None:
@@ -144,10 +150,13 @@ def _outcomes(log: EngagementLog) -> pa.Table:
 
 def summarise(scenario: Scenario, lines: list[Line]) -> list[Row]:
     """One row: recall and precision over all worlds together, because a world may have a single fake account."""
-    total = {name: sum(line[name] for line in lines) for name in ("fakes", "found", "people", "people_screened")}
+    total = {
+        name: sum(line[name] for line in lines)
+        for name in ("fakes", "found", "people", "people_screened", "people_wait")
+    }
     screened = total["found"] + total["people_screened"]
     recall, error = mean_and_error([line["found"] / line["fakes"] for line in lines if line["fakes"]])
-    means = ("impressions_screened", "recall_known", "top_with", "top", "tau")
+    means = ("impressions_screened", "impressions_wait", "recall_known", "top_with", "top", "tau")
     return [
         {
             "scenario": scenario.name,

@@ -197,21 +197,51 @@ def labels_section(rows: list[Row], assets: Path) -> str:  # noqa: ARG001
 
 
 def screening_section(rows: list[Row], assets: Path) -> str:  # noqa: ARG001
-    """Fake accounts."""
+    """Fake accounts: those of a shop, and those of adversaries who know the screening."""
+    shop = [row for row in rows if row["scenario"].endswith(("fake account", "fake accounts"))]
+    known = [row for row in rows if row not in shop]
     lines = [
         (
             row["scenario"], row["worlds"], f"{row['found']:,} of {row['fakes']:,}", percent(row["recall"]),
             f"{row['people_screened']:,} of {row['people']:,}", percent(row["precision"]),
         )
-        for row in rows
+        for row in shop
     ]  # fmt: skip
-    holds = all(row["recall"] >= 0.9 and (row["precision"] or 0) >= 0.95 for row in rows)
+    holds = all(row["recall"] >= 0.9 and (row["precision"] or 0) >= 0.95 for row in shop)
     titles = ("in a world", "worlds", "found", "recall", "people screened", "precision")
     return (
         "Made by `clapometer study --part screening`: accounts that each like about 150 clips of one mediocre model "
         "version and hardly watch them, among 20,000 viewers.\n\n"
         + table(titles, lines)
         + f"\n\nTarget: recall ≥ 90 % at precision ≥ 95 %: {_met(holds)}."
+        + (f"\n\n{_adversaries(known)}" if known else "")
+    )
+
+
+def _adversaries(rows: list[Row]) -> str:
+    """What is found of accounts that mimic people, and what they do to the first place."""
+    lines = [
+        (
+            row["scenario"], row["worlds"], *map(percent, (row["recall"], row["precision"], row["recall_known"])),
+            *(f"{100 * row[name]:.2f} %" for name in ("impressions_screened", "impressions_wait")),
+            percent(row["top_with"]), percent(row["top"]), f"{row['tau']:.2f}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    titles = (
+        "accounts", "worlds", "recall", "precision", "recall of who knows", "people's impressions screened", "waiting",
+        "top kept, unscreened", "top kept", "τ",
+    )  # fmt: skip
+    fakes = [row for row in rows if row["fakes"]]
+    met = [row for row in fakes if row["recall"] >= 0.8 and (row["precision"] or 0) >= 0.95 and row["top"] == 1]
+    return (
+        "Adversaries who know the screening give 5 % of the traffic, in the demo's world. Their accounts are copies of "
+        "people but for their answers to the version that is second. *Who knows* what they do to which version, and "
+        "how each viewer answers all else, finds so many of them at a precision of 95 %, viewer by viewer; screening "
+        "has their age besides. *Waiting* are impressions of people too new to count yet. *Top kept* is the share of "
+        "worlds in which the first place is that without fakes, and τ the agreement with the ranking without them.\n\n"
+        + table(titles, lines)
+        + f"\n\nTarget: recall ≥ 80 % at precision ≥ 95 %, top kept always: met for {len(met)} of {len(fakes)}."
     )
 
 

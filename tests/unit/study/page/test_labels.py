@@ -60,6 +60,18 @@ def test_people_that_were_screened_cost_the_target() -> None:
     assert "**missed**" in screening_section([row | {"people_screened": 1, "precision": 0.8}], NOWHERE)
 
 
+def test_adversaries_have_a_table_of_their_own_and_misses_are_counted() -> None:
+    row = {
+        "scenario": "came on any day", "worlds": 2, "fakes": 9, "found": 9, "people": 90, "people_screened": 0,
+        "recall": 1.0, "precision": 1.0, "recall_known": 0.1, "impressions_screened": 0.0, "impressions_wait": 0.0088,
+        "top_with": 0.5, "top": 1.0, "tau": 0.98,
+    }  # fmt: skip
+    nobody = row | {"scenario": "nobody is fake", "fakes": 0, "recall": None, "recall_known": None, "precision": None}
+    found = screening_section([row, row | {"top": 0.5}, row | {"recall": 0.7}, nobody], NOWHERE)
+    assert "met for 1 of 3" in found
+    assert "| nobody is fake | 2 | – | – | – | 0.00 % | 0.88 % | 50.0 % | 100.0 % | 0.98 |" in found
+
+
 def test_real_data_are_told_with_target_and_error() -> None:
     row = {"data": "KuaiRand", "quantity": "AUC", "value": 0.7667, "n": 33_974, "target": "|rho| <= 1", "met": False}
     page = real_section([row | {"error": None}, row | {"error": 0.015, "met": None, "target": ""}], NOWHERE)
