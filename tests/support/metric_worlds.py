@@ -105,11 +105,24 @@ class Reference:
         self.rows = [self._measured(outcome) for outcome in world.outcomes]
         self.counted = [r for r in self.rows if self._counts(r)]
         self.currency = _most_frequent(r["currency"] for r in self.counted)
-        self.cost_currency = _most_frequent(c["cost_currency"] for c in world.clips if c["cost_amount"] is not None)
+        self.costs = self._costs("cost_amount", lambda c: c["cost_currency"])
+        self.gpu_seconds = self._costs("cost_gpu_seconds", lambda _: "s")
+        self.cost_currency = _most_frequent(self.clips[id_]["cost_currency"] for id_ in self.costs)
         quantiles = self._quantiles()
         for r in self.counted:
             r["watch_quantile"] = quantiles[r["impression_id"]]
             r["income"] = None if self.currency is None else r["revenue"] if r["currency"] == self.currency else 0.0
+
+    def _costs(self, column: str, unit: Callable[[Row], Any]) -> dict[str, float]:
+        """Returns what clips cost by id, but for what is ten times as much as all others of its unit, or model version."""
+        known = [c for c in self.clips.values() if c[column] is not None]
+        keys = {c["clip_id"]: [unit(c), (unit(c), c["model_name"])] for c in known}
+
+        def most(key: Any) -> float:
+            alike = sorted((c[column] for c in known if c[column] > 0 and key in keys[c["clip_id"]]), reverse=True)
+            return 10 * alike[min(3, len(alike) // 2)] if alike else 0.0
+
+        return {c["clip_id"]: c[column] for c in known if c[column] <= min(map(most, keys[c["clip_id"]]))}
 
     def _measured(self, outcome: Row) -> Row:
         of = self.clips.get(outcome["clip_id"])
@@ -187,10 +200,9 @@ class Reference:
 
     def of_clips(self, clips: Sequence[Row]) -> dict[str, float | None]:
         """Returns every metric of some clips."""
-        costs = [
-            c["cost_amount"] for c in clips if c["cost_amount"] is not None and c["cost_currency"] == self.cost_currency
-        ]
-        seconds = [c["cost_gpu_seconds"] for c in clips if c["cost_gpu_seconds"] is not None]
+        known = [c for c in clips if c["cost_currency"] == self.cost_currency]
+        costs = [self.costs[c["clip_id"]] for c in known if c["clip_id"] in self.costs]
+        seconds = [self.gpu_seconds[c["clip_id"]] for c in clips if c["clip_id"] in self.gpu_seconds]
         return {
             "cost_per_clip": mean(costs) if costs else None,
             "gpu_seconds_per_clip": mean(seconds) if seconds else None,

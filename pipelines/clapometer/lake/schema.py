@@ -175,7 +175,8 @@ RANKINGS = pa.schema(
         ("impressions", pa.int64()), ("clips", pa.int64()), ("prompts", pa.int64()), ("viewers", pa.int64()),
         ("completion_rate", pa.float64()), ("like_rate", pa.float64()),
         ("cost_per_clip", pa.float64()), ("revenue_per_1000", pa.float64()), ("currency", pa.string()),
-        ("cost_currency", pa.string()),  # of cost_per_clip
+        ("currency_share", pa.float64()),  # of the impressions that sold
+        ("cost_currency", pa.string()), ("cost_currency_share", pa.float64()),  # of cost_per_clip; of the clips
         ("fake_reactions_to_top", pa.int64()),  # at least; 0 for the first
         ("impressions_to_drop", pa.int64()),  # fewest whose loss puts the next one before it
         ("votes", pa.int64()),  # comparisons by people; only where segment is evidence
@@ -213,7 +214,7 @@ COMPARISONS = pa.schema(
 SCREENED = pa.schema(
     [
         ("run_id", pa.string()), ("tenant", pa.string()),
-        ("subject", pa.string()),  # viewer, clip, day, weight, revenue
+        ("subject", pa.string()),  # viewer, clip, cost, day, weight, revenue
         ("item", pa.string()), ("reason", pa.string()), ("counts_for", pa.string()),
     ]
 )  # fmt: skip

@@ -36,7 +36,7 @@ from clapometer.training.boards.votes import rank_said
 from clapometer.training.evidence.clips import load_clips
 from clapometer.training.evidence.heard import hear, keep_automated
 from clapometer.training.evidence.impressions import Impressions
-from clapometer.training.evidence.screening import ORPHANS, Screening, count_orphans
+from clapometer.training.evidence.screening import COSTLY, ORPHANS, Screening, count_orphans
 from clapometer.training.lock import training_lock
 from clapometer.training.planning import tenants
 from clapometer.training.runs import (
@@ -318,7 +318,8 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
                     heard.said, part, fitted, clips, rule=run.rule.id, tier=scored.tier, max_pairs=parameters.max_pairs
                 )
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
-        excluded = scored.excluded | ({ORPHANS: orphans} if orphans else {}) | heard.aside
+        beside = {ORPHANS: orphans, COSTLY: len(clips.odd_costs)}
+        excluded = scored.excluded | {reason: n for reason, n in beside.items() if n} | heard.aside
         left_out = screened_items(con, clips, automated, screening, impressions.outliers)
         return Results(
             rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason

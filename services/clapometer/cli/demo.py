@@ -16,6 +16,7 @@ from rich.progress import Progress
 from clapometer.cli import sending
 from clapometer.domain import InputError, TerminalError
 from clapometer.operation.demo.summary import DemoSummary
+from clapometer.serving.wording import things
 from clapometer.terminal.printing import Console
 from clapometer.terminal.progress_lines import told_each_second
 
@@ -351,8 +352,7 @@ def print_result(console: Console, options: DemoOptions, result: DemoResult) -> 
         f"ledger difference {summary.ledger_difference}, {summary.seconds:.0f} s in all."
     )
     for reason, count in summary.excluded.items():
-        what = "votes" if reason.startswith("vote ") else "impressions"
-        console.print(f"Left out of the ranking, but not of the lake: {count:,} {what}: {reason}.")
+        console.print(f"Left out of the ranking, but not of the lake: {count:,} {things(reason)}: {reason}.")
     print_next_steps(console, options.folder, summary, result.keys)
 
 

@@ -1,7 +1,9 @@
 """What numbers mean, in plain words: the same on the page, in the API and on the terminal."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from clapometer.domain import MEANINGS
 
@@ -10,6 +12,7 @@ _TIERS = {
     "B": "Tier B: exposure was randomised and logged, so these intervals answer for what viewers were shown.",
     "C": "Tier C: no logged exposure; these intervals are not calibrated.",
 }
+COST = "cost far beyond all other"
 SET_ASIDE = {
     "untrusted impression": "sent by a browser without a token that `POST /v1/slates` signed for it",
     "clip not registered": "`PUT /v1/clips/{id}` was not called for the clip",
@@ -31,9 +34,12 @@ SET_ASIDE = {
     "vote on a clip that is not registered": "`PUT /v1/clips/{id}` was not called for one of the two",
     "vote on clips of two prompts, or on one clip": "only clips of one prompt can be compared",
     "vote on a clip that does not count": "one of the two was taken down, or is an advertisement",
-    "revenue far beyond all other": "one purchase is worth more than all others together",
+    "revenue far beyond all other": "more than ten times as much as any other impression earned",
+    COST: "the clips count, but not what they are said to have cost: `FROM excluded_costs` lists them",
 }
 """What the reasons of a run mean; a reason that is not here is shown as it stands."""
+_CLEAR_MAJORITY = 2 / 3
+"""A currency of fewer is told to be one that few events could change."""
 _NOT_CALIBRATED = "Not calibrated: these intervals may be too narrow."
 
 
@@ -46,6 +52,22 @@ def tier_notes(tier: str | None, *, calibrated: bool, parameters: object = None)
     if not calibrated and tier != "C":
         notes.append(_NOT_CALIBRATED)
     return notes
+
+
+def money_notes(row: Mapping[str, Any]) -> list[str]:
+    """Returns what a reader must know of the currencies of a ranking, by any row of it: what they leave out."""
+    revenue = _currency_notes("Revenue", row["currency"], row["currency_share"], "impressions that sold")
+    cost = _currency_notes("Cost", row["cost_currency"], row["cost_currency_share"], "clips of known cost")
+    return revenue + cost
+
+
+def _currency_notes(what: str, currency: str | None, share: float | None, of: str) -> list[str]:
+    if currency is None or share is None or share == 1:
+        return []
+    told = f"{what} is told in {currency}, the currency of {percent(min(share, 0.999))} of the {of}; the others are left out."
+    if share >= _CLEAR_MAJORITY:
+        return [told]
+    return [f"{told} That is no clear majority: a few more in another currency, and it is told in that one."]
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,11 @@ def set_aside(excluded: object, *, votes: bool) -> list[tuple[int, str, str]]:
     counts = excluded if isinstance(excluded, dict) else {}
     found = [(n, reason) for reason, n in counts.items() if isinstance(n, int) and n and votes == _is_vote(reason)]
     return [(n, reason, _explained(reason)) for n, reason in sorted(found, key=lambda one: (-one[0], one[1]))]
+
+
+def things(reason: str) -> str:
+    """Returns what a reason leaves out: votes, impressions, or costs of clips that count."""
+    return "votes" if _is_vote(reason) else "costs" if reason == COST else "impressions"
 
 
 def _is_vote(reason: str) -> bool:

@@ -13,15 +13,17 @@ from clapometer.labels import DEFAULT_RULE
 from clapometer.lake import Lake
 from clapometer.ranking import Reason
 from clapometer.training.boards.model_versions import Parameters
-from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
+from clapometer.training.evidence.screening import COSTLY, OUTSIDE, UNLIKELY, UNPAID
 from clapometer.training.runs import Run
 from clapometer.training.train import UNLIMITED, Results, compute, train_once
 
-WORLDS, TRIES = 10, 20
+WORLDS, TRIES, KINDS = 10, 20, 14
 BOUND = {"model_versions": 0.25, "templates": 0.5, "prompts": 0.5}
 """Of the width of the item's interval: what one event may move its value or an end; a prompt has 16 impressions."""
 MOST_PAID = 10 * 25.0
 """What one event may earn: ten times the largest other purchase."""
+COSTS = (0.02, 0.5)
+"""What a clip of each model version costs, at least; at most half as much again."""
 MODELS, PROMPTS, SHOWN, EXPLORE, DAYS = 2, 25, 8, 0.4, 8
 
 
@@ -34,7 +36,8 @@ def world(seed: int) -> list[Row]:
         lengths = {0: 1, 1: 86_400_000}
         rows.append(
             clip(id_, f"p{k // MODELS}", f"m{k % MODELS}", at(days=-1), duration_ms=lengths.get(k, 10_000),
-                 template_id=f"t{k // MODELS % 3}")
+                 template_id=f"t{k // MODELS % 3}", cost_currency="USD", cost_gpu_seconds=3.0,
+                 cost_amount=COSTS[k % MODELS] * rng.uniform(1, 1.5))
         )  # fmt: skip
     favour = [rng.expovariate(1.0) for _ in ids]
     chance = [EXPLORE / len(ids) + (1 - EXPLORE) * each / sum(favour) for each in favour]
@@ -69,17 +72,32 @@ def extreme(kind: int, seed: int) -> list[Row]:
         {"value": rng.choice([1e12, -1e12])},
         {"currency": "XXX", "value": 1e12},
         {"audience": "nobody", "locale": "xx", "experiment": '[{"id": "typo", "variant": "one"}]'},
+        {"cost": {"cost_amount": rng.choice([1e12, 40.0, 0.0, 1e-300]), "cost_gpu_seconds": 1e9}},
+        {
+            "cost": {
+                "cost_amount": 1e12,
+                "cost_currency": rng.choice(["USD", "XXX"]),
+                "model_name": "m2",
+                "clip_id": "odd",
+            }
+        },
+        {"cost": {"cost_amount": rng.choice([1e12, 0.0]), "cost_currency": "XXX"}},
     ]
     said: Row = {
         "time": at(days=rng.randrange(DAYS)), "clip": f"c{rng.randrange(PROMPTS)}-{rng.randrange(MODELS)}",
         "propensity": 1 / 50, "candidates": 50, "position": 0, "surface": "feed", "explored": rng.random() < 0.5,
         "viewer_id": "odd", "watched": {"watched_ms": rng.choice([0, 4_000, 10_000])}, "value": 20.0, "currency": "EUR",
+        "cost": None,
     }  # fmt: skip
     for way in ways if kind == len(ways) else [ways[kind]]:
         said |= way
-    time, of, watched, value, currency = (said.pop(name) for name in ("time", "clip", "watched", "value", "currency"))
+    time, of, watched, value, currency, cost = (
+        said.pop(name) for name in ("time", "clip", "watched", "value", "currency", "cost")
+    )
     reaction = rng.choice(["like", "share", "dislike", "report"])
+    again = [] if cost is None else [row for row in world(seed // TRIES) if row["id"] == f"register {of}"]
     return [
+        *(row | {"id": "again", "time": at(), "client_time": at(), **cost} for row in again),
         impression("odd", of, time, **said),
         answer("watched", "odd", "w-odd", time, **watched),
         answer("reacted", "odd", "r-odd", time, reaction=reaction),
@@ -99,7 +117,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
             f"INSERT INTO events SELECT world.* REPLACE ('w{seed}-' || k AS tenant) FROM world, range(-1, {TRIES}) r(k)"
         )
         con.unregister("world")
-        odd = [row | {"tenant": f"w{seed}-{k}"} for k in range(TRIES) for row in extreme(k % 11, TRIES * seed + k)]
+        odd = [row | {"tenant": f"w{seed}-{k}"} for k in range(TRIES) for row in extreme(k % KINDS, TRIES * seed + k)]
         con.register("odd", events_table(odd))
         con.execute("INSERT INTO events FROM odd")
         con.unregister("odd")
@@ -122,6 +140,11 @@ def placed(results: Results) -> dict[tuple[str, str], Row]:
     return {(row["subject"], row["item"]): row for row in results.rankings if "rank" in row}
 
 
+def most_cost(item: str) -> float:
+    """Returns what one registration may say that a clip of it cost: ten times as much as others of its model version."""
+    return 10 * 1.5 * (min(COSTS) if item == "m0@1" else max(COSTS))
+
+
 def moves(before: Row, after: Row) -> Iterator[float]:
     """Yields how far values and ends of intervals moved, in widths of the interval."""
     for name in ("value", "effect"):
@@ -142,6 +165,7 @@ def test_one_event_moves_no_value_and_no_interval_by_more_than_a_stated_share_of
     for k in range(TRIES):
         results = ranked(lake, f"w{seed}-{k}")
         aside = {reason: n - plain.excluded.get(reason, 0) for reason, n in results.excluded.items()}
+        aside.pop(COSTLY, None)  # the clip counts
         assert {reason for reason, n in aside.items() if n} <= {OUTSIDE, UNLIKELY, UNPAID}
         assert (results.tier, results.outcomes) == ("B", plain.outcomes + 1), results.tier_reason
         after = {(row["subject"], row["item"]): row for row in results.rankings}
@@ -152,6 +176,9 @@ def test_one_event_moves_no_value_and_no_interval_by_more_than_a_stated_share_of
             else:  # what was known of it was hardly enough before
                 assert (subject, now["unranked_reason"]) == ("prompts", str(Reason.TOO_LITTLE_EVIDENCE))
             assert abs(now["revenue_per_1000"] - row["revenue_per_1000"]) <= 1_000 * MOST_PAID / row["impressions"]
+            assert now["cost_currency"] == "USD"
+            assert abs(now["cost_per_clip"] - row["cost_per_clip"]) <= most_cost(item) / row["clips"]
+            assert now["cost_currency_share"] >= (PROMPTS * MODELS - 1) / (PROMPTS * MODELS)
         if aside:
             assert max(each for (*_, of), each in moved.items() if of == k) < 1e-9
     assert {place: by for place, by in moved.items() if by > BOUND[place[0]]} == {}
@@ -159,15 +186,19 @@ def test_one_event_moves_no_value_and_no_interval_by_more_than_a_stated_share_of
 
 @pytest.mark.parametrize("seed", [0, 5])
 def test_what_is_set_aside_is_so_in_the_views_too_and_says_why(lake: Lake, seed: int) -> None:
-    runs = {}
-    for k in range(11):
+    runs, costly = {}, {}
+    for k in range(KINDS):
         tenant = f"w{seed}-{k}"
         run = train_once(lake, clock=clock, tenant=tenant, parameters=Parameters(segments=())).run
         assert run.status == "succeeded", run.error
         runs[tenant] = dict(run.excluded)
+        costly[tenant] = runs[tenant].pop(COSTLY, 0)
     with duckdb.connect(str(lake.storage.root / "clapometer.duckdb"), read_only=True) as con:
         left_out = con.execute("SELECT tenant, impression_id, excluded_reason FROM excluded_outcomes").fetchall()
         counted = con.execute("SELECT tenant, counted FROM measures WHERE impression_id = 'odd'").fetchall()
+        costs = con.execute("SELECT tenant, excluded_reason FROM excluded_costs WHERE unit <> 'GPU seconds'").fetchall()
+    assert {(tenant, COSTLY) for tenant, n in costly.items() if n} == {each for each in costs if each[0] in costly}
+    assert sum(costly.values()) > 0
     reasons = {tenant: reason for tenant, id_, reason in left_out if id_ == "odd" and tenant in runs}
     assert {tenant: {reason: 1} for tenant, reason in reasons.items()} == {of: one for of, one in runs.items() if one}
     assert {tenant for tenant, counts in counted if tenant in runs and not counts} == {*reasons}

@@ -22,7 +22,9 @@ MACROS = ("wilson_low", "wilson_high", "covers", "watch_quantile")
 ANALYST_VIEWS = (
     "orders",
     "measures",
+    "excluded_costs",
     "main_currencies",
+    "priced_clips",
     "watch_quantiles",
     "counted_measures",
     "model_versions",

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 Level = Literal["impression", "group", "clip", "creator"]
 SOURCES: dict[Level, str] = {
-    "impression": "measures", "group": "counted_measures", "clip": "clips", "creator": "creator_actions",
+    "impression": "measures", "group": "counted_measures", "clip": "priced_clips", "creator": "creator_actions",
 }  # fmt: skip
 """The view that a metric of each level is computed over."""
 

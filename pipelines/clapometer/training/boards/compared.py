@@ -24,7 +24,8 @@ Floats = NDArray[np.float64]
 FEWEST_VOTERS = 3
 """A model version that fewer people voted on has no place: two do not say how much people differ."""
 _OF_VIEWERS = (
-    "impressions", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency", "cost_currency",
+    "impressions", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency", "currency_share",
+    "cost_currency", "cost_currency_share",
 )  # fmt: skip
 """Columns of what viewers did, which a ranking by votes does not rest on."""
 

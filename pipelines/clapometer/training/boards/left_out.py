@@ -9,7 +9,7 @@ from clapometer.lake import sql
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.clips import Clips, numbers
 from clapometer.training.evidence.outliers import Outliers
-from clapometer.training.evidence.screening import REASONS, Screening
+from clapometer.training.evidence.screening import COSTLY, REASONS, Screening
 
 __all__ = ["screened_items"]
 
@@ -19,7 +19,7 @@ REPOST = REASONS.index("repost")
 def screened_items(
     con: duckdb.DuckDBPyConnection, clips: Clips, automated: pa.Table, screening: Screening, outliers: Outliers
 ) -> list[Row]:
-    """Returns the clips that do not count, or count for another one, viewers that are not people, and outliers' limits.
+    """Returns what does not count: clips, or only what they cost; viewers that are not people; and outliers' limits.
 
     Args:
         con: Where the tenant's clips are in ``registered``.
@@ -34,6 +34,7 @@ def screened_items(
     for clip, reason in zip(numbers(found["clip"]).tolist(), numbers(found["reason"]).tolist(), strict=True):
         original = clips.ids[clips.unit[clip]] if reason == REPOST and not screening.reposts else None
         rows.append({"subject": "clip", "item": clips.ids[clip], "reason": REASONS[reason], "counts_for": original})
+    rows += [{"subject": "cost", "item": clips.ids[clip], "reason": COSTLY} for clip in clips.odd_costs.tolist()]
     viewers = automated.to_pylist()
     rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
     return rows + outliers.rows()

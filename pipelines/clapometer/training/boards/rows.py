@@ -15,7 +15,7 @@ from clapometer.domain import Verdict, verdict
 from clapometer.ranking import ClipTable, Interval, Ranked, sum_by
 from clapometer.training.evidence.cells import Cells
 from clapometer.training.evidence.clips import Clips, Codes
-from clapometer.training.evidence.screening import Scored
+from clapometer.training.evidence.screening import MainCurrency, Scored, main_currency
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -121,13 +121,13 @@ class Facts:
     liked: Floats
     revenue: Floats
     cost: Floats
-    currency: str | None
-    cost_currency: str | None
+    currency: MainCurrency
+    cost_currency: MainCurrency
 
     def of(self, item: int) -> Row:
         """Returns the counts and rates of one item; rates of nothing are unknown."""
         shown = self.impressions[item]
-        paid = self.currency is not None and shown > 0
+        paid = self.currency.name is not None and shown > 0
         return {
             "impressions": int(shown),
             "clips": int(self.clips[item]),
@@ -136,8 +136,10 @@ class Facts:
             "like_rate": float(self.liked[item] / shown) if shown > 0 else None,
             "revenue_per_1000": float(self.revenue[item] / shown * 1_000) if paid else None,
             "cost_per_clip": None if np.isnan(self.cost[item]) else float(self.cost[item]),
-            "currency": self.currency,
-            "cost_currency": self.cost_currency,
+            "currency": self.currency.name,
+            "currency_share": self.currency.share,
+            "cost_currency": self.cost_currency.name,
+            "cost_currency_share": self.cost_currency.share,
         }
 
 
@@ -155,7 +157,7 @@ def item_facts(part: Slice, clips: Clips, items: Codes, scored: Scored) -> Facts
     canonical = named & part.table.is_canonical
     pairs = np.unique(np.column_stack([of_clip[canonical], part.table.prompt[canonical]]), axis=0).reshape(-1, 2)
     cost_currency = _main_currency(clips)
-    cost = np.where(_in_currency(clips, cost_currency), clips.cost, np.nan)[part.rows]
+    cost = np.where(_in_currency(clips, cost_currency.name), clips.cost, np.nan)[part.rows]
     known = canonical & ~np.isnan(cost)
     spent, made = sum_by(of_clip[known], cost[known], n), np.bincount(of_clip[known], minlength=n)
     return Facts(
@@ -171,12 +173,11 @@ def item_facts(part: Slice, clips: Clips, items: Codes, scored: Scored) -> Facts
     )
 
 
-def _main_currency(clips: Clips) -> str | None:
-    """Returns the currency of most clips whose cost is known; as views choose, not that of purchases."""
+def _main_currency(clips: Clips) -> MainCurrency:
+    """Returns the currency of most clips whose cost counts; as views choose, not that of purchases."""
     codes = clips.cost_currency
     given = codes.index[(codes.index >= 0) & ~np.isnan(clips.cost)]
-    counts = dict(zip(codes.names, np.bincount(given, minlength=len(codes.names)).tolist(), strict=True))
-    return min(filter(counts.get, counts), key=lambda name: (-counts[name], name), default=None)
+    return main_currency(dict(zip(codes.names, np.bincount(given, minlength=len(codes.names)).tolist(), strict=True)))
 
 
 def _in_currency(clips: Clips, currency: str | None) -> Flags:

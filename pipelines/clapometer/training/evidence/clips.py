@@ -21,6 +21,12 @@ Flags = NDArray[np.bool_]
 DURATION_BANDS = ((5_000, "under 5 s"), (10_000, "5-10 s"), (20_000, "10-20 s"), (60_000, "20-60 s"))
 LONGEST_BAND = "60 s and more"
 MAX_STRATA = 50
+_ODD_COSTS = """
+WITH said AS (
+    SELECT 0 AS tenant, clip AS clip_id, model, cost_currency AS unit, cost_amount AS amount FROM registered
+)
+SELECT clip_id AS clip FROM (
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +57,9 @@ class Clips:
         registered_day: Days since 1970.
         withdrawn_day: Days since 1970; -1 where it was not withdrawn.
         excluded: Whether the clip is withdrawn, an advertisement, or has a watermark (as the rule says).
-        cost: What it cost to make, NaN where it was not said.
+        cost: What it cost to make, NaN where it was not said or is far beyond all other.
         cost_currency: Currency of ``cost``.
+        odd_costs: Rows of the clips whose cost is far beyond all other.
     """
 
     ids: list[str]
@@ -67,6 +74,7 @@ class Clips:
     excluded: Flags
     cost: Floats
     cost_currency: Codes
+    odd_costs: Ints
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -91,6 +99,11 @@ def load_clips(
     con.execute("UPDATE registered SET is_repost = true WHERE clip IN (SELECT clip FROM reposts)")
     con.unregister("reposts")
     prompt = encode(table["prompt"])
+    odd_costs = numbers(
+        con.sql(_ODD_COSTS + sql("lake/sql/odd_costs.sql") + ") ORDER BY clip").to_arrow_table()["clip"]
+    )
+    cost = table["cost_amount"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
+    cost[odd_costs] = np.nan
     return Clips(
         ids=table["clip_id"].to_pylist(),
         unit=unit,
@@ -106,8 +119,9 @@ def load_clips(
         registered_day=numbers(table["registered_day"]),
         withdrawn_day=withdrawn,
         excluded=excluded,
-        cost=table["cost_amount"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64),
+        cost=cost,
         cost_currency=encode(table["cost_currency"]),
+        odd_costs=odd_costs,
     )
 
 

@@ -25,7 +25,7 @@ from clapometer.training.evidence.cohorts import screen_by_age
 from clapometer.training.evidence.counted import MOST_CAPPED, UNIT, Counted, Worths
 from clapometer.training.evidence.outcome_files import IMMATURE, OWN, PLACES, UNTRUSTED, KnownClips, Narrow, NarrowFiles
 from clapometer.training.evidence.outliers import Outliers, find_outliers
-from clapometer.training.evidence.screening import REASONS, Scored, Screening
+from clapometer.training.evidence.screening import REASONS, MainCurrency, Scored, Screening, main_currency
 from clapometer.training.evidence.tiers import MIN_EXPLORED, contradiction
 from clapometer.training.evidence.viewers import Viewers
 
@@ -132,9 +132,10 @@ class Impressions:
         reasons = self._set_aside(self._choose(screening))
         keys, shown, slots = self._places()
         explored = int(shown[3].sum())
-        self.worths = Worths(self._rule, self._watch_signals(), np.zeros(0), _main_currency(self.files))
+        currency = _main_currency(self.files)
+        self.worths = Worths(self._rule, self._watch_signals(), np.zeros(0), currency.name)
         examination = self._examination(keys, shown, shown[4 if explored >= MIN_EXPLORED else 0])
-        self.worths = Worths(self._rule, self.worths.watch, examination, self.worths.currency)
+        self.worths = Worths(self._rule, self.worths.watch, examination, currency.name)
         return Scored(
             first_day=self._first_day,
             outcomes=int(reasons.sum()),
@@ -143,7 +144,7 @@ class Impressions:
             explored=explored,
             slots=slots,
             days=self._days(),
-            currency=self.worths.currency,
+            currency=currency,
             contradicted=contradiction(self.exposure()) if explored >= MIN_EXPLORED else "",
         )
 
@@ -350,8 +351,8 @@ def _surfaces(files: Sequence[Narrow]) -> dict[str, int]:
     return {name: number for number, name in enumerate(sorted(most), start=1)}
 
 
-def _main_currency(files: Sequence[Counted]) -> str | None:
-    """Returns the most frequent currency of the purchases that count."""
+def _main_currency(files: Sequence[Counted]) -> MainCurrency:
+    """Returns the currency of most purchases that count."""
     counts: dict[str, int] = {}
     for file in files:
         paid = file.narrow.currency
@@ -359,4 +360,4 @@ def _main_currency(files: Sequence[Counted]) -> str | None:
             paid = paid.filter(pa.array(np.isin(file.narrow.paid, file.kept)))
         for pair in paid.value_counts().to_pylist():
             counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
-    return min(counts, key=lambda name: (-counts[name], name), default=None)
+    return main_currency(counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -39,6 +40,9 @@ REASONS = (
 ORPHANS = "engagement without impression"
 """The reason of `count_orphans`: these are no outcomes, and not counted among them."""
 
+COSTLY = "cost far beyond all other"
+"""The reason of clips whose cost does not count; they do."""
+
 
 @dataclass(frozen=True)
 class Screening:
@@ -59,6 +63,28 @@ class Screening:
         return {"drop_ads": self.ads, "drop_watermarks": self.watermarks, "drop_reposts": self.reposts}
 
 
+@dataclass(frozen=True)
+class MainCurrency:
+    """The currency in which a tenant's revenue, or cost, is counted.
+
+    Attributes:
+        name: None where there is no money.
+        share: Of the impressions that sold, or of the clips of known cost, those in this currency.
+    """
+
+    name: str | None = None
+    share: float | None = None
+
+
+def main_currency(counts: Mapping[str, int]) -> MainCurrency:
+    """Returns the most frequent currency, the first by name of several: as the view ``main_currencies`` chooses."""
+    given = {name: n for name, n in counts.items() if n}
+    if not given:
+        return MainCurrency()
+    chosen = min(given, key=lambda name: (-given[name], name))
+    return MainCurrency(chosen, given[chosen] / sum(given.values()))
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """What is known of a tenant's outcomes before anything is estimated.
@@ -71,7 +97,7 @@ class Scored:
         explored: Those of them that were shown by chance.
         slots: Sum of ``1 / candidates`` over the logged ones by day, ``(n_days,)``.
         days: Of traffic, as many as days of equal traffic would tell as much (Kish); a day with next to none is none.
-        currency: The currency in which revenue is counted: the most frequent.
+        currency: In which revenue is counted.
         contradicted: In what the data contradict the logged propensities; empty where they do not.
     """
 
@@ -82,7 +108,7 @@ class Scored:
     explored: int
     slots: Floats
     days: float
-    currency: str | None
+    currency: MainCurrency
     contradicted: str = ""
 
     @property

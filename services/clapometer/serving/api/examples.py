@@ -119,7 +119,8 @@ def _standing(item: str, rank: int, effect: float) -> Standing:
         effect_high=effect + 0.011, value=0.42 + effect, value_low=0.40 + effect, value_high=0.44 + effect,
         p_best=float(rank == 1), tier="B", calibrated=True, verdict=Verdict.KEEP if rank == 1 else Verdict.STOP,
         impressions=60_200, clips=400, prompts=380, viewers=9_100, completion_rate=0.51, completion_rank=3 - rank,
-        like_rate=0.034, cost_per_clip=0.04, revenue_per_1000=1.9, currency="EUR", cost_currency="EUR",
+        like_rate=0.034, cost_per_clip=0.04, revenue_per_1000=1.9, currency="EUR", currency_share=1.0,
+        cost_currency="EUR", cost_currency_share=1.0,
         fake_reactions_to_top=0 if rank == 1 else 810, impressions_to_drop=620 if rank == 1 else None, votes=None,
     )  # fmt: skip
 

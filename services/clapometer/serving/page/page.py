@@ -140,6 +140,7 @@ def template_environment() -> Environment:
         "place_on": place_on,
         "side": charts.side,
         "meaning": words.meaning,
+        "things": words.things,
         "misplaced": charts.misplaced,
         "titles": TITLES,
     }

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clapometer.domain.printable import printable
 from clapometer.serving.reading.answers import WHOLE, Comparison, NotRanked, Ranking, Standing
-from clapometer.serving.wording import count, counted, number, percent, places, set_aside, terms
+from clapometer.serving.wording import count, counted, number, percent, places, set_aside, terms, things
 from clapometer.terminal.tables import Column, chosen, fitted
 
 _CSV_COLUMNS = (*(field.name for field in msgspec.structs.fields(Standing)), "unranked_reason")
@@ -130,11 +130,9 @@ def unranked_lines(items: Sequence[NotRanked]) -> list[Text]:
 
 def set_aside_lines(ranking: Ranking) -> list[Text]:
     """Returns a line for each reason for which the run left something out: how many, and what it means."""
-    votes = terms(ranking.segment).by_votes
-    found = set_aside(ranking.run.excluded, votes=votes)
-    what = "votes" if votes else "impressions"
+    found = set_aside(ranking.run.excluded, votes=terms(ranking.segment).by_votes)
     return [
-        Text.assemble(f"{counted(n, what)}: ", printable(reason), f" ({meaning})" if meaning else "")
+        Text.assemble(f"{counted(n, things(reason))}: ", printable(reason), f" ({meaning})" if meaning else "")
         for n, reason, meaning in found
     ]
 

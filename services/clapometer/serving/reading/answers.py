@@ -75,7 +75,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
     cost_per_clip: float | None
     revenue_per_1000: float | None
     currency: str | None
+    currency_share: float | None
     cost_currency: str | None
+    cost_currency_share: float | None
     fake_reactions_to_top: int | None
     impressions_to_drop: int | None
     votes: int | None

@@ -26,7 +26,7 @@ from clapometer.serving.reading.answers import (
 )
 from clapometer.serving.reading.errors import NoRunError, UnknownSegmentError
 from clapometer.serving.reading.reproduction import reproduction
-from clapometer.serving.wording import tier_notes
+from clapometer.serving.wording import money_notes, tier_notes
 
 T = TypeVar("T")
 _KNOWN_RUNS = 1_000
@@ -159,6 +159,7 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
     unranked = [_not_ranked(row) for row in part if row["rank"] is None]
     end = query.offset + len(part)
     calibrated = bool(chosen["calibrated"])
+    notes = tier_notes(chosen["tier"], calibrated=calibrated, parameters=run.parameters) if chosen["ranked"] else []
     return Ranking(
         subject=query.subject,
         segment=query.segment,
@@ -168,7 +169,7 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
         stale_reason=failure,
         tier=chosen["tier"],
         calibrated=calibrated,
-        notes=tier_notes(chosen["tier"], calibrated=calibrated, parameters=run.parameters) if chosen["ranked"] else [],
+        notes=notes + (money_notes(part[0]) if ranked else []),
         segments=_available(segments),
         impressions=chosen["impressions"],
         votes=chosen["votes"],

@@ -15,8 +15,8 @@ from clapometer.serving.sandbox.job import Job
 CATALOGUE = "catalogue"
 """Our own table that lists what may be read."""
 UNCOUNTED = frozenset({
-    "creative_board", "daily_metrics", "funnel", "model_versions", "orders", "prompts", "screened", "templates",
-    "watch_quantiles",
+    "creative_board", "daily_metrics", "funnel", "main_currencies", "model_versions", "orders", "prompts", "screened",
+    "templates", "watch_quantiles",
 })  # fmt: skip
 """What tells of viewers without an id of theirs in a column, or with an approximate number of viewers for many numbers,
 of which each may be of fewer; not for a minimum of viewers."""

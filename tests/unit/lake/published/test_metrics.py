@@ -109,7 +109,7 @@ def test_group_metrics_are_those_of_plain_python(lake: Connection, worlds: World
 
 def test_clips_and_creators_metrics_are_those_of_plain_python(lake: Connection, worlds: Worlds) -> None:
     listed = ", ".join(f"{metric.expression} AS {metric.name}" for metric in of_level("clip"))
-    of_clips = f"SELECT clips.tenant, {listed} FROM clips LEFT JOIN main_currencies USING (tenant) GROUP BY ALL"
+    of_clips = f"SELECT tenant, {listed} FROM priced_clips GROUP BY ALL"
     found = {r["tenant"]: r for r in rows(lake, of_clips)}
     assert found.keys() == {tenant for tenant, world in worlds.items() if world.clips}
     for tenant, each in found.items():

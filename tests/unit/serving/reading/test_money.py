@@ -13,7 +13,7 @@ from tests.support.lakes import clock, lake_of, traffic
 from tests.unit.serving.running import Serving
 
 from clapometer.lake import Lake, publish
-from clapometer.serving import RankingQuery, ranking_tables, read_ranking
+from clapometer.serving import RankingQuery, ServingConfig, ranking_tables, read_ranking, set_aside_lines
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import train_once
 
@@ -41,6 +41,10 @@ CASES = {
     "one currency": Case([EUR], [("EUR", 8.0)], EUR, ("EUR", 8.0)),
     "only revenue": Case([None], [("EUR", 8.0)], None, ("EUR", 8.0)),
     "no money": Case([None], [], None, None),
+    "a cost far beyond all other": Case([USD] * 23 + [("USD", 1e12)], [], USD, None),
+    "a cost far beyond all other, in another currency": Case([USD] * 23 + [("EUR", 1e12)], [], USD, None),
+    "costs of nothing": Case([("USD", 0.0), ("USD", 0.5)], [], ("USD", 0.25), None),
+    "only costs of nothing": Case([("USD", 0.0)], [], ("USD", 0.0), None),
 }
 
 
@@ -103,6 +107,53 @@ def test_days_tell_revenue_where_something_was_bought(lake: Lake, tenant: str) -
     currency, _ = CASES[tenant].earned or (None, None)
     with duckdb.connect(str(lake.storage.published), read_only=True) as con:
         assert con.execute(query, [tenant]).fetchall() == [(currency, currency is None)]
+
+
+CLEAR = "the others are left out."
+UNCLEAR = f"{CLEAR} That is no clear majority: a few more in another currency, and it is told in that one."
+TOLD = {
+    "purchases in two currencies":
+        [f"Revenue is told in EUR, the currency of 75.0 % of the impressions that sold; {CLEAR}"],
+    "costs in two currencies": [f"Cost is told in EUR, the currency of 66.7 % of the clips of known cost; {CLEAR}"],
+    "as many costs of each": [f"Cost is told in EUR, the currency of 50.0 % of the clips of known cost; {UNCLEAR}"],
+    "a cost far beyond all other, in another currency":
+        [f"Cost is told in USD, the currency of 95.8 % of the clips of known cost; {CLEAR}"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tenant", CASES)
+def test_a_currency_that_leaves_others_out_says_of_how_much_it_is(lake: Lake, tenant: str) -> None:
+    with lake.connect() as connection:
+        ranking = read_ranking(connection, tenant, RankingQuery(limit=10))
+    assert [note for note in ranking.notes if " is told in " in note] == TOLD.get(tenant, [])
+    with duckdb.connect(str(lake.storage.published), read_only=True) as con:
+        query = "SELECT main_currency_share, main_cost_currency_share FROM main_currencies WHERE tenant = ?"
+        shares = con.execute(query, [tenant]).fetchall() or [(None, None)]
+    for row in ranking.rows:
+        assert [row.currency_share, row.cost_currency_share] == [each and pytest.approx(each) for each in shares[0]]
+
+
+def test_the_page_and_the_terminal_say_which_costs_are_set_aside(lake: Lake, start: Callable[..., Serving]) -> None:
+    tenant = "a cost far beyond all other"
+    page = re.sub(
+        r"<[^>]+>",
+        "",
+        start(lake.storage.published, ServingConfig(public_tenant=tenant, refresh_seconds=0)).get("/").text,
+    )
+    assert "3 costs: cost far beyond all other the clips count, but not what they are said to have cost" in page
+    with lake.connect() as connection:
+        ranking = read_ranking(connection, tenant, RankingQuery(limit=10))
+    assert [str(line) for line in set_aside_lines(ranking)] == [
+        "3 costs: cost far beyond all other (the clips count, but not what they are said to have cost: "
+        "`FROM excluded_costs` lists them)"
+    ]
+    with duckdb.connect(str(lake.storage.published), read_only=True) as con:
+        found = con.execute(
+            "SELECT clip_id, unit, amount, most FROM excluded_costs WHERE tenant = ?", [tenant]
+        ).fetchall()
+        recorded = con.execute("SELECT item FROM screened WHERE tenant = ? AND subject = 'cost'", [tenant]).fetchall()
+    assert sorted(found) == [(f"c23-{n}", "USD", 1e12, 5.0) for n in range(3)]
+    assert sorted(recorded) == [(f"c23-{n}",) for n in range(3)]
 
 
 def test_one_purchase_in_another_currency_leaves_the_costs_on_the_page_and_in_the_terminal(

@@ -203,5 +203,5 @@ def test_every_view_has_its_viewers_counted_or_tells_of_none(viewed: Lake) -> No
     shown = {name for name, columns in rows(viewed, listed) if not {*columns} & {*IDENTIFIERS, "viewers"}}
     assert shown == {
         "clip_changes", "clips", "comparisons", "comparisons_current", "contrasts", "creator_actions", "ledger",
-        "main_currencies", "runs",
+        "excluded_costs", "priced_clips", "runs",
     }  # fmt: skip

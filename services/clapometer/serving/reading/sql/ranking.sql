@@ -6,9 +6,10 @@ FROM (
     SELECT
         item, label, "rank", rank_low, rank_high, effect, effect_low, effect_high, value, value_low, value_high,
         p_best, verdict, tier, calibrated, unranked_reason, impressions, clips, prompts, viewers,
-        completion_rate, like_rate, cost_per_clip, revenue_per_1000, currency,
+        completion_rate, like_rate, cost_per_clip, revenue_per_1000, currency, currency_share,
         -- runs of versions that counted cost in the currency of revenue do not say it
         coalesce(cost_currency, CASE WHEN cost_per_clip IS NOT NULL THEN currency END) AS cost_currency,
+        cost_currency_share,
         fake_reactions_to_top, impressions_to_drop, votes,
         CASE WHEN "rank" IS NOT NULL AND completion_rate IS NOT NULL THEN
             rank() OVER (PARTITION BY "rank" IS NULL ORDER BY completion_rate DESC NULLS LAST)

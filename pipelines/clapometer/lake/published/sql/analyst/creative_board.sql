@@ -23,16 +23,17 @@ clip_sums AS (
 ),
 cells AS (
     SELECT
-        tenant, template, audience, main_currency, main_cost_currency, count(*) AS clips,
+        clip_sums.tenant, template, audience, main_currency, main_cost_currency, count(*) AS clips,
         sum(impressions)::BIGINT AS impressions,
         {ratios_of_sums:hook_rate,hold_rate,duration_adjusted_completion,completion_rate,like_rate,negative_rate,add_to_cart_rate,purchase_rate,revenue_per_1000},
-        sum(cost) AS cost, avg(cost) AS cost_per_clip,
+        sum(cost) FILTER (odd.clip_id IS NULL) AS cost, avg(cost) FILTER (odd.clip_id IS NULL) AS cost_per_clip,
         sum(quantiles) / sum(impressions) AS mean,
         -- squared deviations of the clips, in units of a clip of average exposure
         pow(count(*) / sum(impressions), 2) * greatest(0, sum(pow(quantiles, 2))
             - 2 * sum(quantiles) / sum(impressions) * sum(quantiles * impressions)
             + pow(sum(quantiles) / sum(impressions), 2) * sum(pow(impressions, 2))) AS deviations
-    FROM clip_sums
+    FROM clip_sums LEFT JOIN excluded_costs AS odd
+        ON odd.tenant = clip_sums.tenant AND odd.clip_id = clip_sums.clip_id AND odd.unit = main_cost_currency
     GROUP BY ALL
 ),
 moderated AS (
@@ -100,8 +101,8 @@ joint AS (
 )
 SELECT
     tenant, template, audience, clips, impressions, hook_rate, hold_rate, duration_adjusted_completion, completion_rate,
-    like_rate, negative_rate, add_to_cart_rate, purchase_rate, revenue_per_1000, main_currency, cost, cost_per_clip,
-    main_cost_currency, audience_mean, estimate, estimate - half AS estimate_low, estimate + half AS estimate_high,
+    like_rate, negative_rate, add_to_cart_rate, purchase_rate, revenue_per_1000, main_currency, cost,
+    cost_per_clip, main_cost_currency, audience_mean, estimate, estimate - half AS estimate_low, estimate + half AS estimate_high,
     CASE
         WHEN clips < 5 OR estimate IS NULL THEN 'not enough evidence'
         WHEN estimate - joint_half > audience_mean THEN 'keep'

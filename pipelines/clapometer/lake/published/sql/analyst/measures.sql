@@ -39,15 +39,20 @@ SELECT
     AND NOT coalesce(1 / (propensity * candidates) > (
         SELECT map(list(tenant), list(TRY_CAST(item AS DOUBLE))) FROM left_out WHERE subject = 'weight'
     )[outcomes.tenant], false)
-    AND CASE WHEN revenue IS NULL THEN true ELSE NOT coalesce(abs(revenue) > ( -- most have none, and need no look
-        SELECT map(list((tenant, split_part(item, ' ', 1))), list(TRY_CAST(split_part(item, ' ', 2) AS DOUBLE)))
-        FROM left_out
-        WHERE subject = 'revenue'
-    )[(outcomes.tenant, currency)], false) END AS counted,
+    AND NOT odd_revenue AS counted,
     {impression},
     CAST(FLOOR(LN(GREATEST(duration_ms, 1)) * 12.5) AS BIGINT) AS duration_bin,
     CAST(FLOOR(LN(1.0 + 200.0 * (played_ms / CAST(GREATEST(duration_ms, 1) AS DOUBLE))) * 50.0) AS BIGINT) AS ratio_bin
-FROM outcomes
+FROM (
+    SELECT
+        *,
+        CASE WHEN revenue IS NULL THEN false ELSE coalesce(abs(revenue) > ( -- most have none, and need no look
+            SELECT map(list((tenant, split_part(item, ' ', 1))), list(TRY_CAST(split_part(item, ' ', 2) AS DOUBLE)))
+            FROM left_out
+            WHERE subject = 'revenue'
+        )[(tenant, currency)], false) END AS odd_revenue
+    FROM outcomes
+) AS outcomes
 LEFT JOIN clips ON clips.tenant = outcomes.tenant AND clips.clip_id = outcomes.clip_id;
 COMMENT ON VIEW measures IS
     'One row per outcome with its clip''s model, prompt and template, and the per-impression metrics: the view to ask most questions of.';

@@ -3,13 +3,14 @@ CREATE VIEW model_versions AS
 WITH
 made AS (
     SELECT
-        clips.tenant, model, any_value(model_name) AS model_name, any_value(model_version) AS model_version,
+        priced_clips.tenant, model, any_value(model_name) AS model_name, any_value(model_version) AS model_version,
         count(*) AS clips, count(DISTINCT prompt_id) AS prompts, min(registered_at) AS first_clip_at,
         any_value(main_currency) AS main_currency,
-        any_value(main_cost_currency) AS main_cost_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
-    FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
+        any_value(main_currency_share) AS main_currency_share, any_value(priced_clips.main_cost_currency) AS main_cost_currency,
+        any_value(priced_clips.main_cost_currency_share) AS main_cost_currency_share, {ratios:cost_per_clip,gpu_seconds_per_clip}
+    FROM priced_clips LEFT JOIN main_currencies ON main_currencies.tenant = priced_clips.tenant
     WHERE NOT (withdrawn OR ad OR watermark)
-    GROUP BY clips.tenant, model
+    GROUP BY priced_clips.tenant, model
 ),
 shown AS (
     SELECT tenant, model, count(*) AS impressions, approx_count_distinct(viewer_id) AS viewers, {ratios}

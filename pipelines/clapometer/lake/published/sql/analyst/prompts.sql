@@ -3,13 +3,14 @@ CREATE VIEW prompts AS
 WITH
 made AS (
     SELECT
-        clips.tenant, prompt_id, any_value(prompt_text) AS prompt_text, any_value(prompt_negative) AS prompt_negative,
+        priced_clips.tenant, prompt_id, any_value(prompt_text) AS prompt_text, any_value(prompt_negative) AS prompt_negative,
         any_value(prompt_lang) AS prompt_lang, count(*) AS clips, count(DISTINCT model) AS models,
         min(registered_at) AS first_clip_at, any_value(main_currency) AS main_currency,
-        any_value(main_cost_currency) AS main_cost_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
-    FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
+        any_value(main_currency_share) AS main_currency_share, any_value(priced_clips.main_cost_currency) AS main_cost_currency,
+        any_value(priced_clips.main_cost_currency_share) AS main_cost_currency_share, {ratios:cost_per_clip,gpu_seconds_per_clip}
+    FROM priced_clips LEFT JOIN main_currencies ON main_currencies.tenant = priced_clips.tenant
     WHERE NOT (withdrawn OR ad OR watermark)
-    GROUP BY clips.tenant, prompt_id
+    GROUP BY priced_clips.tenant, prompt_id
 ),
 shown AS (
     SELECT tenant, prompt_id, count(*) AS impressions, approx_count_distinct(viewer_id) AS viewers, {ratios}

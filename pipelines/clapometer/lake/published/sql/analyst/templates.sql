@@ -3,13 +3,14 @@ CREATE VIEW templates AS
 WITH
 made AS (
     SELECT
-        clips.tenant, template, any_value(template_id) AS template_id, any_value(template_version) AS template_version,
+        priced_clips.tenant, template, any_value(template_id) AS template_id, any_value(template_version) AS template_version,
         count(*) AS clips, count(DISTINCT prompt_id) AS prompts, count(DISTINCT model) AS models,
         min(registered_at) AS first_clip_at, any_value(main_currency) AS main_currency,
-        any_value(main_cost_currency) AS main_cost_currency, {ratios:cost_per_clip,gpu_seconds_per_clip}
-    FROM clips LEFT JOIN main_currencies ON main_currencies.tenant = clips.tenant
+        any_value(main_currency_share) AS main_currency_share, any_value(priced_clips.main_cost_currency) AS main_cost_currency,
+        any_value(priced_clips.main_cost_currency_share) AS main_cost_currency_share, {ratios:cost_per_clip,gpu_seconds_per_clip}
+    FROM priced_clips LEFT JOIN main_currencies ON main_currencies.tenant = priced_clips.tenant
     WHERE template IS NOT NULL AND NOT (withdrawn OR ad OR watermark)
-    GROUP BY clips.tenant, template
+    GROUP BY priced_clips.tenant, template
 ),
 shown AS (
     SELECT tenant, template, count(*) AS impressions, approx_count_distinct(viewer_id) AS viewers, {ratios}
