@@ -114,7 +114,7 @@ class Reference:
             r["income"] = None if self.currency is None else r["revenue"] if r["currency"] == self.currency else 0.0
 
     def _costs(self, column: str, unit: Callable[[Row], Any]) -> dict[str, float]:
-        """Returns what clips cost by id, but for what is ten times as much as all others of its unit, or model version."""
+        """Returns what clips cost by id, but for what is ten times all others of its unit, or model version."""
         known = [c for c in self.clips.values() if c[column] is not None]
         keys = {c["clip_id"]: [unit(c), (unit(c), c["model_name"])] for c in known}
 

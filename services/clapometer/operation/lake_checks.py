@@ -38,6 +38,7 @@ def lake(settings: Settings) -> Iterator[Check]:
     )  # fmt: skip
     yield from _changed_clips(opened)
     yield from _without_clips(opened)
+    yield from _unregistered(opened)
 
 
 def _changed_clips(lake: Lake) -> Iterator[Check]:
@@ -64,6 +65,24 @@ def _without_clips(lake: Lake) -> Iterator[Check]:
             found=f"tenant {tenant} has shown clips {impressions:,} times and registered none: it is not ranked",
             advice="PUT /v1/clips/{id} for every clip, best before it is shown",
         )  # fmt: skip
+
+
+def _unregistered(lake: Lake) -> Iterator[Check]:
+    """Looks for senders whose newest impressions are of clips that nobody registered, although others are."""
+    from clapometer.lake import sql
+
+    with lake.connect(threads=1) as connection:
+        given = {"tenant": None, "n": _SHOWN_TENANTS}
+        found = connection.execute(sql("lake/sql/unregistered_shown.sql"), given).fetchall()
+        known = {tenant for (tenant,) in connection.execute("SELECT DISTINCT tenant FROM clips").fetchall()}
+    for tenant, source, impressions, clips, example in found:
+        if tenant in known:
+            yield Check(
+                part="clips", status="warning",
+                found=f"{source} of tenant {tenant} shows clips that nobody registered: {clips:,} of them "
+                f"{impressions:,} times in the newest two days, such as {example}; they count in no ranking",
+                advice="PUT /v1/clips/{id} for every clip, best before it is shown",
+            )  # fmt: skip
 
 
 def _damaged(settings: Settings) -> Iterator[Check]:

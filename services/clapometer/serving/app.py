@@ -32,6 +32,7 @@ from clapometer.serving.metrics import ServingMetrics, TrainingMetrics
 from clapometer.serving.page.page import page_routes
 from clapometer.serving.reading.errors import NotPublishedError
 from clapometer.serving.reading.published import Published
+from clapometer.serving.slates.candidates import Candidates
 from clapometer.serving.slates.sessions import Sessions
 from clapometer.serving.slates.slates import SlateMaker
 from clapometer.telemetry.traces import Traced
@@ -87,9 +88,12 @@ def create_app(
     slates = SlateMaker(config, token_key, random or SystemRandom())
     sessions = Sessions(config, token_key, token_keys)
     app.include_router(api_routes(config, desk, access, version=version))
-    app.include_router(slate_routes(config, desk, access, slates=slates, sessions=sessions, metrics=metrics))
+    candidates = Candidates()
+    app.include_router(
+        slate_routes(config, desk, access, slates=slates, sessions=sessions, candidates=candidates, metrics=metrics)
+    )
     app.include_router(sql_routes(config, access, published))
-    app.include_router(page_routes(config, desk, access))
+    app.include_router(page_routes(config, desk, access, candidates))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _add_operations(app, desk, lake, registry)
     _add_documentation(app)

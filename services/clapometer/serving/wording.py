@@ -64,7 +64,8 @@ def money_notes(row: Mapping[str, Any]) -> list[str]:
 def _currency_notes(what: str, currency: str | None, share: float | None, of: str) -> list[str]:
     if currency is None or share is None or share == 1:
         return []
-    told = f"{what} is told in {currency}, the currency of {percent(min(share, 0.999))} of the {of}; the others are left out."
+    known = percent(min(share, 0.999))  # never all
+    told = f"{what} is told in {currency}, the currency of {known} of the {of}; the others are left out."
     if share >= _CLEAR_MAJORITY:
         return [told]
     return [f"{told} That is no clear majority: a few more in another currency, and it is told in that one."]

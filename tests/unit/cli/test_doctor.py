@@ -18,7 +18,7 @@ from tests.support.lakes import traffic
 from typer.testing import CliRunner
 
 from clapometer.cli.main import app
-from clapometer.domain import InputError
+from clapometer.domain import Event, InputError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import new_key, save_keys
 from clapometer.gate.tokens import load_token_secrets
@@ -39,13 +39,17 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     now = dt.datetime.now(dt.UTC)
     save_keys(tmp_path / "keys.json", [new_key("secret", now=now)[1]])
     load_token_secrets(tmp_path / "tokens.json")
-    log, lake = EmbeddedLog(tmp_path / "log", max_bytes=1 << 24), Lake(tmp_path / "lake")
-    log.append_many([block([registered("r"), impression("i")], received_at=now)])
-    loader = Loader(log, lake, LoadSettings(upkeep=None))
+    load(tmp_path, registered("r"), impression("i"))
+    return tmp_path
+
+
+def load(root: Path, *events: Event) -> None:
+    log = EmbeddedLog(root / "log", max_bytes=1 << 24)
+    log.append_many([block(events, received_at=dt.datetime.now(dt.UTC))])
+    loader = Loader(log, Lake(root / "lake"), LoadSettings(upkeep=None))
     loader.load_once()
     loader.close()
     log.close()
-    return tmp_path
 
 
 def examined(expected: int) -> list[Report]:
@@ -193,6 +197,16 @@ def test_a_tenant_that_registered_no_clip_is_found(root: Path) -> None:
     (found,) = [each for each in examined(1) if each["part"] == "clips"]
     said = "tenant quiet has shown clips 1 times and registered none: it is not ranked"
     assert (found["status"], found["found"]) == ("warning", said)
+
+
+def test_senders_that_show_clips_that_nobody_registered_are_found(root: Path) -> None:
+    assert [each for each in examined(0) if each["part"] == "clips"] == []
+    load(root, impression("j", clip="typo", source="/player"), impression("k", clip="typo", source="/player"))
+    (found,) = [each for each in examined(0) if each["part"] == "clips"]
+    said = "/player of tenant default shows clips that nobody registered: 1 of them 2 times in the newest two days"
+    assert (found["status"], found["found"]) == ("warning", f"{said}, such as typo; they count in no ranking")
+    load(root, registered("late", clip="typo"))
+    assert [each for each in examined(0) if each["part"] == "clips"] == []
 
 
 @pytest.mark.parametrize("schedule", ["15 minutes", "0 9 * * 8", "0 0 30 2 *"])

@@ -141,7 +141,7 @@ def placed(results: Results) -> dict[tuple[str, str], Row]:
 
 
 def most_cost(item: str) -> float:
-    """Returns what one registration may say that a clip of it cost: ten times as much as others of its model version."""
+    """Returns what one registration may say that a clip of it cost: ten times the others of its model version."""
     return 10 * 1.5 * (min(COSTS) if item == "m0@1" else max(COSTS))
 
 

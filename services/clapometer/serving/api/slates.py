@@ -8,6 +8,7 @@ from clapometer.serving.api.routes import NO_STORE, json_answer
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
 from clapometer.serving.metrics import ServingMetrics
+from clapometer.serving.slates.candidates import Candidates
 from clapometer.serving.slates.sessions import Sessions
 from clapometer.serving.slates.slates import SlateMaker, decode_request
 
@@ -19,6 +20,7 @@ def slate_routes(
     *,
     slates: SlateMaker,
     sessions: Sessions,
+    candidates: Candidates,
     metrics: ServingMetrics,
 ) -> APIRouter:
     """Returns the routes of feeds under ``/v1``."""
@@ -46,6 +48,7 @@ def slate_routes(
             now=desk.clock(), closed=closed,
         )  # fmt: skip
         metrics.unregistered.inc(len(unregistered))
+        candidates.count(key.tenant, key.id, len(asked.candidates), unregistered)
         explored = sum(slot.explored for slot in made.slots)
         metrics.slots.labels("true").inc(explored)
         metrics.slots.labels("false").inc(len(made.slots) - explored)

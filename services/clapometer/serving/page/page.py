@@ -1,6 +1,7 @@
 """The page: rankings and the state of the pipeline, rendered on the server, readable without scripts."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from clapometer.serving.api.routes import REVALIDATE
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
 from clapometer.serving.page import charts
-from clapometer.serving.reading.answers import WHOLE, Pipeline, Ranking, Standing, Subject
+from clapometer.serving.reading.answers import WHOLE, Pipeline, Ranking, Standing, Subject, UnregisteredKey
 from clapometer.serving.reading.errors import NoRunError, NotPublishedError, UnknownSegmentError
 from clapometer.serving.reading.queries import Connection, RankingQuery, read_pipeline, read_ranking
+from clapometer.serving.slates.candidates import Candidates
 
 TEMPLATES = Path(__file__).parent / "templates"
 TITLES: dict[Subject, str] = {"model_versions": "Model versions", "prompts": "Prompts", "templates": "Templates"}
@@ -52,7 +54,7 @@ class View:
     status: int = 200
 
 
-def page_routes(config: ServingConfig, desk: Desk, access: Access) -> APIRouter:
+def page_routes(config: ServingConfig, desk: Desk, access: Access, candidates: Candidates) -> APIRouter:
     """Returns the route of the page."""
     router = APIRouter()
     environment = template_environment()
@@ -62,7 +64,8 @@ def page_routes(config: ServingConfig, desk: Desk, access: Access) -> APIRouter:
         tenant = access.reader(request)
         query = page_query(request, config)
         try:
-            view = await desk.read(read_view, tenant, query, told=bears_key(request))
+            asked = candidates.of(tenant)
+            view = await desk.read(read_view, tenant, query, told=bears_key(request), unregistered_keys=asked)
         except NotPublishedError:
             view = View(query=query)
         html = render_page(environment, view, desk.clock(), tenant)
@@ -71,9 +74,16 @@ def page_routes(config: ServingConfig, desk: Desk, access: Access) -> APIRouter:
     return router
 
 
-def read_view(connection: Connection, tenant: str, query: RankingQuery, *, told: bool = False) -> View:
+def read_view(
+    connection: Connection,
+    tenant: str,
+    query: RankingQuery,
+    *,
+    told: bool = False,
+    unregistered_keys: Sequence[UnregisteredKey] = (),
+) -> View:
     """Returns what the page shows for a query; what senders wrote only if ``told``."""
-    pipeline = read_pipeline(connection, tenant, told=told)
+    pipeline = read_pipeline(connection, tenant, told=told, unregistered_keys=unregistered_keys)
     try:
         ranking = read_ranking(connection, tenant, query)
     except UnknownSegmentError as error:

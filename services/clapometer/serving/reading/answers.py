@@ -305,6 +305,24 @@ class Sender(msgspec.Struct, frozen=True):
     stored: int
 
 
+class UnregisteredSource(msgspec.Struct, frozen=True):
+    """A source, and how many impressions of clips that nobody registered it sent on the newest two days."""
+
+    source: str
+    impressions: int
+    clips: int
+    example: str
+
+
+class UnregisteredKey(msgspec.Struct, frozen=True):
+    """A key, and how many candidates of its slates nobody registered, since this process started."""
+
+    key: str
+    candidates: int
+    unregistered: int
+    example: str
+
+
 class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     """The state of everything before the ranking."""
 
@@ -313,4 +331,6 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
     hours: list[Hour]
     rejections: list[Rejection]
     senders: list[Sender]
+    unregistered_sources: list[UnregisteredSource]
+    unregistered_keys: list[UnregisteredKey]
     runs: list[Run]

@@ -1,6 +1,7 @@
 """Reads rankings out of the lake. The command line, the API and the page all call these, so they agree."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +24,8 @@ from clapometer.serving.reading.answers import (
     Sender,
     Standing,
     Subject,
+    UnregisteredKey,
+    UnregisteredSource,
 )
 from clapometer.serving.reading.errors import NoRunError, UnknownSegmentError
 from clapometer.serving.reading.reproduction import reproduction
@@ -221,8 +224,17 @@ def item_of(row: dict[str, Any]) -> Standing | NotRanked:
     return _not_ranked(row) if row["rank"] is None else _standing(row)
 
 
-def read_pipeline(connection: Connection, tenant: str, *, told: bool, runs: int = 8, most: int = 5) -> Pipeline:
+def read_pipeline(
+    connection: Connection,
+    tenant: str,
+    *,
+    told: bool,
+    unregistered_keys: Sequence[UnregisteredKey] = (),
+    runs: int = 8,
+    most: int = 5,
+) -> Pipeline:
     """Returns the state of collecting, loading and training; what senders wrote, or are called, only if ``told``."""
+    own = {"tenant": tenant, "n": most}
     (counts,) = rows(connection, "serving/reading/sql/pipeline.sql", tenant=tenant)
     (freshness,) = rows(connection, "serving/reading/sql/freshness.sql", tenant=tenant)
     return Pipeline(
@@ -232,11 +244,15 @@ def read_pipeline(connection: Connection, tenant: str, *, told: bool, runs: int 
         rejections=msgspec.convert(
             rows(connection, "serving/reading/sql/rejections.sql", tenant=tenant, told=told, n=most), list[Rejection]
         ),
-        senders=msgspec.convert(
-            rows(connection, "serving/reading/sql/senders.sql", tenant=tenant, n=most), list[Sender]
+        senders=msgspec.convert(rows(connection, "serving/reading/sql/senders.sql", **own), list[Sender])
+        if told
+        else [],
+        unregistered_sources=msgspec.convert(
+            rows(connection, "lake/sql/unregistered_shown.sql", **own), list[UnregisteredSource]
         )
         if told
         else [],
+        unregistered_keys=[*unregistered_keys][:most] if told else [],
         runs=read_runs(connection, tenant, runs),
     )
 

@@ -1,5 +1,7 @@
 """``POST /v1/slates``: bad input first, then what feeds rely on."""
 
+import datetime as dt
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.support.event_rows import clip, events_table
+from tests.support.event_rows import Row, clip, events_table, impression
 from tests.support.waiting import until
 from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, SECRET, TOKEN_ID, TOKEN_SECRET, Serving
 from tests.unit.serving.sample_lake import MODELS, NOW, add_run, add_withdrawal
@@ -228,6 +230,25 @@ def test_candidates_that_nobody_registered_are_named(own_lake: Lake, start: Call
     assert "2 of 3 candidates are not registered: 'typo-1', 'typo-2'." in notes[-1]
     assert server.slate(candidates=[CLIPS[0]]).json()["notes"] == notes[:-1]
     assert "clapometer_serving_unregistered_candidates_total 2.0" in server.get("/metrics").text
+
+
+def test_the_page_says_who_names_and_shows_clips_that_nobody_registered(
+    own_lake: Lake, start: Callable[..., Serving]
+) -> None:
+    day = {"received_at": NOW}
+    player: list[Row] = [impression(f"i{n}", f"typo-{n % 2}", NOW, source="/player", **day) for n in range(3)]
+    old = impression("old", "typo-3", NOW - dt.timedelta(days=9), source="/old")
+    own_lake.append("events", events_table([*player, old, impression("known", CLIPS[0], NOW, source="/app", **day)]))
+    publish(own_lake)
+    server = start(own_lake.storage.published)
+    server.slate(candidates=[CLIPS[0]])
+    server.slate(candidates=[CLIPS[0], "typo-1", "typo-2"])
+    server.slate(OTHER_SECRET, candidates=["typo-4"])
+    page = re.sub(r"<[^>]+>", "", server.get("/", SECRET).text)
+    assert "3 impressions of 2 clips, such as typo-0, from /player" in page
+    assert f"2 candidates of 4 for slates, such as typo-1, by the key {SECRET.partition('_')[2]}" in page
+    assert not {"from /old", "from /app", "typo-4"} & {*re.findall(r"from /\w+|typo-4", page)}
+    assert "nobody registered" not in server.get("/").text
 
 
 def test_a_request_is_told_all_that_is_missing_and_what_a_field_may_be(serving: Serving) -> None:
