@@ -21,11 +21,6 @@ Flags = NDArray[np.bool_]
 DURATION_BANDS = ((5_000, "under 5 s"), (10_000, "5-10 s"), (20_000, "10-20 s"), (60_000, "20-60 s"))
 LONGEST_BAND = "60 s and more"
 MAX_STRATA = 50
-_SAID = """
-WITH said AS (
-    SELECT 0 AS tenant, clip AS clip_id, model, cost_currency AS unit, cost_amount AS amount FROM registered
-)
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +93,7 @@ def load_clips(
     con.execute("UPDATE registered SET is_repost = true WHERE clip IN (SELECT clip FROM reposts)")
     con.unregister("reposts")
     prompt = encode(table["prompt"])
-    odd = con.sql(f"{_SAID} SELECT clip_id AS clip FROM ({sql('lake/sql/odd_costs.sql')}) ORDER BY clip")
-    odd_costs = numbers(odd.to_arrow_table()["clip"])
+    odd_costs = numbers(con.sql(sql("training/sql/odd_costs.sql")).to_arrow_table()["clip"])
     cost = table["cost_amount"].combine_chunks().to_numpy(zero_copy_only=False).astype(np.float64)
     cost[odd_costs] = np.nan
     return Clips(
