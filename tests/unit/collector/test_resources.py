@@ -46,6 +46,20 @@ def test_whoever_gives_a_clip_another_prompt_or_model_is_told_at_once(collector:
     assert put(model={"name": "m", "version": "2"}) == [changed.format("prompt and model")]
 
 
+@pytest.mark.parametrize(
+    ("cost", "lost"),
+    [({"amount": 0.04}, True), ({"amount": 0, "gpu_seconds": 3}, True), ({"gpu_seconds": 3}, False),
+     ({"amount": 0.04, "currency": "USD"}, False), ({"currency": "USD"}, False), (None, False)],
+)  # fmt: skip
+def test_whoever_says_a_cost_without_its_currency_is_told_at_once(
+    collector: Collector, cost: dict[str, object] | None, lost: bool
+) -> None:
+    answer = send(collector, "PUT", "/v1/clips/priced", {**CLIP, "cost": cost}).json()
+    assert answer["accepted"] == 1
+    said = [warning["reason"].partition(":")[0] for warning in answer["warnings"]]
+    assert said == ["`cost.amount` without `cost.currency`"] * lost
+
+
 def test_a_clip_that_is_put_becomes_an_event(collector: Collector) -> None:
     answer = send(collector, "PUT", "/v1/clips/clip%209", clip(collector))
     assert (answer.status_code, answer.json()["accepted"]) == (202, 1)

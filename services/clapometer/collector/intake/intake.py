@@ -187,8 +187,8 @@ class Intake:
             confirm_purchases=self.config.confirm_purchases,
             answers_need_tokens=self.config.answers_need_tokens,
         )
-        if key.kind == "secret" and (changes := self._registrations.changes(key.tenant, judged.events)):
-            judged = cautioned(judged, changes)
+        if key.kind == "secret" and (told := self._registrations.cautions(key.tenant, judged.events)):
+            judged = cautioned(judged, told)
         if repeats := contradictions(judged.events):
             judged = cautioned(judged, repeats)
         # charged before they are durable: a burst is through before the first of it is

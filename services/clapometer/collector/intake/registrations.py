@@ -15,6 +15,10 @@ CHANGED = (
     "this clip was registered with another {} before: stored, and all its impressions count for it from now on; give "
     "another clip another id, and mend a mistake as you did (the view clip_changes lists these)"
 )
+NO_CURRENCY = (
+    "`cost.amount` without `cost.currency`: stored, and told in no cost; register the clip again with an ISO 4217 code "
+    "such as EUR"
+)
 
 
 class Registrations:
@@ -23,13 +27,18 @@ class Registrations:
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], tuple[bytes, bytes]] = OrderedDict()
 
-    def changes(self, tenant: str, events: Sequence[Event]) -> dict[int, str]:
-        """Remembers the registrations among events; returns what to say of those that change one, by index."""
+    def cautions(self, tenant: str, events: Sequence[Event]) -> dict[int, str]:
+        """Remembers the registrations among events; returns what to say of them, by index: a change, a lost cost."""
         told = {}
         for index, event in enumerate(events):
-            if type(event) is ClipRegistered and (what := self._change(tenant, event.data)):
-                told[index] = CHANGED.format(what)
+            if type(event) is ClipRegistered and (said := self._said(tenant, event.data)):
+                told[index] = "; ".join(said)
         return told
+
+    def _said(self, tenant: str, data: ClipRegisteredData) -> list[str]:
+        said = [CHANGED.format(what)] if (what := self._change(tenant, data)) else []
+        lost = data.cost is not None and data.cost.amount is not None and data.cost.currency is None
+        return [*said, NO_CURRENCY] if lost else said
 
     def _change(self, tenant: str, data: ClipRegisteredData) -> str:
         clip, now = (tenant, data.clip_id), (_digest(data.prompt), _digest(data.model))
