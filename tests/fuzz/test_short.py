@@ -44,9 +44,9 @@ def test_the_documents_are_what_the_services_do(servers: Servers, tmp_path: Path
 
 
 def test_what_no_client_sends_is_answered_or_cut_off_and_takes_no_memory(servers: Servers) -> None:
-    found = heads(servers, 300, 1, growth=2.0)
+    found = heads(servers, 200, 1, growth=2.0)
     assert found.complaints == {}
-    assert {200, 400} <= set(found.statuses)
+    assert found.statuses[400] > 100
 
 
 def test_no_text_is_obeyed_by_a_terminal() -> None:
