@@ -71,7 +71,7 @@ def create_app(
     """
     registry = registry or CollectorRegistry()
     lake = Published(published, threads=config.duckdb_threads, memory_limit=config.memory_limit)
-    metrics = ServingMetrics(registry, lambda: _file_age(lake, clock()))
+    metrics = ServingMetrics(registry, lambda: _file_age(lake, clock()), seconds)
     TrainingMetrics(registry, lake, clock)
     desk = Desk(lake, config, metrics, clock, seconds)
     access = Access(gate, config.public_tenant, clock, metrics.slate_limited)

@@ -28,9 +28,16 @@ class ServingMetrics(Collector):
     Args:
         registry: Where the metrics go.
         file_age: Seconds since the published file was replaced; ``None`` where there is none.
+        seconds: A clock that never runs back; by it log lines are spaced.
     """
 
-    def __init__(self, registry: CollectorRegistry, file_age: Callable[[], float | None]) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        file_age: Callable[[], float | None],
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = seconds
         self.requests = Counter(
             "clapometer_serving_requests", "Requests answered", ["route", "status"], registry=registry
         )
@@ -70,7 +77,7 @@ class ServingMetrics(Collector):
         """Counts a slate that is refused; logged at most every ten seconds, for it may be an attack."""
         self.limited.labels(by).inc()
         self._refused[by] += 1
-        now, (told_at, told) = time.monotonic(), self._told.get(by, (float("-inf"), 0))
+        now, (told_at, told) = self._clock(), self._told.get(by, (float("-inf"), 0))
         if now - told_at >= _TOLD_SECONDS:
             self._told[by] = now, self._refused[by]
             log.warning("slates refused: more than there may be", by=by, since_last_line=self._refused[by] - told)

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 from tests.unit.serving.running import (
     OF_A_PAGE,
     OTHER_PUBLISHABLE,
@@ -25,6 +27,7 @@ from clapometer.domain import InputError, Session, impression_trust, read_vouche
 from clapometer.domain.events import Experiment, ImpressionData
 from clapometer.gate import Rates
 from clapometer.lake import Lake
+from clapometer.serving.metrics import ServingMetrics
 
 CLIPS = ["c1", "c2", "c3"]
 ARM = {"id": "layout", "variant": "wide"}
@@ -198,7 +201,7 @@ def test_a_key_of_one_page_asks_from_no_other(serving: Serving) -> None:
 
 
 def test_slates_are_rated_by_viewer_whoever_asks_and_by_the_address_of_pages(
-    start: Callable[..., Serving], lake: Lake, caplog: pytest.LogCaptureFixture
+    start: Callable[..., Serving], lake: Lake
 ) -> None:
     rates = Rates({"slates_viewer": "3/day", "slates_address": "5/day"})
     serving = start(lake.storage.published, rates=rates)
@@ -218,6 +221,16 @@ def test_slates_are_rated_by_viewer_whoever_asks_and_by_the_address_of_pages(
     shown = serving.get("/metrics").text
     assert 'clapometer_serving_limited_slates_total{by="viewer"} 2.0' in shown
     assert 'clapometer_serving_limited_slates_total{by="address"} 2.0' in shown
+
+
+def test_slates_that_are_refused_are_told_at_once_and_then_now_and_then() -> None:
+    now = [0.0]
+    metrics = ServingMetrics(CollectorRegistry(), lambda: None, lambda: now[0])
+    with capture_logs() as lines:
+        for now[0] in (0, 1, 9.9, 10.1):
+            metrics.slate_limited("viewer")
+        metrics.slate_limited("address")
+    assert [(line["by"], line["since_last_line"]) for line in lines] == [("viewer", 1), ("viewer", 3), ("address", 1)]
 
 
 @given(sessions, sessions)
