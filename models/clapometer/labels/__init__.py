@@ -45,15 +45,9 @@ from clapometer.labels.screening import (
 )
 from clapometer.labels.signals import EXPLICIT_SIGNALS, FLAGS, SIGNALS, Signal, SignalName
 from clapometer.labels.values import (
-    fixed_label_sql,
     label_columns,
-    label_sql,
     label_values,
-    mature_sql,
-    signal_sql,
     signal_values,
-    silent_sql,
-    watch_signal_sql,
 )
 from clapometer.labels.voters import MOST_OF_ONE, most_of_one, voter_weights
 
@@ -90,12 +84,9 @@ __all__ = [
     "fit_to_outcome",
     "fit_to_votes",
     "fit_watch_quantiles",
-    "fixed_label_sql",
     "implicit_part",
     "label_columns",
-    "label_sql",
     "label_values",
-    "mature_sql",
     "most_of_one",
     "newcomers",
     "pairs_of_prompts",
@@ -104,11 +95,8 @@ __all__ = [
     "rows_seen_often",
     "rule_toml",
     "screen_viewers",
-    "signal_sql",
     "signal_values",
-    "silent_sql",
     "voter_weights",
     "watch_bins",
-    "watch_signal_sql",
     "watched_sql",
 ]

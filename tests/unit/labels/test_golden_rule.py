@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-from clapometer.labels import DEFAULT_RULE, decode_rule, encode_rule, label_sql
+import numpy as np
+import pytest
+
+from clapometer.labels import DEFAULT_RULE, decode_rule, encode_rule, label_values
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "default_rule.json").read_text(encoding="utf-8"))
 
@@ -13,5 +16,7 @@ def test_the_default_rule_is_the_one_that_was_promised() -> None:
     assert decode_rule(GOLDEN["rule"]) == DEFAULT_RULE
 
 
-def test_the_default_label_is_the_sql_that_was_promised() -> None:
-    assert label_sql(DEFAULT_RULE) == GOLDEN["label_sql"]
+def test_the_default_labels_are_the_ones_that_were_promised() -> None:
+    """Rows that watch, glance, loop, react and know nothing; null is unknown, or did not happen."""
+    given = {name: np.array(column, float) for name, column in GOLDEN["rows"].items()}
+    assert label_values(DEFAULT_RULE, given) == pytest.approx(GOLDEN["labels"], rel=0, abs=1e-12)

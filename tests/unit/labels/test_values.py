@@ -1,8 +1,7 @@
-"""The label of an impression: SQL and numpy agree; undone, absent and unknown count nothing."""
+"""The label of an impression: undone, absent and unknown count nothing."""
 
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,9 +14,7 @@ from clapometer.labels import (
     decode_rule,
     implicit_part,
     label_columns,
-    label_sql,
     label_values,
-    mature_sql,
     signal_values,
 )
 
@@ -61,16 +58,6 @@ def in_memory(table: pa.Table) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_sql_and_numpy_give_the_same_label(rule: LabelRule) -> None:
-    table = rows(3_000)
-    with duckdb.connect() as connection:
-        connection.register("o", table)
-        found = connection.sql(f"SELECT {label_sql(rule)} AS label FROM o").fetchnumpy()["label"]
-    assert not np.ma.is_masked(found)
-    np.testing.assert_allclose(found, label_values(rule, in_memory(table)), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_the_named_columns_are_enough(rule: LabelRule) -> None:
     table = rows(10).select([*label_columns(rule), "watch_quantile"])
     assert np.isfinite(label_values(rule, in_memory(table))).all()
@@ -111,13 +98,3 @@ def test_signals_add_up_with_their_weights() -> None:
 )
 def test_a_glance_and_an_unmeasured_playback_say_nothing(values: dict[str, float], signal: float) -> None:
     assert signal_values(DEFAULT_RULE, one(**values))["watch"] == pytest.approx([signal])
-
-
-def test_rows_are_mature_when_the_longest_window_has_passed() -> None:
-    rule = decode_rule("name = 'x'\nversion = 1\n[maturity_hours]\nsave = 24.5")
-    shown = "VALUES (TIMESTAMPTZ '2026-01-01 00:00:00Z'), (TIMESTAMPTZ '2026-01-01 02:00:00Z')"
-    query = f"SELECT {mature_sql(rule, '$as_of::TIMESTAMPTZ')} FROM ({shown}) AS o(shown_at)"
-    with duckdb.connect() as connection:
-        found = connection.execute(query, {"as_of": "2026-01-02 01:00:00Z"}).fetchall()
-    assert found == [(True,), (False,)]
-    assert mature_sql(DEFAULT_RULE) == "TRUE"
