@@ -69,10 +69,10 @@ class Seen:
 
 
 def cohorts_moving_together(seen: Seen, first: Ints, limits: CohortLimits | None = None) -> list[tuple[int, int]]:
-    """Returns the first days, from and before, of viewers that are no people together, the least likely first.
+    """Returns the first days, from and before, of viewers that are no people together.
 
-    All others are compared without the cohorts that were found before. Viewers of the first day are in none: there is
-    nobody before them to compare them with.
+    The shortest time goes first, as the fewest people came in it, and of them the least likely; all others are compared
+    without it. Viewers of the first day are in none: there is nobody before them to compare them with.
 
     Args:
         seen: Impressions.
@@ -90,18 +90,25 @@ def cohorts_moving_together(seen: Seen, first: Ints, limits: CohortLimits | None
     rows = _Rows(came[order], seen.viewer[order], seen.day[order], seen.item[order], seen.worth[order])
     found: list[tuple[int, int]] = []
     while len(found) < limits.cohorts and len(rows.came):
-        everybody = _Everybody.of(rows)
-        tests, least, cohort = 0, 1.0, (0, 0)
-        for days, members in _cohorts(rows, limits):
-            chances = _chances(rows, members, everybody, limits)
-            tests += len(chances)
-            if chances.min(initial=1.0) < least:
-                least, cohort = float(chances.min()), days
-        if least * max(tests, 1) >= limits.chance:
+        cohort = _least_likely(rows, limits)
+        if cohort is None:
             break
         found.append(cohort)
         rows = rows.take((rows.came < cohort[0]) | (rows.came >= cohort[1]))
     return found
+
+
+def _least_likely(rows: _Rows, limits: CohortLimits) -> tuple[int, int] | None:
+    """Returns the days of the cohort that people would be least likely, of the shortest that are no people."""
+    everybody = _Everybody.of(rows)
+    judged = [(days, _chances(rows, members, everybody, limits)) for days, members in _cohorts(rows, limits)]
+    tests = sum(len(chances) for _, chances in judged)
+    found = [
+        (days[1] - days[0], float(chances.min()), days)
+        for days, chances in judged
+        if len(chances) and chances.min() * tests < limits.chance
+    ]
+    return min(found)[2] if found else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
