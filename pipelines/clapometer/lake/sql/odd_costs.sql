@@ -1,6 +1,6 @@
 -- What generating a clip is said to have cost, where no other clip cost anything like it: more than ten times the largest
 -- cost of its unit, or of its unit and model version, when three of them, or one in a thousand, are not looked at. The
--- limit of `clapometer.ranking.outlier_limit`, so that no one registration decides what clips cost.
+-- limit of `outlier_limit`, so that no one registration decides what clips cost.
 -- Reads  said (tenant, clip_id, model, unit, amount): one row per clip and unit, which is a currency or GPU seconds.
 WITH limits AS (
     SELECT
