@@ -227,12 +227,12 @@ def test_a_key_that_sends_too_much_waits(start: Callable[..., Collector]) -> Non
 
 
 def test_requests_that_hold_no_event_count_as_well(start: Callable[..., Collector]) -> None:
-    collector = start(gate={"rates": Rates({"secret": "3/minute"})})
+    collector = start(gate={"rates": Rates({"secret": "3/hour"})})
     assert [collector.post("nonsense").status_code for _ in range(4)] == [422, 422, 422, 429]
 
 
 def test_an_address_that_tries_keys_waits(start: Callable[..., Collector]) -> None:
-    collector = start(gate={"rates": Rates({"address": "5/minute"})})
+    collector = start(gate={"rates": Rates({"address": "5/hour"})})
     found = [collector.post([event(collector)], x_api_key=f"csk_guess_{n}").status_code for n in range(6)]
     assert found == [401] * 5 + [429]
     answer = collector.http.put("/v1/clips/c", json={}, headers={"x-api-key": collector.secret})
