@@ -93,6 +93,13 @@ class Settings(BaseSettings):
         "15m", description="retraining: an interval such as 15m or 1h, or a cron expression in UTC such as `0 9 * * 1`"
     )
     keep_runs: int = Field(100, ge=1, description="runs whose results stay in the lake")
+    bought_viewers: int = Field(
+        200,
+        ge=0,
+        description="viewers that one person may make up: verdicts stand without any so many; 0 asks nothing",
+    )
+    bought_impressions: int = Field(2_000, ge=1, description="the most impressions that such viewers have together")
+    bought_days: int = Field(3, ge=1, description="days within which all such viewers were there")
     public_tenant: str | None = Field("default", description="tenant whose rankings need no key to read; none if empty")
     label_rule: Path | None = Field(None, description="TOML file of the label rule; the built-in one if unset")
     seed: int = Field(20_260_101, description="seed of everything random in training")

@@ -24,12 +24,14 @@ from clapometer.ranking.intervals import confidence_intervals, probability_best,
 from clapometer.ranking.limits import days_outside, first_days, outlier_limit
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
-from clapometer.ranking.robustness import fewest, fewest_in_buckets, invented_reactions
+from clapometer.ranking.robustness import Bought, Budget, Suspects, fewest, fewest_in_buckets, invented_reactions
 from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
 from clapometer.ranking.trends import ShareChange, ViewerSumsOfHalf, change_of_counts, change_of_shares
 
 __all__ = [
+    "Bought",
     "BradleyTerry",
+    "Budget",
     "ClipAIPW",
     "ClipCells",
     "ClipRates",
@@ -45,6 +47,7 @@ __all__ = [
     "Ranked",
     "Reason",
     "ShareChange",
+    "Suspects",
     "TimeOffsets",
     "Unranked",
     "ViewerSumsOfHalf",

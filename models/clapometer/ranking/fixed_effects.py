@@ -172,12 +172,12 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
         return self
 
-    def score_influence(self, left: int, right: int) -> Floats:
+    def score_influence(self, left: int, right: int | None = None) -> Floats:
         """What one unit more of each clip's score adds to the effect of `left` minus that of `right`.
 
         Args:
             left: Place in `items_`.
-            right: Another one.
+            right: Another one; the mean of all of them where None.
 
         Returns:
             ``(n_clips,)`` in the order of `fit`; 0 for clips that do not count. The estimate is linear in the

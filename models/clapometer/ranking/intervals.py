@@ -107,12 +107,28 @@ def above_zero(variance: float, error: float) -> float:
     return variance + max(error, 1e-9) * float(np.exp(norm.logpdf(ratio) - norm.logcdf(ratio)))
 
 
-def rank_ranges(effects: Floats, covariance: Floats, level: float = 0.95, seed: int = 0, draws: int = 4000) -> Ints:
+def rank_ranges(
+    effects: Floats,
+    covariance: Floats,
+    level: float = 0.95,
+    seed: int = 0,
+    draws: int = 4000,
+    *,
+    slack: Floats | None = None,
+) -> Ints:
     r"""First and last rank of every item, right for all items at once with probability `level`.
 
     All pairwise differences are tested together: the critical value is the `level` quantile of
     :math:`\max_{i<j} |Z_i - Z_j| / \sigma_{ij}` with :math:`Z \sim N(0, \Sigma)`. An item's first rank is 1 plus
     the number of items significantly better, its last is n minus the number significantly worse.
+
+    Args:
+        effects: ``(n,)``.
+        covariance: Of them.
+        level: Of all ranges together.
+        seed: Of the draws.
+        draws: How many.
+        slack: By how much one item has to be better than another beside chance, ``(n, n)``.
 
     Returns:
         ``(n, 2)``, rank 1 is best.
@@ -132,11 +148,12 @@ def rank_ranges(effects: Floats, covariance: Floats, level: float = 0.95, seed: 
     spread = np.sqrt(np.maximum(variance[first] + variance[second] - 2 * covariance[first, second], 1e-300))
     noise = _draws(np.zeros(n), covariance, seed, draws)
     largest = np.max(np.abs(noise[:, first] - noise[:, second]) / spread, axis=1)
-    gap = (effects[first] - effects[second]) / spread
+    gap = effects[first] - effects[second]
     better = np.zeros((n, n), bool)
-    critical = np.quantile(largest, level)
-    better[first, second] = gap > critical
-    better[second, first] = gap < -critical
+    reach = np.quantile(largest, level) * spread
+    needed = np.zeros((n, n)) if slack is None else slack
+    better[first, second] = gap > reach + needed[first, second]
+    better[second, first] = -gap > reach + needed[second, first]
     return np.column_stack([1 + better.sum(0), n - better.sum(1)])
 
 

@@ -75,9 +75,10 @@ class Fit:
         spare = max(len(score) - len(total) - len(contrast) + 1, 1)
         self.noise = float(weight @ self.residual**2) / spare
 
-    def score_influence(self, left: int, right: int) -> Floats:
-        """Derivative of the difference of two effects by each score, ``(n,)``."""
-        moved = self.inverse @ (self.contrast[left] - self.contrast[right])
+    def score_influence(self, left: int, right: int | None) -> Floats:
+        """Derivative of the difference of two effects by each score, ``(n,)``; of an effect where `right` is None."""
+        contrast = self.contrast[left] if right is None else self.contrast[left] - self.contrast[right]
+        moved = self.inverse @ contrast
         influence: Floats = self.weight * (self.within @ moved)
         return influence
 

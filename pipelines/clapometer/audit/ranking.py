@@ -56,7 +56,9 @@ def top_findings(audited: Audited) -> Iterator[Finding]:
     claimed = _claimed(fit)
     part, scores, uniform = audited.fitted.part, audited.fitted.scores, audited.fitted.scored.tier == "C"
     sample = audited.impressions.sample(MOST_IMPRESSIONS, uniform=uniform)
-    sturdy = model_robustness(sample, part, scores, fit, rule=run.rule)
+    reach = reach_of(part, scores)
+    found = pushes(sample, part, scores, reach)
+    sturdy = model_robustness(found, reach, fit, every=sample.every, rule=run.rule)
     impressions = sturdy[int(fit.items_[first])]["impressions_to_drop"]
     viewers = _viewers_to_drop(audited, first, second, uniform=uniform)
     frail = claimed and viewers is not None and viewers < FEWEST_VIEWERS

@@ -136,6 +136,7 @@ def _told(queries: dict[str, str], known: _Known) -> dict[str, str]:
         "ledger": f"hour < date_trunc('hour', {received})",
         "runs": f"finished_at <= {recorded}",
         "erasures": f"finished_at <= {recorded}",
+        "audits": f"audited_at <= {recorded}",
         **dict.fromkeys(OF_RUNS, f"run_id IN ({runs})"),
     }
     told = {name: f"SELECT * FROM ({queries[name]}) WHERE {condition}" for name, condition in conditions.items()}  # noqa: S608

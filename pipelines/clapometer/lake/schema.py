@@ -180,6 +180,8 @@ RANKINGS = pa.schema(
         ("fake_reactions_to_top", pa.int64()),  # at least; 0 for the first
         ("impressions_to_drop", pa.int64()),  # fewest whose loss puts the next one before it
         ("votes", pa.int64()),  # comparisons by people; only where segment is evidence
+        ("withheld_verdict", pa.string()),  # what would be said, could it not have been bought
+        ("viewers_to_buy", pa.int64()),  # fewest made-up viewers who could have bought it
     ]
 )  # fmt: skip
 """``effect`` is the difference from the mean item in label units per impression under uniform exposure,
@@ -191,6 +193,7 @@ CONTRASTS = pa.schema(
         ("segment_value", pa.string()), ("left_item", pa.string()), ("right_item", pa.string()),
         ("difference", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("p_left", pa.float64()),
         ("always_low", pa.float64()), ("always_high", pa.float64()), ("tier", pa.string()),
+        ("bought_low", pa.float64()), ("bought_high", pa.float64()),  # low, high had as much been bought as could be
     ]
 )  # fmt: skip
 """Differences of two items' effects with 95 % intervals from their joint covariance, each pair of items once.
@@ -242,6 +245,16 @@ ERASURES = pa.schema(
 )  # fmt: skip
 """Proof that erasures were done, without the ids: rows that were removed, by table, as JSON."""
 
+AUDITS = pa.schema(
+    [
+        ("run_id", pa.string()), ("tenant", pa.string()), ("audited_at", TIMESTAMP),
+        ("check", pa.string()), ("subject", pa.string()),
+        ("status", pa.string()),  # passed, failed, noted, skipped
+        ("found", pa.string()), ("advice", pa.string()), ("numbers", pa.string()),
+    ]
+)  # fmt: skip
+"""What attacks on a ranking came to that were tried on a copy: a row per route. JSON in numbers."""
+
 TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "events": (EVENTS, ("received_date",)),
     "rejected": (REJECTED, ("received_date",)),
@@ -253,5 +266,6 @@ TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
     "screened": (SCREENED, ()),
     "runs": (RUNS, ()),
     "erasures": (ERASURES, ()),
+    "audits": (AUDITS, ()),
 }
 """Every table with its partition columns."""

@@ -17,6 +17,8 @@ from clapometer.folding.fold import Progress, refresh_outcomes, silent
 from clapometer.labels import DEFAULT_RULE, LabelRule, ScreeningLimits
 from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.kept import drop_kept
+from clapometer.ranking import Budget
+from clapometer.training.boards.buyable import NOT_FOR_SALE
 from clapometer.training.boards.left_out import screened_items
 from clapometer.training.boards.model_versions import (
     DEFAULT_PARAMETERS,
@@ -30,7 +32,7 @@ from clapometer.training.boards.model_versions import (
 )
 from clapometer.training.boards.preference_labels import compare_clips
 from clapometer.training.boards.prompts import fit_prompts, rank_prompts
-from clapometer.training.boards.robustness import MOST_IMPRESSIONS, model_robustness
+from clapometer.training.boards.robustness import MOST_IMPRESSIONS, how_sturdy
 from clapometer.training.boards.rows import Row, to_table
 from clapometer.training.boards.votes import rank_said
 from clapometer.training.evidence.clips import load_clips
@@ -282,9 +284,8 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
         if not scored.outcomes:
             msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
             raise InputError(msg)
-        rankings: list[Row] = []
-        contrasts: list[Row] = []
-        comparisons: list[Row] = []
+        rankings, contrasts, comparisons = list[Row](), list[Row](), list[Row]()
+        sturdy, buyable = dict[int, Row](), NOT_FOR_SALE
         for done, part in enumerate(slices(impressions, clips, scored, parameters)):
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
@@ -294,16 +295,18 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
                 fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
             except NUMERIC as error:
                 scores = replace(scores, reason=not_computed(error))
+            if part.segment == "all" and fit is not None:
+                sample = impressions.sample(MOST_IMPRESSIONS, uniform=scored.tier == "C")
+                budget = Budget(viewers=0) if scored.tier == "C" else parameters.budget  # nothing is claimed there
+                sturdy, buyable = how_sturdy(sample, part, scores, fit, rule=run.rule, budget=budget)
             for found, pairs in (
-                rank_models(part, scores, clips, scored, parameters=parameters, fit=fit),
+                rank_models(part, scores, clips, scored, parameters=parameters, fit=fit, buyable=buyable),
                 rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed, rule=run.rule),
             ):
                 rankings += found
                 contrasts += pairs
             if part.segment == "all":
                 viewers = impressions.viewers_by_model(clips.model.index[clips.unit])
-                sample = impressions.sample(MOST_IMPRESSIONS, uniform=scored.tier == "C")
-                sturdy = {} if fit is None else model_robustness(sample, part, scores, fit, rule=run.rule)
                 for row in rankings:
                     if row["subject"] == "model_versions":
                         item = clips.model.names.index(row["item"])

@@ -30,7 +30,8 @@ from clapometer.upkeep.copies import CopiedFile, copy_file, describe_file, fsync
 FORMAT = 1
 MANIFEST = "manifest.json"
 ORDER = (
-    "erasures", "runs", "rankings", "contrasts", "comparisons", "screened", "ledger", "outcomes", "events", "rejected",
+    "erasures", "audits", "runs", "rankings", "contrasts", "comparisons", "screened", "ledger", "outcomes", "events",
+    "rejected",
 )  # fmt: skip
 LAKE, LOG, FILES = "lake", "log", "files"
 _LOG_ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint.*\.parquet)$")

@@ -52,6 +52,7 @@ def audit(
     """
     from clapometer.audit.audit import AuditOptions
     from clapometer.audit.audit import audit as audited
+    from clapometer.audit.record import record_attack
     from clapometer.training.train import Resources
 
     settings = load_settings()
@@ -64,14 +65,17 @@ def audit(
     json = json or form == "json"
     with sending.progress_bar(json) as bar:
         task = bar.add_task("audit", total=None, note="")
+        lake = wiring.open_lake(settings)
         report = audited(
-            wiring.open_lake(settings),
+            lake,
             options,
             tenant=tenant,
             run_id=run,
             resources=resources,
             progress=lambda stage, done, total: bar.update(task, description=stage, completed=done, total=total),
         )
+    if attack:
+        record_attack(lake, report, wiring.utc_now())
     _print(report, json=json)
     if not report.passed:
         raise typer.Exit(1)

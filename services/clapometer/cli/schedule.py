@@ -90,6 +90,7 @@ def due(
         lake=lake,
         clock=wiring.utc_now,
         rule=wiring.label_rule(settings.label_rule),
+        parameters=wiring.parameters(settings),
         resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
         seed=settings.seed,
         keep_runs=settings.keep_runs,

@@ -124,6 +124,7 @@ def _train(
                 tenant=owner,
                 seed=settings.seed if seed is None else seed,
                 trigger=trigger,
+                parameters=wiring.parameters(settings),
                 resources=Resources(threads=settings.threads, memory_limit=settings.memory_limit),
                 keep_runs=settings.keep_runs,
                 progress=told,

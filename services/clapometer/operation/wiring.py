@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.lake import Lake, Storage
     from clapometer.loading.loader import Loader
     from clapometer.telemetry.traces import Spans
+    from clapometer.training.boards.model_versions import Parameters
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks a process to drain and end."""
@@ -304,6 +305,17 @@ def check_references(settings: Settings) -> None:
     spans = open_spans(settings, "up")
     if spans is not None:
         spans.close()
+
+
+def parameters(settings: Settings) -> "Parameters":
+    """Returns what decides rankings beside the label rule, with what the settings say of it."""
+    from clapometer.training.boards.model_versions import Parameters
+
+    return Parameters(
+        bought_viewers=settings.bought_viewers,
+        bought_impressions=settings.bought_impressions,
+        bought_days=settings.bought_days,
+    )
 
 
 def label_rule(path: Path | None, field: str = "label_rule") -> "LabelRule":

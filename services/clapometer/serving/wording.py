@@ -133,6 +133,13 @@ def _explained(reason: str) -> str:
     return "no person watches like that" if reason.startswith("viewer ") else ""
 
 
+def withheld(verdict: str | None, viewers: int | None) -> str:
+    """Returns why a verdict is not given that the interval alone would give; nothing where none is withheld."""
+    if verdict is None:
+        return ""
+    return f"{verdict} is withheld: could be bought by {counted(viewers, 'viewers') if viewers else 'few viewers'}"
+
+
 def meaning(verdict: str) -> str:
     """Returns what a verdict says; nothing where it is none of ours."""
     return next((text for known, text in MEANINGS.items() if known == verdict), "")

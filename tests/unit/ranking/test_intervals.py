@@ -46,3 +46,11 @@ def test_one_item_and_none_have_trivial_ranges():
 def test_items_that_cannot_be_told_apart_share_the_chance_of_being_best():
     np.testing.assert_allclose(probability_best(np.zeros(3), np.zeros((3, 3))), 1 / 3)
     np.testing.assert_allclose(probability_best(np.array([1.0, 1.0, 0.0]), np.zeros((3, 3))), [0.5, 0.5, 0.0])
+
+
+def test_with_slack_an_item_is_behind_another_only_if_it_is_by_more_than_that() -> None:
+    effects, covariance = np.array([1.0, 0.0, -1.0]), np.eye(3) * 1e-4
+    slack = np.array([[0.0, 1.2, 0.2], [0.2, 0.0, 0.2], [0.2, 0.2, 0.0]])
+    assert rank_ranges(effects, covariance).tolist() == [[1, 1], [2, 2], [3, 3]]
+    assert rank_ranges(effects, covariance, slack=np.zeros((3, 3))).tolist() == [[1, 1], [2, 2], [3, 3]]
+    assert rank_ranges(effects, covariance, slack=slack).tolist() == [[1, 2], [1, 2], [3, 3]]

@@ -32,9 +32,25 @@ def test_better_liked_model_versions_rank_higher_with_intervals(tmp_path: Path) 
     rows = rankings(lake)
     assert [line["item"] for line in rows] == ["m2@1", "m1@1", "m0@1"]
     assert all(line["effect_low"] < line["effect"] < line["effect_high"] for line in rows)
-    assert (rows[0]["tier"], rows[0]["calibrated"], rows[0]["verdict"]) == ("B", True, "keep")
+    assert (rows[0]["tier"], rows[0]["calibrated"], rows[0]["withheld_verdict"]) == ("B", True, "keep")
     assert (rows[0]["impressions"], rows[0]["clips"], rows[0]["prompts"]) == (120, 30, 30)
     assert all(100 <= line["viewers"] <= 140 for line in rows)
+
+
+def test_a_verdict_that_so_few_viewers_carry_as_one_person_can_make_up_is_withheld(tmp_path: Path) -> None:
+    lake = lake_of(tmp_path, traffic())
+    for viewers, told in ((0, (True, None, False)), (200, (False, "keep", True)), (2, (True, None, False))):
+        train_once(lake, clock=clock, parameters=Parameters(segments=(), bought_viewers=viewers))
+        first = rankings(lake)[0]
+        bought = first["viewers_to_buy"] is not None and 2 < first["viewers_to_buy"] <= 200
+        assert (first["verdict"] == "keep", first["withheld_verdict"], bought) == told
+        with lake.connect() as con:
+            (pair,) = con.execute(
+                "SELECT low - bought_low, bought_high - high FROM contrasts WHERE run_id = $1 AND subject = "
+                "'model_versions' AND segment = 'all' ORDER BY difference DESC LIMIT 1",
+                [first["run_id"]],
+            ).fetchall()
+        assert (min(pair) > 0) == (viewers > 0)
 
 
 def test_a_difference_has_an_interval_for_one_look_and_a_wider_one_for_all_looks(tmp_path: Path) -> None:

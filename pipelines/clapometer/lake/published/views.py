@@ -34,6 +34,7 @@ TABLE_COMMENTS = {
     "screened": "Viewers, clips and days that a run left out, and limits to what counts, each with the reason.",
     "runs": "What made a ranking: enough to make it again.",
     "erasures": "Proof that viewers were erased, without their ids.",
+    "audits": "What attacks on rankings came to that `clapometer audit --attack` tried on a copy, a row per route.",
 }
 
 _SQL_TYPES = {

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 from clapometer.domain import InputError
 from clapometer.ranking import (
+    Budget,
     ClipAIPW,
     ClipCells,
     ClipTable,
@@ -23,6 +24,7 @@ from clapometer.ranking import (
     opportunities,
     sum_by,
 )
+from clapometer.training.boards.buyable import NOT_FOR_SALE, Buyable
 from clapometer.training.boards.rows import Row, Sheet, Slice, item_facts
 from clapometer.training.evidence.cells import Cells
 from clapometer.training.evidence.clips import Clips, strata
@@ -59,6 +61,9 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         level: Of all intervals.
         planned_error: Standard error of a difference, as a share of the mean label, at which the intervals for daily
             looks are tightest. To be chosen before looking.
+        bought_viewers: A verdict stands without any so many viewers that one person could have made up; 0 asks nothing.
+        bought_impressions: The most that they have together, of those that count.
+        bought_days: Within how many days all of them were there.
     """
 
     segments: tuple[str, ...] = ("task", "scenario", "audience", "locale", "duration_band")
@@ -81,6 +86,14 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_prompts: int = 20
     level: float = 0.95
     planned_error: float = 0.05
+    bought_viewers: int = 200
+    bought_impressions: int = 2_000
+    bought_days: int = 3
+
+    @property
+    def budget(self) -> Budget:
+        """What nobody may buy a verdict with."""
+        return Budget(self.bought_viewers, self.bought_impressions, self.bought_days)
 
 
 DEFAULT_PARAMETERS = Parameters()
@@ -225,11 +238,18 @@ def not_computed(error: Exception) -> str:
 
 
 def rank_models(
-    part: Slice, scores: Scores, clips: Clips, scored: Scored, *, parameters: Parameters, fit: PromptFixedEffects | None
+    part: Slice,
+    scores: Scores,
+    clips: Clips,
+    scored: Scored,
+    *,
+    parameters: Parameters,
+    fit: PromptFixedEffects | None,
+    buyable: Buyable = NOT_FOR_SALE,
 ) -> tuple[list[Row], list[Row]]:
     """Returns the ranking of model versions and the contrasts of every pair of the ranked ones.
 
-    ``fit`` is that of `fit_models`, None where there is no score.
+    ``fit`` is that of `fit_models`, None where there is no score; ``buyable`` how far effects could have been bought.
     """
     names = clips.model
     sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
@@ -239,14 +259,20 @@ def rank_models(
         return [*(sheet.unranked(item, scores.reason) for item in present.tolist()), *left_out], []
     level_error = _level_error(part.table.prompt[scores.units], scores.values)
     reach = float(student.ppf(0.5 + parameters.level / 2, max(fit.degrees_of_freedom_, 1)))
+    ranking = fit.ranking()
+    places = [place for place in ranking if isinstance(place, Ranked)]
+    shown = [sheet.shown(place.item) for place in places]
     rows = []
-    for place in fit.ranking():
-        if isinstance(place, Ranked):
-            half = reach * float(np.hypot(place.standard_error, level_error))
-            rows.append(sheet.ranked(place, len(fit.items_), fit.level_, half))
-        elif place.item in present:
-            rows.append(sheet.unranked(place.item, str(place.reason)))
-    return rows + left_out, list(_contrasts(sheet, fit, reach, parameters))
+    for place, honest, seen in zip(places, buyable.honest(places, fit, shown), shown, strict=True):
+        half = reach * float(np.hypot(place.standard_error, level_error))
+        row = sheet.ranked(place, len(fit.items_), fit.level_, half, honest)
+        rows.append(row | {"viewers_to_buy": buyable.viewers(place, row, seen)})
+    rows += [
+        sheet.unranked(place.item, str(place.reason))
+        for place in ranking
+        if not isinstance(place, Ranked) and place.item in present
+    ]
+    return rows + left_out, list(_contrasts(sheet, fit, reach, parameters, buyable))
 
 
 def _left_out(part: Slice, clips: Clips) -> list[int]:
@@ -264,8 +290,14 @@ def _level_error(prompt: Ints, values: Floats) -> float:
     return float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else 0.0
 
 
-def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float, parameters: Parameters) -> Iterator[Row]:
-    """Yields the difference of every pair of ranked items, the better one on the left."""
+def _contrasts(
+    sheet: Sheet, fit: PromptFixedEffects, reach: float, parameters: Parameters, buyable: Buyable
+) -> Iterator[Row]:
+    """Yields the difference of every pair of ranked items, the better one on the left.
+
+    What could have been bought of a difference is at most what could of either effect.
+    """
+    bought = [buyable.of(item, sheet.shown(item)) for item in fit.items_.tolist()]
     order = np.argsort(-fit.effects_, kind="stable")
     for i, left in enumerate(order):
         for right in order[i + 1 :]:
@@ -273,9 +305,12 @@ def _contrasts(sheet: Sheet, fit: PromptFixedEffects, reach: float, parameters: 
             spread = fit.covariance_[left, left] + fit.covariance_[right, right] - 2 * fit.covariance_[left, right]
             error = float(np.sqrt(max(spread, 0.0)))
             always = _always_reach(fit, error, parameters)
+            up, down = bought[left].up + bought[right].down, bought[left].down + bought[right].up
             yield sheet.contrast(fit.items_[left], fit.items_[right], difference, error, reach) | {
                 "always_low": None if always is None else difference - always,
                 "always_high": None if always is None else difference + always,
+                "bought_low": difference - reach * error - up,
+                "bought_high": difference + reach * error + down,
             }
 
 

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from clapometer.labels import LabelRule
 from clapometer.ranking import (
+    Budget,
     Estimate,
     PromptFixedEffects,
+    Suspects,
     fewest,
     fewest_in_buckets,
     invented_reactions,
     sum_by,
 )
 from clapometer.ranking.robustness import BUCKETS_PER_OCTAVE
+from clapometer.training.boards.buyable import NOT_FOR_SALE, Buyable
 from clapometer.training.boards.model_versions import Scores
 from clapometer.training.boards.rows import Row, Slice
 from clapometer.training.evidence.impressions import Sample
@@ -35,20 +38,19 @@ _BLAME = ("dislike", "hide", "not_interested", "report")
 
 
 def model_robustness(
-    sample: Sample, part: Slice, scores: Scores, fit: PromptFixedEffects, *, rule: LabelRule
+    found: Pushes, reach: Reach, fit: PromptFixedEffects, *, every: int, rule: LabelRule
 ) -> dict[int, Row]:
     """Returns ``fake_reactions_to_top`` and ``impressions_to_drop`` by model version, for those that are ranked.
 
     Args:
-        sample: Impressions, of `MOST_IMPRESSIONS`.
-        part: The slice of everything.
-        scores: Its scores.
-        fit: Of them.
+        found: What impressions push, of `MOST_IMPRESSIONS`.
+        reach: Of labels into scores.
+        fit: Of the scores.
+        every: Of the viewers, every how many are in it.
         rule: What a reaction is worth.
     """
     order = np.argsort(-fit.effects_, kind="stable")
-    reach = reach_of(part, scores)
-    drops = _impressions_to_drop(pushes(sample, part, scores, reach), sample.every, fit, order)
+    drops = _impressions_to_drop(found, every, fit, order)
     return {
         int(fit.items_[item]): {
             "fake_reactions_to_top": fake_reactions(reach, fit, int(item), rule) if place else 0,
@@ -56,6 +58,28 @@ def model_robustness(
         }
         for place, item in enumerate(order.tolist())
     }
+
+
+def how_sturdy(
+    sample: Sample, part: Slice, scores: Scores, fit: PromptFixedEffects, *, rule: LabelRule, budget: Budget
+) -> tuple[dict[int, Row], Buyable]:
+    """Returns how little would change the ranking of model versions, and how far it could have been bought.
+
+    Args:
+        sample: Impressions, of `MOST_IMPRESSIONS`.
+        part: The slice of everything.
+        scores: Its scores.
+        fit: Of them.
+        rule: What a reaction is worth.
+        budget: What one person can make up; with no viewers nothing is for sale.
+    """
+    reach = reach_of(part, scores)
+    found = pushes(sample, part, scores, reach)
+    sturdy = model_robustness(found, reach, fit, every=sample.every, rule=rule)
+    if not budget.viewers:
+        return sturdy, NOT_FOR_SALE
+    shown = sum_by(part.table.model[part.cells.cells.clip], part.cells.cells.impressions)
+    return sturdy, buyable_effects(found, sample, fit, shown, budget)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +234,32 @@ def _impressions_to_drop(found: Pushes, every: int, fit: PromptFixedEffects, ord
         there = np.flatnonzero(counts)
         drops[k] = fewest_in_buckets(lead, there + _FIRST_BUCKET, counts[there] * every)
     return drops
+
+
+def buyable_effects(found: Pushes, sample: Sample, fit: PromptFixedEffects, shown: Floats, budget: Budget) -> Buyable:
+    """Returns how far every ranked model version's effect could have been bought.
+
+    Args:
+        found: What impressions push.
+        sample: The impressions.
+        fit: Of the scores that they push.
+        shown: Impressions of each model version that count, ``(n_models,)``.
+        budget: What one person can make up.
+    """
+    suspects = Suspects(sample.viewer[found.row], sample.day[found.row], budget, sample.every)
+    unit, size = found.unit[suspects.rows], found.size[suspects.rows]
+    place = {item: k for k, item in enumerate(fit.items_.tolist())}
+
+    def push(item: int) -> Floats:
+        pushed: Floats = size * fit.score_influence(place[item])[unit]
+        return pushed
+
+    def fewest(item: int, gap: float) -> int | None:
+        return suspects.fewest(push(item) if gap > 0 else -push(item), abs(gap))
+
+    return Buyable(
+        {item: suspects.bought(push(item)) for item in place}, dict(enumerate(shown.tolist())), fewest, budget.viewers
+    )
 
 
 def prompt_robustness(ranked: Sequence[Estimate], liked: Floats, rule: LabelRule) -> list[Row]:

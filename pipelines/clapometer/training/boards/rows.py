@@ -75,9 +75,20 @@ class Sheet:
         """Returns the row of an item that has no place: a reason and no number."""
         return self.row(item) | {"unranked_reason": reason, "verdict": str(Verdict.NOT_ENOUGH), "calibrated": False}
 
-    def ranked(self, place: Ranked, n_ranked: int, level: float, half: float) -> Row:
-        """Returns the row of one of `n_ranked` items; its value is `level` + effect, within `half`."""
+    def shown(self, item: int) -> float:
+        """Returns how many impressions of an item count."""
+        return float(self.facts.impressions[item])
+
+    def ranked(self, place: Ranked, n_ranked: int, level: float, half: float, honest: Ranked | None = None) -> Row:
+        """Returns the row of one of `n_ranked` items; its value is `level` + effect, within `half`.
+
+        A verdict is withheld that is not one on the ``honest`` place, which allows for what could have been bought.
+        """
         value = place.effect + level
+        said, sure = (
+            self.verdict(each.joint, each.rank_range, n_ranked, place.probability_best)
+            for each in (place, honest or place)
+        )
         return self.row(place.item) | {
             "rank": place.rank,
             "rank_low": place.rank_range[0],
@@ -89,7 +100,8 @@ class Sheet:
             "value_low": value - half,
             "value_high": value + half,
             "p_best": place.probability_best,
-            "verdict": self.verdict(place.joint, place.rank_range, n_ranked, place.probability_best),
+            "verdict": sure,
+            "withheld_verdict": None if said == sure else said,
             "calibrated": self.tier != "C",
         }
 

@@ -47,6 +47,7 @@ class Sample:
     Attributes:
         clip: Row in all clips.
         viewer: Number of the viewer.
+        day: Of the impression, from the first.
         label: What they are worth.
         examination: Of their place.
         weight: Uniform-exposure weight; 1 where all count alike.
@@ -55,6 +56,7 @@ class Sample:
 
     clip: NDArray[np.int64]
     viewer: NDArray[np.int64]
+    day: NDArray[np.int64]
     label: Floats
     examination: Floats
     weight: Floats
@@ -204,16 +206,18 @@ class Impressions:
         total = sum(len(file) for file in self.files)
         every = max(1, int(total // most))
         parts = list(self._sampled(every, uniform=uniform))
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 5
-        clip, viewer, label, examination, weight = columns
-        return Sample(clip.astype(np.int64), viewer.astype(np.int64), label, examination, weight, every)
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 6
+        clip, viewer, day = (column.astype(np.int64) for column in columns[:3])
+        label, examination, weight = columns[3:]
+        return Sample(clip, viewer, day, label, examination, weight, every)
 
     def _sampled(self, every: int, *, uniform: bool) -> Iterator[tuple[Any, ...]]:
         """Yields the columns of `Sample` from every file."""
         for file, numbered in zip(self.files, self.viewers.rows, strict=True):
             rows = file.of_viewers(file.narrow.viewers % np.uint64(every) == 0)
+            clip = file.clip[file.take("clip", rows)]
             yield (
-                file.clip[file.take("clip", rows)], numbered[file.take("viewer", rows)],
+                clip, numbered[file.take("viewer", rows)], np.full(len(clip), file.day),
                 file.labels(self.worths, rows), file.examination(self.worths, rows),
                 file.weights(rows, uniform=uniform),
             )  # fmt: skip

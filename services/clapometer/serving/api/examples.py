@@ -57,7 +57,8 @@ def comparison_example() -> dict[str, Any]:
     return _plain(
         Comparison(
             subject="model_versions", segment="all", segment_value="", run_id=_RUN_ID, comparable=True,
-            verdict=Against.BETTER, reason=None, difference=0.082, low=0.061, high=0.103, always_low=0.049,
+            verdict=Against.BETTER, reason=None, difference=0.082, low=0.061, high=0.103,
+            bought_low=0.052, bought_high=0.112, always_low=0.049,
             always_high=0.115, p_left=1.0, method="joint", tier="B", calibrated=True,
             notes=tier_notes("B", calibrated=True), left=_standing("Motif@2.0", 1, 0.041),
             right=_standing("Motif@1.0", 2, -0.041),

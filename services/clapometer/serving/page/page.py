@@ -19,9 +19,9 @@ from clapometer.serving.api.routes import REVALIDATE
 from clapometer.serving.config import ServingConfig
 from clapometer.serving.desk import Desk
 from clapometer.serving.page import charts
-from clapometer.serving.reading.answers import WHOLE, Pipeline, Ranking, Standing, Subject, UnregisteredKey
+from clapometer.serving.reading.answers import WHOLE, Attacked, Pipeline, Ranking, Standing, Subject, UnregisteredKey
 from clapometer.serving.reading.errors import NoRunError, NotPublishedError, UnknownSegmentError
-from clapometer.serving.reading.queries import Connection, RankingQuery, read_pipeline, read_ranking
+from clapometer.serving.reading.queries import Connection, RankingQuery, read_attack, read_pipeline, read_ranking
 from clapometer.serving.slates.candidates import Candidates
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,6 +49,7 @@ class View:
     ranking: Ranking | None = None
     others: tuple[Ends, ...] = ()
     pipeline: Pipeline | None = None
+    attack: tuple[Attacked, ...] = ()
     problem: str | None = None
     segments: dict[str, list[str]] | None = None
     status: int = 200
@@ -99,7 +100,10 @@ def read_view(
             _ends(connection, tenant, RankingQuery(subject="prompts", run=run)),
             _ends(connection, tenant, RankingQuery(subject="templates", run=run)),
         )
-    return View(query=query, ranking=ranking, others=others, pipeline=pipeline, segments=ranking.segments)
+    return View(
+        query=query, ranking=ranking, others=others, pipeline=pipeline, segments=ranking.segments,
+        attack=tuple(read_attack(connection, tenant)),
+    )  # fmt: skip
 
 
 def _ends(connection: Connection, tenant: str, query: RankingQuery) -> Ends:
@@ -151,6 +155,7 @@ def template_environment() -> Environment:
         "side": charts.side,
         "meaning": words.meaning,
         "things": words.things,
+        "withheld": words.withheld,
         "misplaced": charts.misplaced,
         "titles": TITLES,
     }

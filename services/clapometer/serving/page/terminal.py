@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clapometer.domain.printable import printable
 from clapometer.serving.reading.answers import WHOLE, Comparison, NotRanked, Ranking, Standing
-from clapometer.serving.wording import count, counted, number, percent, places, set_aside, terms, things
+from clapometer.serving.wording import count, counted, number, percent, places, set_aside, terms, things, withheld
 from clapometer.terminal.tables import Column, chosen, fitted
 
 _CSV_COLUMNS = (*(field.name for field in msgspec.structs.fields(Standing)), "unranked_reason")
@@ -99,11 +99,13 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Standing], Text]], ...] = (
     ("fakes", "fakes to top", lambda row: Text(count(row.fake_reactions_to_top))),
     ("tier", "tier", lambda row: Text(row.tier or "–")),
     ("verdict", "verdict", lambda row: one_line(row.verdict or "–")),
+    ("withheld", "withheld", lambda row: one_line(withheld(row.withheld_verdict, row.viewers_to_buy))),
 )
-_LEFT = {"item", "id", "tier", "verdict"}
+_LEFT = {"item", "id", "tier", "verdict", "withheld"}
 _MONEY = ("cost", "revenue")
 _NEEDED = ("rank", "places", "item", "effect", "interval", "verdict")
 _PRIORITY = (
+    "withheld",
     "votes",
     "voters",
     *_MONEY,
@@ -119,7 +121,7 @@ _PRIORITY = (
 _SOMETIMES = {
     "cost": "cost_per_clip", "revenue": "revenue_per_1000", "drop": "impressions_to_drop",
     "fakes": "fake_reactions_to_top", "completion": "completion_rate", "its-place": "completion_rank",
-    "impressions": "impressions", "votes": "votes", "voters": "votes",
+    "impressions": "impressions", "votes": "votes", "voters": "votes", "withheld": "withheld_verdict",
 }  # fmt: skip
 
 

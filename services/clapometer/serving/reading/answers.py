@@ -48,6 +48,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
     Attributes:
         label: Its name for people: text that others wrote, to be escaped wherever it is shown.
         completion_rank: The place that the raw completion rate would give: beside ours, to be compared.
+        withheld_verdict: What would be said, could it not have been bought; ``viewers_to_buy`` by how few viewers.
     """
 
     item: str
@@ -81,6 +82,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", 
     fake_reactions_to_top: int | None
     impressions_to_drop: int | None
     votes: int | None
+    withheld_verdict: str | None = None
+    viewers_to_buy: int | None = None
 
     @property
     def name(self) -> str:
@@ -167,12 +170,15 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         calibrated: Whether the intervals are known to hold.
         notes: What a reader must know, in plain words.
         comparable: Whether there is a difference to tell; where not, ``reason`` says why.
-        verdict: What the interval for one look says of the left item against the right one, such as the champion.
+        verdict: What the interval for one look says of the left item against the right one, such as the champion,
+            where it stands without any viewers that one person could have made up.
         difference: Effect of the left item less that of the right, in label units per impression.
         low: Lower end of its 95 % interval; ``high`` the upper. They hold for one look.
         always_low: Lower end of the interval that holds at all looks together; ``always_high`` the upper. Whoever
             looks every day goes by these; null where the run has none.
         p_left: Probability that the left item is better.
+        bought_low: Lower end of the interval for one look, had as much of the difference been bought as one person can;
+            ``bought_high`` the upper. Null where the run does not say.
         method: ``joint``: from the joint covariance of the run. ``from_intervals``: from the two intervals as if
             the items were independent (Zou and Donner 2008), which is approximate.
     """
@@ -190,6 +196,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     always_low: float | None
     always_high: float | None
     p_left: float | None
+    bought_low: float | None
+    bought_high: float | None
     method: Literal["joint", "from_intervals"] | None
     tier: str | None
     calibrated: bool
@@ -260,6 +268,17 @@ class Slate(msgspec.Struct, frozen=True, kw_only=True):
     slots: list[Slot]
     left_out: list[LeftOut]
     notes: list[str]
+
+
+class Attacked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one person with the key of a page can buy by one route, as `clapometer audit --attack` tried it last."""
+
+    run_id: str
+    audited_at: dt.datetime
+    route: str
+    status: str
+    found: str
+    advice: str
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,6 +24,10 @@ APPROXIMATE = (
     "Approximate: the run stored no joint covariance for this pair, so the interval is made from the two intervals "
     "as if the items were independent."
 )
+BOUGHT = (
+    "That is withheld: some viewers that one person could have made up within days carry it. More viewers, over more "
+    "days, make it sturdier."
+)
 _Difference = dict[str, Any]
 
 
@@ -56,13 +60,19 @@ def compare(connection: Connection, tenant: str, query: RankingQuery, left: str,
     notes = tier_notes(tier, calibrated=calibrated, parameters=run.parameters) if difference else []
     if difference.get("method") == "from_intervals":
         notes.append(APPROXIMATE)
+    said = against(difference.get("low"), difference.get("high"), calibrated=calibrated)
+    sure = said
+    if difference.get("bought_low") is not None:
+        sure = against(difference["bought_low"], difference["bought_high"], calibrated=calibrated)
+    if said != sure:
+        notes.append(f"The interval alone says {str(said)!r}. {BOUGHT}")
     return Comparison(
         subject=query.subject,
         segment=query.segment,
         segment_value=query.segment_value,
         run_id=run.run_id,
         comparable=reason is None,
-        verdict=against(difference.get("low"), difference.get("high"), calibrated=calibrated),
+        verdict=sure,
         reason=reason,
         difference=difference.get("difference"),
         low=difference.get("low"),
@@ -70,6 +80,8 @@ def compare(connection: Connection, tenant: str, query: RankingQuery, left: str,
         always_low=difference.get("always_low"),
         always_high=difference.get("always_high"),
         p_left=difference.get("p_left"),
+        bought_low=difference.get("bought_low"),
+        bought_high=difference.get("bought_high"),
         method=difference.get("method"),
         tier=tier,
         calibrated=calibrated,
@@ -129,6 +141,8 @@ def _joint(
             "always_low": None if row["always_high"] is None else -row["always_high"],
             "always_high": None if row["always_low"] is None else -row["always_low"],
             "p_left": None if row["p_left"] is None else 1 - row["p_left"],
+            "bought_low": None if row["bought_high"] is None else -row["bought_high"],
+            "bought_high": None if row["bought_low"] is None else -row["bought_low"],
         }
     return {**row, "method": "joint"}
 

@@ -14,6 +14,7 @@ from clapometer.serving.reading.answers import (
     SEGMENTS,
     SUBJECTS,
     WHOLE,
+    Attacked,
     Counts,
     Hour,
     NotRanked,
@@ -222,6 +223,11 @@ def nearest_items(connection: Connection, tenant: str, run_id: str, query: Ranki
 def item_of(row: dict[str, Any]) -> Standing | NotRanked:
     """Returns a row of a ranking as an item with or without a place."""
     return _not_ranked(row) if row["rank"] is None else _standing(row)
+
+
+def read_attack(connection: Connection, tenant: str) -> list[Attacked]:
+    """Returns what the latest attack on a tenant's rankings came to, what can be bought first; empty where none was."""
+    return msgspec.convert(rows(connection, "serving/reading/sql/attack.sql", tenant=tenant), list[Attacked])
 
 
 def read_pipeline(

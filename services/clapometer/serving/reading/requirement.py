@@ -1,6 +1,7 @@
 """A release decision: what is required of a comparison, and what the data say to it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from clapometer.domain import Answer, Decision, Requirement, decide
@@ -8,6 +9,7 @@ from clapometer.serving.reading.answers import Comparison
 from clapometer.serving.reading.queries import Connection, RankingQuery, read_run, rows
 from clapometer.serving.wording import number
 
+BOUGHT = "the interval alone would tell, but some viewers that one person could have made up within days carry it"
 _ALL_LOOKS, _ONE_LOOK = "the interval that holds at all looks together", "the interval of one look"
 
 
@@ -42,14 +44,25 @@ def required(
         return Required(
             decision, {**told, "answer": decision.answer, "reason": reason}, _said(wanted, decision, reason)
         )
-    decision = decide(
-        requirement, margin, difference=comparison.difference, low=low, high=high, calibrated=comparison.calibrated,
+    ask = partial(
+        decide, requirement, margin, difference=comparison.difference, calibrated=comparison.calibrated,
         days=_days(connection, tenant, comparison.run_id),
     )  # fmt: skip
-    told |= {"low": low, "high": high, "answer": decision.answer, "days_more": decision.days_more}
-    return Required(
-        decision, told, _said(wanted, decision, _reason(decision, comparison.calibrated, always, low, high))
-    )
+    decision = ask(low=low, high=high)
+    up, down = _bought(comparison)
+    withheld = ask(low=low - up, high=high + down).answer != decision.answer
+    if withheld:
+        decision = Decision(Answer.NOT_ENOUGH, decision.least)
+    told |= {"low": low, "high": high, "answer": decision.answer, "days_more": decision.days_more, "withheld": withheld}
+    reason = BOUGHT if withheld else _reason(decision, comparison.calibrated, always, low, high)
+    return Required(decision, told, _said(wanted, decision, reason))
+
+
+def _bought(comparison: Comparison) -> tuple[float, float]:
+    """Returns how far the difference could have been raised and lowered by who was bought."""
+    if None in (comparison.low, comparison.high, comparison.bought_low, comparison.bought_high):
+        return 0.0, 0.0
+    return comparison.low - comparison.bought_low, comparison.bought_high - comparison.high  # type: ignore[operator]
 
 
 def _reason(decision: Decision, calibrated: bool, always: bool, low: float, high: float) -> str:

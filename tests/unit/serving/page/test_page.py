@@ -1,5 +1,6 @@
 """The page's HTML; what a browser makes of it is tested in ``tests/e2e/test_page.py``."""
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,6 +10,8 @@ import pytest
 from tests.unit.serving.running import SECRET, Serving
 from tests.unit.serving.sample_lake import EVIL, add_failed_run, add_pipeline, add_run
 
+from clapometer.audit.findings import AuditReport, Finding
+from clapometer.audit.record import record_attack
 from clapometer.lake import Lake, publish
 from clapometer.serving.wording import set_aside
 from clapometer.training.evidence.screening import ORPHANS, REASONS
@@ -143,6 +146,35 @@ def test_a_lake_much_changed_is_seen_at_the_next_look(own_lake: Lake, start: Cal
     add_run(own_lake, "run-newest")
     publish(own_lake)
     assert "run-newest" in server.get("/").text
+
+
+def test_what_can_be_bought_is_not_measured_yet_or_told_with_its_run_and_date(
+    own_lake: Lake, start: Callable[..., Serving]
+) -> None:
+    server = start(own_lake.storage.published)
+    assert "Not measured yet: clapometer audit --attack --tenant default" in words(server.get("/").text)
+    found = [
+        Finding(check="attack", subject="dates", status="passed", found="no effect: of 612 events 612 are nothing"),
+        Finding(check="attack", subject="votes", status="failed", found="25 viewers turn the top", advice="vouch"),
+        Finding(check="placebo", status="failed", found="intervals are too narrow"),
+    ]
+    for run, when in (("run-older", 1), ("run-later", 2)):
+        report = AuditReport(run_id=run, tenant="default", tier="B", alarm_rate=0.01, findings=found)
+        record_attack(own_lake, report, dt.datetime(2026, 3, when, tzinfo=dt.UTC))
+    page = words(server.get("/").text)
+    assert "2026-03-02" in page
+    assert "run-later" in page
+    assert "run-older" not in page
+    assert page.index("votes for sale 25 viewers turn the top") < page.index("dates passed no effect: of 612 events")
+    assert "intervals are too narrow" not in page
+
+
+def test_a_withheld_verdict_says_by_how_few_viewers_it_could_be_bought(
+    own_lake: Lake, start: Callable[..., Serving]
+) -> None:
+    add_run(own_lake, "run-newest", verdict="explore", withheld_verdict="keep", viewers_to_buy=34)
+    publish(own_lake)
+    assert "keep is withheld: could be bought by 34 viewers" in words(start(own_lake.storage.published).get("/").text)
 
 
 def test_the_page_of_votes_has_its_own_words_units_and_counts(serving: Serving) -> None:

@@ -1,6 +1,7 @@
 """How little would change a ranking: what is counted, done and fitted again, does change it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,13 @@ def test_what_a_reaction_adds_to_a_score_depends_on_the_prior_that_the_run_was_m
 
 def impressions(world: Ranked) -> Sample:
     seen = world.seen
-    return Sample(seen.log.clip, seen.log.viewer, seen.label, seen.examination, seen.weight)
+    return Sample(seen.log.clip, seen.log.viewer, seen.log.day, seen.label, seen.examination, seen.weight)
+
+
+def robustness_of(world: Ranked) -> dict[int, dict[str, Any]]:
+    reach = reach_of(world.part, world.scores)
+    found = pushes(impressions(world), world.part, world.scores, reach)
+    return model_robustness(found, reach, world.fit, every=1, rule=DEFAULT_RULE)
 
 
 def without(world: Ranked, place: int, dropped: int) -> PromptFixedEffects:
@@ -139,7 +146,7 @@ def test_an_item_falls_behind_the_next_without_as_many_impressions_as_said_but_n
     world: Ranked,
 ) -> None:
     order = np.argsort(-world.fit.effects_)
-    found = model_robustness(impressions(world), world.part, world.scores, world.fit, rule=DEFAULT_RULE)
+    found = robustness_of(world)
     for place in range(len(order) - 1):
         needed = found[int(world.fit.items_[order[place]])]["impressions_to_drop"]
         after, before = without(world, place, int(1.5 * needed) + 2), without(world, place, needed // 2)
@@ -155,7 +162,7 @@ def test_an_item_falls_behind_the_next_without_as_many_impressions_as_said_but_n
 
 def test_the_leader_needs_no_invented_reactions_and_the_last_cannot_fall(world: Ranked) -> None:
     order = np.argsort(-world.fit.effects_)
-    found = model_robustness(impressions(world), world.part, world.scores, world.fit, rule=DEFAULT_RULE)
+    found = robustness_of(world)
     assert found[int(world.fit.items_[order[0]])]["fake_reactions_to_top"] == 0
     assert found[int(world.fit.items_[order[-1]])]["impressions_to_drop"] is None
 

@@ -10,7 +10,7 @@ FROM (
         -- runs of versions that counted cost in the currency of revenue do not say it
         coalesce(cost_currency, CASE WHEN cost_per_clip IS NOT NULL THEN currency END) AS cost_currency,
         cost_currency_share,
-        fake_reactions_to_top, impressions_to_drop, votes,
+        fake_reactions_to_top, impressions_to_drop, votes, withheld_verdict, viewers_to_buy,
         CASE WHEN "rank" IS NOT NULL AND completion_rate IS NOT NULL THEN
             rank() OVER (PARTITION BY "rank" IS NULL ORDER BY completion_rate DESC NULLS LAST)
         END AS completion_rank
