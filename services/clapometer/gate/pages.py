@@ -10,10 +10,7 @@ _PREFLIGHT: Headers = [
     (b"access-control-max-age", b"86400"),
     (b"vary", b"access-control-request-headers"),
 ]
-_ALLOWED_HEADERS = (
-    b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"traceparent", b"tracestate",
-    b"clapometer-voucher",
-)  # fmt: skip
+_ALLOWED_HEADERS = (b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"traceparent", b"tracestate")
 _HEADER_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
 _MOST_REQUESTED = 50
 _EXPOSED = (b"access-control-expose-headers", b"traceparent, retry-after")
