@@ -7,15 +7,18 @@ from pathlib import Path
 
 import duckdb
 from deltalake.exceptions import DeltaError
+from deltalake.transaction import AddAction
 
+from clapometer.folding.files import rest_of_shared, write_outcomes
 from clapometer.lake import CommitConflictError, Lake, sql
-from clapometer.lake.delta.packing import TIDY
 from clapometer.lake.published.views import scan
 from clapometer.lake.tables import REWRITES
 
 FOLDED = "outcomes-of-events"
 """Application transaction of ``outcomes``: the version of ``events`` that it was folded from."""
 
+ROWS_AT_ONCE = 1_000_000
+"""Impressions that are folded in one query, at most, where they are of more than a few days."""
 _ATTEMPTS = 3
 
 Progress = Callable[[str, int, int], None]
@@ -48,6 +51,7 @@ def refresh_outcomes(
     events_version: int | None = None,
     full: bool = False,
     days_at_once: int = 7,
+    rows_at_once: int = ROWS_AT_ONCE,
     threads: int | None = None,
     memory_limit: str | None = None,
     progress: Progress = silent,
@@ -58,7 +62,8 @@ def refresh_outcomes(
         lake: The lake.
         events_version: Snapshot to fold; the latest where it is not given.
         full: Fold every day, whatever was folded before.
-        days_at_once: Days folded in one query; memory, not the result, depends on it.
+        days_at_once: Days folded in one query, at least; memory, not the result, depends on it.
+        rows_at_once: More days are folded in it as long as their impressions are no more than that.
         threads: For DuckDB.
         memory_limit: For DuckDB, which spills to the lake's disk beyond it.
         progress: Is told the days done.
@@ -72,7 +77,7 @@ def refresh_outcomes(
                 lake,
                 lake.version("events") if events_version is None else events_version,
                 full=full,
-                step=days_at_once,
+                step=(days_at_once, rows_at_once),
                 limits=(threads, memory_limit),
                 progress=progress,
             )
@@ -83,7 +88,13 @@ def refresh_outcomes(
 
 
 def _refresh(
-    lake: Lake, version: int, *, full: bool, step: int, limits: tuple[int | None, str | None], progress: Progress
+    lake: Lake,
+    version: int,
+    *,
+    full: bool,
+    step: tuple[int, int],
+    limits: tuple[int | None, str | None],
+    progress: Progress,
 ) -> RefreshReport:
     known = lake.txn("outcomes", FOLDED)
     folded = None if full else known
@@ -139,7 +150,7 @@ def _fold(
     *,
     known: int | None,
     rebuild: bool,
-    step: int,
+    step: tuple[int, int],
     progress: Progress,
 ) -> int:
     """Writes the outcomes of ``dates`` and commits them at once; returns how many there are."""
@@ -149,30 +160,42 @@ def _fold(
         msg = "another process refreshed the outcomes first"
         raise CommitConflictError(msg)
     serial = (table.txn(REWRITES) or 0) + 1
-    actions = []
-    rows = 0
-    for done, days in enumerate(_batches(dates, step)):
-        progress("outcomes", done * step, len(dates))
+    replaced = {str(day) for day in dates}
+    gone = [file for file in table.files() if rebuild or file.partition["shown_date"] in replaced]
+    if dates and not rebuild:
+        gone += rest_of_shared(con, table)
+    actions: list[AddAction] = []
+    rows = done = 0
+    for days in _batches(con, *step):
+        progress("outcomes", done, len(dates))
         con.execute(
             "CREATE OR REPLACE TEMP TABLE refresh_dates AS SELECT unnest(CAST(? AS DATE[])) AS shown_date", [days]
         )
         con.execute(f"CREATE OR REPLACE TEMP TABLE folded AS {sql('lake/sql/outcomes.sql')}")
-        for day, count in con.execute("SELECT shown_date, count(*) FROM folded GROUP BY ALL ORDER BY ALL").fetchall():
-            values: dict[str, str | None] = {"shown_date": str(day)}
-            path = table.new_file(values)
-            con.execute(
-                f"COPY (SELECT * EXCLUDE (shown_date) FROM folded WHERE shown_date = DATE '{day}' "  # noqa: S608
-                f"ORDER BY tenant, clip_id, impression_id) TO '{path}' ({TIDY})"
-            )
-            actions.append(table.added(path, values))
-            rows += count
-    replaced = {str(day) for day in dates}
-    gone = [file for file in table.files() if rebuild or file.partition["shown_date"] in replaced]
+        rows += con.execute("SELECT count(*) FROM folded").fetchall()[0][0]
+        if not done and not rebuild:
+            con.execute("INSERT INTO folded BY NAME FROM rest")
+        actions += write_outcomes(con, table)
+        done += len(days)
     table.commit([*actions, *table.removed(gone)], {FOLDED: version, REWRITES: serial})
     progress("outcomes", len(dates), len(dates))
     return rows
 
 
-def _batches(dates: Sequence[dt.date], step: int) -> Iterator[list[dt.date]]:
-    for start in range(0, len(dates), step):
-        yield list(dates[start : start + step])
+def _batches(con: duckdb.DuckDBPyConnection, least_days: int, most_rows: int) -> Iterator[list[dt.date]]:
+    """Yields the days to fold: so many together, and more where they have few impressions."""
+    counted = con.execute(
+        "SELECT shown_date, count(time) FROM dates LEFT JOIN ("
+        "    SELECT CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date, time FROM events WHERE type = 'impression'"
+        ") USING (shown_date) GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    days: list[dt.date] = []
+    rows = 0
+    for day, count in counted:
+        if len(days) >= least_days and rows + count > most_rows:
+            yield days
+            days, rows = [], 0
+        days.append(day)
+        rows += count
+    if days:
+        yield days

@@ -109,6 +109,8 @@ WATCHING = ("impression", "watched", "reacted", "converted", "voted")
 """Types of events of which there are many: what viewers did. Parquet files that have only such events may lack
 the columns that these never fill; the name of such a file ends in ``WATCHING_SUFFIX``."""
 WATCHING_SUFFIX = ".watching.parquet"
+WEIGHTLESS_SUFFIX = ".weightless.parquet"
+"""Ends the name of a file of ``outcomes`` that nobody vouches for: views show them, no training reads them."""
 
 
 def _watching_columns() -> frozenset[str]:
@@ -158,7 +160,10 @@ OUTCOMES = pa.schema(
         ("shown_date", pa.date32()),
     ]
 )  # fmt: skip
-"""One row per impression: everything it came to. Folding is commutative and idempotent."""
+"""One row per impression: everything it came to. Folding is commutative and idempotent.
+
+The partition of a file with the outcomes of several days, which are few each, is null: ``shown_date`` is told by
+``shown_at``."""
 
 RANKINGS = pa.schema(
     [

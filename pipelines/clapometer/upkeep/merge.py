@@ -25,7 +25,6 @@ from clapometer.lake.delta.packing import is_packed, suffix_of, write_tidily
 from clapometer.lake.delta.table import Table
 from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
-from clapometer.lake.schema import WATCHING_SUFFIX
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES
 
@@ -192,13 +191,14 @@ def _groups(
 ) -> Iterator[list[DataFile]]:
     """Yields files of one partition to merge: whole tiers of at least ``FANOUT`` files, small ones first.
 
+    Files of outcomes that several days share are left alone: they are merged as they are folded, and are to stay small.
     Of days that are over, which get no more files, all small ones: or what is left of every day would add up.
     """
     partitions: dict[tuple[object, ...], list[DataFile]] = defaultdict(list)
     over = _days_over(files, DAYS_OPEN)
     for file in files:
-        if file.size < settings.target_bytes and file.path not in without:
-            partitions[(*file.partition.values(), file.path.endswith(WATCHING_SUFFIX))].append(file)
+        if file.size < settings.target_bytes and file.path not in without and None not in file.partition.values():
+            partitions[(*file.partition.values(), suffix_of([file.path], packed=False))].append(file)
     for (day, *_), small in partitions.items():
         if isinstance(day, str) and day <= over:
             yield from _several(_bins(sorted(small, key=lambda file: file.path), settings))

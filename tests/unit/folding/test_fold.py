@@ -45,7 +45,7 @@ def test_refreshing_after_every_batch_equals_folding_everything_at_once(tmp_path
     lake, whole = Lake(tmp_path / "parts"), Lake(tmp_path / "whole")
     for start in range(0, len(rows), 60):
         lake.append("events", events_table(rows[start : start + 60]))
-        refresh_outcomes(lake, days_at_once=2)
+        refresh_outcomes(lake, days_at_once=2, rows_at_once=20)
     whole.append("events", events_table(rows))
     refresh_outcomes(whole)
     assert outcomes(lake).num_rows > 30

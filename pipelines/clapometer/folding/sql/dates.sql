@@ -2,5 +2,7 @@
 -- Reads  touched, outcomes.
 SELECT shown_date FROM touched WHERE shown_date IS NOT NULL
 UNION
-SELECT shown_date FROM outcomes SEMI JOIN touched USING (tenant, impression_id)
+SELECT outcomes.shown_date
+FROM outcomes JOIN touched USING (tenant, impression_id)
+WHERE NOT (touched.unvouched AND coalesce(outcomes.trust IN ('key', 'token'), false))
 ORDER BY shown_date

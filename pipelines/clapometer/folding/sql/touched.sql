@@ -4,14 +4,16 @@
 -- touches one of them touches all.
 WITH
 moved AS (
-    SELECT 'came' AS side, tenant, type, impression_id, time, hash(source, id) AS event, received_at FROM came
+    SELECT 'came' AS side, tenant, type, impression_id, time, hash(source, id) AS event, received_at, kind, trust FROM came
     UNION ALL
-    SELECT 'gone', tenant, type, impression_id, time, hash(source, id), received_at FROM gone
+    SELECT 'gone', tenant, type, impression_id, time, hash(source, id), received_at, kind, trust FROM gone
 ),
 touched AS MATERIALIZED (
     SELECT
         tenant, impression_id,
-        CASE WHEN type = 'impression' THEN CAST(time AT TIME ZONE 'UTC' AS DATE) END AS shown_date
+        CASE WHEN type = 'impression' THEN CAST(time AT TIME ZONE 'UTC' AS DATE) END AS shown_date,
+        -- outcomes of impressions that count leave it out
+        type <> 'impression' AND coalesce(any_value(trust = 'unvouched' AND kind IS NULL), false) AS unvouched
     FROM moved
     WHERE type IN ('impression', 'watched', 'reacted', 'converted')
     GROUP BY tenant, type, impression_id, time, event, received_at
@@ -24,7 +26,7 @@ claims AS (
 )
 FROM touched
 UNION ALL
-SELECT DISTINCT tenant, other.impression_id, CAST(NULL AS DATE)
+SELECT DISTINCT tenant, other.impression_id, CAST(NULL AS DATE), false
 FROM claims SEMI JOIN touched USING (tenant, impression_id)
     JOIN claims AS other USING (tenant, order_id)
 WHERE other.impression_id <> claims.impression_id

@@ -15,11 +15,15 @@ def fsync(path: Path) -> None:
         os.close(handle)
 
 
+UNKNOWN = "__HIVE_DEFAULT_PARTITION__"
+"""What the folder of a partition that is null is called, by Hive and all who read such folders."""
+
+
 def partition_folder(table: Path, values: dict[str, str | None]) -> Path:
     """Returns the folder of a partition, created durably; the table's own where it has no partitions."""
     folder = table
     for column, value in values.items():
-        folder = folder / f"{column}={value}"
+        folder = folder / f"{column}={UNKNOWN if value is None else value}"
         if not folder.exists():
             folder.mkdir(exist_ok=True)
             fsync(folder.parent)

@@ -12,18 +12,19 @@ from clapometer.domain import TerminalError, TransientError
 from clapometer.lake.delta.durable import fsync
 from clapometer.lake.delta.storage import Storage
 
-FORMAT = 3
+FORMAT = 4
 """1: tables without a marker. 2: the same with ``format.json``. 3: files of ``events`` may lack what other columns tell
-(`clapometer.lake.delta.packing`), and the marker is in the bucket too, if there is one. Columns that results and dead
+(`clapometer.lake.delta.packing`), and the marker is in the bucket too, if there is one. 4: files of ``outcomes`` may
+have several days, and then no partition, and what weighs nothing is in files of its own. Columns that results and dead
 letters have got since are added when a table is opened (`clapometer.lake.delta.columns`); that is no new format."""
 MARKER = "format.json"
 
 
 def _only_mark(storage: Storage) -> None:
-    """From 1 to 2, and to 3: the marker, which every step writes, is all that is new; old files stay as they are."""
+    """The marker, which every step writes, is all that is new; old files stay as they are."""
 
 
-MIGRATIONS: dict[int, Callable[[Storage], None]] = {1: _only_mark, 2: _only_mark}
+MIGRATIONS: dict[int, Callable[[Storage], None]] = dict.fromkeys((1, 2, 3), _only_mark)
 """What brings a lake of a format to the next one, but for the marker."""
 
 

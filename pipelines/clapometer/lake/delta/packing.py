@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
+from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX, WEIGHTLESS_SUFFIX
 from clapometer.lake.statements import quote
 
 PACKED = ".packed"
@@ -47,7 +47,10 @@ def is_packed(path: str | Path) -> bool:
 def suffix_of(paths: Iterable[str | Path], *, packed: bool) -> str:
     """Returns how the name of a file with the rows of ``paths``, which have the same columns, has to end."""
     listed = [str(path) for path in paths]
-    ending = WATCHING_SUFFIX if all(path.endswith(WATCHING_SUFFIX) for path in listed) else ".parquet"
+    special = (
+        suffix for suffix in (WATCHING_SUFFIX, WEIGHTLESS_SUFFIX) if all(path.endswith(suffix) for path in listed)
+    )
+    ending = next(special, ".parquet")
     return (PACKED if packed or any(map(is_packed, listed)) else "") + ending
 
 

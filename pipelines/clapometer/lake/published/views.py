@@ -7,6 +7,7 @@ import duckdb
 import pyarrow as pa
 
 from clapometer.domain import Verdict
+from clapometer.lake.delta.durable import UNKNOWN
 from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX, WIDE
 from clapometer.lake.statements import quote, sql
 
@@ -51,6 +52,9 @@ _SQL_TYPES = {
 _TODAYS_WORDS = f"WHEN 'winner' THEN '{Verdict.KEEP}' WHEN 'loser' THEN '{Verdict.STOP}'"
 """Rankings of 0.1 said it in other words."""
 
+SHOWN_DATE = "CAST(make_timestamp(epoch_us(shown_at)) AS DATE)"
+"""The day (UTC) of an outcome, in SQL that needs no extension of DuckDB."""
+
 OTHER_EVENTS = "other_events"
 """View of the schema ``files``: the rows of ``events`` in files that may have others than what viewers did.
 
@@ -70,22 +74,30 @@ def sources(paths: Mapping[str, Sequence[Path]]) -> dict[str, str]:
 def scan(name: str, paths: Sequence[Path]) -> str:
     """Returns a query for the rows of a table in exactly these files; an empty typed one where there are none."""
     schema, _ = TABLES[name]
-    narrow = [path for path in paths if path.name.endswith(WATCHING_SUFFIX)]
-    wide = [path for path in paths if not path.name.endswith(WATCHING_SUFFIX)]
-    queries = [_scan(name, part, lacking) for part, lacking in ((wide, False), (narrow, True)) if part]
+    groups: dict[tuple[bool, bool], list[Path]] = {}
+    for path in paths:
+        groups.setdefault((path.name.endswith(WATCHING_SUFFIX), UNKNOWN in path.parent.name), []).append(path)
+    queries = [_scan(name, part, *which) for which, part in sorted(groups.items())]
     if not queries:
         columns = ", ".join(_missing(field) for field in schema)
         return f"SELECT {columns} WHERE false"
     return " UNION ALL ".join(queries)
 
 
-def _scan(name: str, paths: Sequence[Path], lacking: bool) -> str:
+def _scan(name: str, paths: Sequence[Path], lacking: bool, of_many_days: bool) -> str:
     schema, partition_by = TABLES[name]
     present = WATCHING_COLUMNS if lacking else schema.names
-    columns = ", ".join(_kept(name, field.name) if field.name in present else _missing(field) for field in schema)
+    told = {"shown_date": f'{SHOWN_DATE} AS "shown_date"'} if of_many_days else {}
+    columns = ", ".join(
+        told.get(field.name, _kept(name, field.name)) if field.name in present else _missing(field) for field in schema
+    )
     listed = ", ".join(quote(str(path)) for path in paths)
     types = ", ".join(f"{quote(column)}: DATE" for column in partition_by)
-    hive = f"hive_partitioning = true, hive_types = {{{types}}}" if partition_by else "hive_partitioning = false"
+    hive = (
+        f"hive_partitioning = true, hive_types = {{{types}}}"
+        if partition_by and not told
+        else "hive_partitioning = false"
+    )
     return f"SELECT {columns} FROM read_parquet([{listed}], {hive})"  # noqa: S608 - our own names and quoted paths
 
 

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Sums = tuple[NDArray[np.int64], Floats]
 """Keys, each once and in order, and sums by key, a row of them for every column: the first are counts."""
 UNIT = 2.0**20
+"""Sums are of whole units of 2^-20: any other sum of floats would depend on the order of rows and files."""
 _COLUMNS = (
     "sum_label", "sum_exposure", "sum_weighted_label", "sum_weighted_exposure", "sum_capped_label",
     "sum_capped_exposure",

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from clapometer.labels import ScreeningLimits, ScreeningReason, Seen, cohorts_moving_together, newcomers
 from clapometer.labels.screening import MIX
 from clapometer.training.evidence.counted import LABELLED, Counted, Worths
-from clapometer.training.evidence.outcome_files import UNTRUSTED
 from clapometer.training.evidence.viewers import Viewers
 
 __all__ = ["screen_by_age"]
@@ -58,7 +57,9 @@ def _last_day(files: Sequence[Counted]) -> int:
     """Returns the last day on which more than a few impressions were."""
     shown: dict[int, int] = {}
     for file in files:
-        shown[file.narrow.day] = shown.get(file.narrow.day, 0) + len(file.narrow)
+        narrow = file.narrow
+        for day, count in zip(narrow.days.tolist(), np.bincount(narrow.day).tolist(), strict=True):
+            shown[day] = shown.get(day, 0) + count
     few, after = sum(shown.values()) // 1_000, 0
     for day in sorted(shown, reverse=True):
         after += shown[day]
@@ -84,14 +85,15 @@ def _sample(viewers: Viewers, files: Sequence[Counted], item: Ints, worths: Wort
     mixed = (viewers.hashes ^ np.uint64(total)) * np.uint64(MIX)
     chosen = old & ((mixed >> np.uint64(32)) % np.uint64(every) == 0)
     fixed, bins = worths.fixed(), np.zeros(_BINS)
-    parts: list[tuple[NDArray[Any], ...]] = []
+    none = np.zeros(0, np.int64)
+    parts: list[tuple[NDArray[Any], ...]] = [(none, none, none, np.zeros(0), none)]
     for file, places in zip(files, viewers.rows, strict=True):
         narrow = file.narrow
         shown = item[file.clip][narrow.clip]
-        rows = np.flatnonzero(chosen[places][narrow.viewer] & (narrow.flags & UNTRUSTED == 0) & (shown >= 0))
+        rows = np.flatnonzero(chosen[places][narrow.viewer] & (shown >= 0))
         watch = narrow.watch[rows] >> 1 & _BINS - 1
         bins += np.bincount(watch, minlength=_BINS)
-        day = np.full(len(rows), narrow.day)
+        day = narrow.days[narrow.day[rows]]
         parts.append((places[narrow.viewer[rows]], day, shown[rows], fixed[narrow.flags[rows] & LABELLED], watch))
     viewer, day, shown, worth, watch = (np.concatenate(column) for column in zip(*parts, strict=True))
     quantile = (np.cumsum(bins) - bins / 2) / max(bins.sum(), 1.0)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.labels import FLAGS, LabelRule, SignalName
+from clapometer.training.evidence.cells import UNIT, sum_by_key
 from clapometer.training.evidence.outcome_files import COMPLETED, EXPLORED, FOLD, PLACES, SIGNAL_BITS, Narrow
 
 __all__ = ["UNIT", "Counted", "Worths"]
@@ -18,8 +19,6 @@ Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-UNIT = 2.0**20
-"""Sums are of whole units of 2^-20: any other sum of floats would depend on the order of rows and files."""
 MOST_LABEL = 1e6
 MOST_CAPPED = 10.0
 LABELLED = 2 * COMPLETED - 1
@@ -60,14 +59,14 @@ class Counted:
         narrow: All of them.
         clip: Row of each of its clips in all clips; -1 where it is not registered.
         places: Key of each of its places: surface and position in one number.
-        day: Since the first day.
+        days: Its days, since the first one.
         kept: Rows that count, None for all.
     """
 
     narrow: Narrow
     clip: NDArray[np.int64]
     places: NDArray[np.int64]
-    day: int
+    days: NDArray[np.int64]
     kept: Ints | None = None
 
     @classmethod
@@ -81,7 +80,7 @@ class Counted:
             first_day: In days since 1970.
         """
         surface = np.array([surfaces.get(name, 0) for name in narrow.surfaces.to_pylist()], np.int64)
-        return cls(narrow, clip, surface * PLACES + narrow.positions, narrow.day - first_day)
+        return cls(narrow, clip, surface * PLACES + narrow.positions, narrow.days - first_day)
 
     def __len__(self) -> int:
         return len(self.narrow) if self.kept is None else len(self.kept)
@@ -108,10 +107,11 @@ class Counted:
 
     @property
     def cell(self) -> NDArray[np.int64]:
-        """Clip (its number in this file) and viewer fold in one number."""
+        """Clip, day (their numbers in this file) and viewer fold in one number."""
         fold = self.take("flags") & FOLD > 0
-        cell: NDArray[np.int64] = self.take("clip") * np.int64(2) + fold
-        return cell
+        clip: NDArray[np.int64] = self.take("clip") * np.int64(2 * len(self.days))
+        cell: NDArray[np.int64] = clip + fold
+        return cell if len(self.days) == 1 else cell + self.take("day") * np.int64(2)
 
     @property
     def explored(self) -> Flags:
@@ -120,8 +120,23 @@ class Counted:
 
     def keys(self, cell: NDArray[np.int64]) -> NDArray[np.int64]:
         """Returns cells by their key among those of all files: ``clip * 2^17 + day * 2 + fold``."""
-        keys: NDArray[np.int64] = self.clip[cell >> 1] * 131_072 + self.day * 2 + (cell & 1)
+        clip, day = np.divmod(cell >> 1, len(self.days))
+        keys: NDArray[np.int64] = self.clip[clip] * 131_072 + self.days[day] * 2 + (cell & 1)
         return keys
+
+    def clips_of(self, cell: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Returns cells by their key without the day: ``clip * 2 + fold``."""
+        keys: NDArray[np.int64] = self.clip[(cell >> 1) // len(self.days)] * 2 + (cell & 1)
+        return keys
+
+    def by_day(self, column: NDArray[Any] | None = None) -> dict[int, float]:
+        """Returns how many outcomes count, or the sum of a column of those, by day since the first one."""
+        if not len(self):
+            return {}
+        if len(self.days) == 1:
+            return {int(self.days[0]): float(len(self) if column is None else column.sum())}
+        day, sums = sum_by_key(self.take("day"), () if column is None else (column,))
+        return dict(zip(self.days[day].tolist(), sums[-1].tolist(), strict=True))
 
     def weights(self, rows: Ints | None = None, *, uniform: bool) -> Floats:
         """Returns uniform-exposure weights, 0 where they are not known; 1 where all are to count alike."""

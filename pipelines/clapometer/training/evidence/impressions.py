@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from clapometer.labels import LabelRule, ScreeningLimits, ScreeningReason, WatchCounts, fit_watch_quantiles
 from clapometer.lake import Lake, sql
+from clapometer.lake.schema import WEIGHTLESS_SUFFIX
 from clapometer.ranking import Exposure, effective_sample_size, outlier_limit, position_curve
-from clapometer.training.evidence.cells import Cells, Sums, add_up, cells_by_value, cells_of, sum_by_key
+from clapometer.training.evidence.cells import UNIT, Cells, Sums, add_up, cells_by_value, cells_of, sum_by_key
 from clapometer.training.evidence.clips import encode, numbers
 from clapometer.training.evidence.cohorts import screen_by_age
-from clapometer.training.evidence.counted import MOST_CAPPED, UNIT, Counted, Worths
-from clapometer.training.evidence.outcome_files import IMMATURE, OWN, PLACES, UNTRUSTED, KnownClips, Narrow, NarrowFiles
+from clapometer.training.evidence.counted import MOST_CAPPED, Counted, Worths
+from clapometer.training.evidence.outcome_files import IMMATURE, OWN, PLACES, KnownClips, Narrow, NarrowFiles
 from clapometer.training.evidence.outliers import Outliers, find_outliers
 from clapometer.training.evidence.screening import REASONS, MainCurrency, Scored, Screening, main_currency
 from clapometer.training.evidence.tiers import MIN_EXPLORED, contradiction
@@ -89,10 +91,14 @@ class Impressions:
     ) -> None:
         self._con, self._tenant, self._rule = con, tenant, rule[0]
         known = KnownClips.read(con)
-        read = list(NarrowFiles(con, lake.storage, tenant, rule, known).read_all(lake.files("outcomes", version)))
+        listed = lake.files("outcomes", version)
+        apart = [path for path in listed if path.name.endswith(WEIGHTLESS_SUFFIX)]
+        paths = [path for path in listed if not path.name.endswith(WEIGHTLESS_SUFFIX)]
+        read = list(NarrowFiles(con, lake.storage, tenant, rule, known).read_all(paths))
+        self._weightless = sum(narrow.weightless for _, narrow in read) + _count(con, apart, tenant)
         self._paths = [path for path, narrow in read if len(narrow)]
         narrows = [narrow for _, narrow in read if len(narrow)]
-        self._first_day = min((narrow.day for narrow in narrows), default=0)
+        self._first_day = min((int(narrow.days[0]) for narrow in narrows), default=0)
         surfaces = _surfaces(narrows)
         self.files = [Counted.of(each, known.rows(each.clips), surfaces, self._first_day) for each in narrows]
         self._automated: dict[int, int] = {}
@@ -159,7 +165,7 @@ class Impressions:
             if not logged.all():
                 weight, cell, explored = weight[logged], cell[logged], explored[logged]
             cell, sums = sum_by_key(cell, (np.rint(weight * UNIT), np.rint(weight * weight * 64), explored))
-            found.append((file.clip[cell >> 1] * 2 + (cell & 1), sums))
+            found.append((file.clips_of(cell), sums))
         keys, (shown, weight, squares, explored) = add_up(found, 4)
         return Exposure(keys >> 1, keys & 1, shown, weight / UNIT, squares / 64, explored)
 
@@ -217,7 +223,7 @@ class Impressions:
             rows = file.of_viewers(file.narrow.viewers % np.uint64(every) == 0)
             clip = file.clip[file.take("clip", rows)]
             yield (
-                clip, numbered[file.take("viewer", rows)], np.full(len(clip), file.day),
+                clip, numbered[file.take("viewer", rows)], file.days[file.take("day", rows)],
                 file.labels(self.worths, rows), file.examination(self.worths, rows),
                 file.weights(rows, uniform=uniform),
             )  # fmt: skip
@@ -251,6 +257,7 @@ class Impressions:
         by_viewer = np.zeros(len(self.viewers.hashes) if self._automated else 0, np.uint8)
         by_viewer[list(self._automated)] = list(self._automated.values())
         counts = np.zeros(len(REASONS), np.int64)
+        counts[_UNTRUSTED] = self._weightless
         for k, file in enumerate(self.files):
             flags = file.narrow.flags
             reason = by_clip[file.clip][file.narrow.clip]
@@ -261,8 +268,6 @@ class Impressions:
                 reason = np.where(reason == 0, by_viewer[self.viewers.rows[k]][file.narrow.viewer], reason)
             if some & IMMATURE:
                 reason[(reason == 0) & (flags & IMMATURE > 0)] = _RECENT
-            if some & UNTRUSTED:
-                reason[flags & UNTRUSTED > 0] = _UNTRUSTED
             counts += np.bincount(reason, minlength=len(REASONS))
             file.kept = np.flatnonzero(reason == 0) if reason.any() else None
         return counts
@@ -279,9 +284,10 @@ class Impressions:
 
     def _days(self) -> float:
         """Returns how many days of equal traffic tell as much as those that there are."""
-        shown: dict[int, int] = {}
+        shown: dict[int, float] = {}
         for file in self.files:
-            shown[file.day] = shown.get(file.day, 0) + len(file)
+            for day, count in file.by_day().items():
+                shown[day] = shown.get(day, 0.0) + count
         return effective_sample_size(np.array([*shown.values()], np.float64))
 
     def _places(self) -> tuple[NDArray[np.int64], Floats, Floats]:
@@ -299,8 +305,8 @@ class Impressions:
                 slot, both = slot * logged, explored & logged
             place, sums = sum_by_key(file.take("place"), (logged, explored, both, slot))
             found.append((file.places[place], sums))
-            if len(place):
-                days[file.day] = days.get(file.day, 0.0) + float(sums[4].sum())
+            for day, chances in file.by_day(slot).items():
+                days[day] = days.get(day, 0.0) + chances
         keys, shown = add_up(found, 5)
         shown[4] /= UNIT
         slots = np.zeros(max(days, default=-1) + 1)
@@ -353,6 +359,15 @@ def _surfaces(files: Sequence[Narrow]) -> dict[str, int]:
     counts.pop("", None)
     most = sorted(counts, key=lambda name: (-counts[name], name))[:_MOST_SURFACES]
     return {name: number for number, name in enumerate(sorted(most), start=1)}
+
+
+def _count(con: duckdb.DuckDBPyConnection, paths: Sequence[Path], tenant: str) -> int:
+    """Returns how many outcomes of a tenant files have."""
+    if not paths:
+        return 0
+    query = "SELECT count(*) FROM read_parquet(?, hive_partitioning = false) WHERE tenant = ?"
+    count: int = con.execute(query, [[str(path) for path in paths], tenant]).fetchall()[0][0]
+    return count
 
 
 def _main_currency(files: Sequence[Counted]) -> MainCurrency:

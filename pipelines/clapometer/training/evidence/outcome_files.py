@@ -37,7 +37,7 @@ Flags = NDArray[np.bool_]
 
 SIGNAL_BITS = tuple(signal.column for signal in FLAGS)
 """The columns whose bits come first in `Narrow.flags`, in this order."""
-COMPLETED, EXPLORED, FOLD, BLIND, OWN, UNTRUSTED, IMMATURE = (1 << (len(SIGNAL_BITS) + k) for k in range(7))
+COMPLETED, EXPLORED, FOLD, BLIND, OWN, IMMATURE = (1 << (len(SIGNAL_BITS) + k) for k in range(6))
 """The bits after them."""
 POSITIVE = sum(1 << SIGNAL_BITS.index(name) for name in ("liked", "saved", "shared", "commented", "followed"))
 PLACES = 16384
@@ -45,7 +45,8 @@ PLACES = 16384
 MOST_WEIGHT = 1e6
 """Of any weight beyond that nothing can be learnt; infinity could not even be added up."""
 _MOMENT_MS = 1_000
-_VERSION = 1
+_DAY_US = 86_400_000_000
+_VERSION = 2
 _READ = (
     "tenant", "clip_id", "viewer_id", "position", "surface", "propensity", "candidates", "explored", "audience",
     "locale", "shown_at", "trust", "watched_ms", "total_ms", *SIGNAL_BITS, "revenue", "currency",
@@ -87,10 +88,11 @@ class KnownClips:
 
 @dataclass(frozen=True, eq=False)
 class Narrow:
-    """Outcomes of a tenant in one file, and the lists that their numbers point into.
+    """Outcomes of a tenant in one file that somebody vouches for, and the lists that their numbers point into.
 
     Attributes:
-        day: When they were shown, in days since 1970.
+        weightless: How many others there are.
+        days: On which they were shown, in order, in days since 1970.
         newest: Latest time of an impression, in microseconds since 1970.
         clips: Ids of the clips.
         duration: Of the clips as it was made with, NaN where they were not registered.
@@ -101,6 +103,7 @@ class Narrow:
         audiences: Names; the first is empty.
         locales: The same.
         clip: Index in `clips`, ``(n,)`` like all that follow.
+        day: Index in `days`.
         viewer: Index in `viewers`.
         place: Index in `surfaces` and `positions`.
         watch: Length bin, ratio bin and whether watching says nothing, in one number.
@@ -115,7 +118,8 @@ class Narrow:
         currency: Names.
     """
 
-    day: int
+    weightless: int
+    days: NDArray[np.int64]
     newest: int
     clips: pa.Array
     duration: Floats
@@ -126,6 +130,7 @@ class Narrow:
     audiences: pa.Array
     locales: pa.Array
     clip: Ints
+    day: Ints
     viewer: Ints
     place: Ints
     watch: Ints
@@ -158,7 +163,7 @@ class Narrow:
         for field in fields(cls):
             values = table[field.name].chunk(0).values
             columns[field.name] = values if pa.types.is_string(values.type) else values.to_numpy()
-        columns |= {name: int(columns[name][0]) for name in ("day", "newest")}
+        columns |= {name: int(columns[name][0]) for name in ("weightless", "newest")}
         return cls(**columns)
 
 
@@ -224,12 +229,17 @@ class NarrowFiles:
         table = pq.read_table(path, columns=list(_READ), read_dictionary=list(_NAMES), partitioning=None)
         if table["tenant"].combine_chunks().unique().to_pylist() != [self._tenant]:
             table = table.filter(pc.equal(table["tenant"].cast(pa.string()), self._tenant))
+        trusted = _trusted(table["trust"])
+        weightless = len(trusted) - int(np.count_nonzero(trusted))
+        if weightless:
+            table = table.filter(pa.array(trusted))
         clip, clips = _codes(table["clip_id"])
         rows = self._known.rows(clips)
         duration, creator = self._facts(rows)
         hashes = self._hashes(table["viewer_id"])
         viewers, viewer = _numbered(hashes)
         shown = _integers(table["shown_at"].cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()), 0)
+        days, day = _days(shown)
         place, surfaces, positions = _places(table)
         audience, audiences = _names(table["audience"])
         locale, locales = _names(table["locale"])
@@ -245,9 +255,10 @@ class NarrowFiles:
         if shown.max(initial=0) > self._mature:
             flags[shown > self._mature] |= IMMATURE
         return Narrow(
-            day=_day(path), newest=int(shown.max(initial=0)), clips=clips, duration=duration, creator=creator,
-            viewers=viewers, surfaces=surfaces, positions=positions, audiences=audiences, locales=locales,
-            clip=_smallest(clip), viewer=_smallest(viewer), place=place,
+            weightless=weightless, days=days, newest=int(shown.max(initial=0)), clips=clips, duration=duration,
+            creator=creator, viewers=viewers, surfaces=surfaces, positions=positions, audiences=audiences,
+            locales=locales,
+            clip=_smallest(clip), day=day, viewer=_smallest(viewer), place=place,
             watch=(length[clip] * 2048 + watch).astype(np.int32), flags=flags,
             weight=np.minimum(weight, MOST_WEIGHT), candidates=candidates.astype(np.int32),
             hour=(shown // 3_600_000_000 % 24).astype(np.uint8), audience=audience, locale=locale,
@@ -296,7 +307,6 @@ def _watched(table: pa.Table, watch: Watch, duration: Floats) -> tuple[Ints, NDA
     flags[watched >= watch.completed_ratio * duration] |= COMPLETED
     flags[_flags(table["explored"])] |= EXPLORED
     flags[blind] |= BLIND
-    flags[~_trusted(table["trust"])] |= UNTRUSTED
     return watch_bins(watch, unique, total, known)[1] * 2 + silent, flags
 
 
@@ -362,10 +372,12 @@ def _flags(column: pa.ChunkedArray) -> Flags:
     return np.asarray(filled.to_numpy(), np.bool_)
 
 
-def _day(path: Path) -> int:
-    """Returns the day that a file's partition is of."""
-    named = next(part for part in reversed(path.parts) if part.startswith("shown_date="))
-    return (dt.date.fromisoformat(named.partition("=")[2]) - dt.date(1970, 1, 1)).days
+def _days(shown: NDArray[np.int64]) -> tuple[NDArray[np.int64], Ints]:
+    """Returns the days of some instants, in order, and the index of each one's."""
+    if not len(shown) or shown.min() // _DAY_US == shown.max() // _DAY_US:  # nearly always
+        return shown[:1] // _DAY_US, np.zeros(len(shown), np.uint8)
+    days, day = np.unique(shown // _DAY_US, return_inverse=True)
+    return days, _smallest(day)
 
 
 def _mature_until(rule: LabelRule, as_of: dt.datetime) -> int:

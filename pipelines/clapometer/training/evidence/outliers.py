@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from clapometer.ranking import days_outside, outlier_limit
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.counted import Counted
-from clapometer.training.evidence.outcome_files import MOST_WEIGHT
+from clapometer.training.evidence.outcome_files import MOST_WEIGHT, Narrow
 from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
 
 __all__ = ["Outliers", "find_outliers"]
@@ -49,8 +49,9 @@ class Outliers:
         """Returns by reason which outcomes of a file it leaves out, ``(n,)`` each; the first that applies is given."""
         narrow = file.narrow
         found: dict[str, NDArray[np.bool_]] = {}
-        if narrow.day in self.days:
-            found[OUTSIDE] = np.ones(len(narrow), np.bool_)
+        outside = _on(narrow, self.days)
+        if outside.any():
+            found[OUTSIDE] = outside
         unlikely = narrow.weight > self.weight  # unknown ones are not
         if unlikely.any():
             found[UNLIKELY] = unlikely
@@ -71,18 +72,28 @@ class Outliers:
 
 def find_outliers(files: Sequence[Counted]) -> Outliers:
     """Returns where outliers begin among the outcomes that count."""
-    shown: dict[int, int] = {}
+    shown: dict[int, float] = {}
     for file in files:
-        if len(file):
-            shown[file.narrow.day] = shown.get(file.narrow.day, 0) + len(file)
+        first = int(file.narrow.days[0] - file.days[0])
+        for day, count in file.by_day().items():
+            shown[first + day] = shown.get(first + day, 0.0) + count
     days = frozenset(days_outside(np.array([*shown]), np.array([*shown.values()], np.float64)).tolist())
-    inside = [file for file in files if file.narrow.day not in days]
+    inside = [replace(file) for file in files]
+    if days:
+        for file in inside:
+            file.leave_out(_on(file.narrow, days))
     weights = [file.take("weight") for file in inside]
     return Outliers(
         days=days,
         weight=outlier_limit([weight[~np.isnan(weight)] for weight in weights], _WEIGHTS),
         revenue={name: outlier_limit(parts, _AMOUNTS) for name, parts in _amounts(inside).items()},
     )
+
+
+def _on(narrow: Narrow, days: frozenset[int]) -> NDArray[np.bool_]:
+    """Returns which outcomes of a file were shown on some days."""
+    there = np.isin(narrow.days, [*days])
+    return there[narrow.day] if there.any() else np.zeros(len(narrow), np.bool_)
 
 
 def _amounts(files: Sequence[Counted]) -> dict[str, list[NDArray[np.float64]]]:

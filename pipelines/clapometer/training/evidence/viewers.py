@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from clapometer.labels import ScreeningLimits, ScreeningReason, ViewerSums, rows_seen_often, screen_viewers
 from clapometer.labels.screening import MIX, SIGNATURES
-from clapometer.training.evidence.outcome_files import BLIND, POSITIVE, UNTRUSTED, Narrow
+from clapometer.training.evidence.outcome_files import BLIND, POSITIVE, Narrow
 
 __all__ = ["Viewers"]
 
@@ -121,17 +121,20 @@ class Viewers:
         n = len(self.hashes)
         impressions, days, first = np.zeros(n, np.int64), np.zeros(n, np.uint64), np.full(n, _NEVER)
         for file, rows in zip(self._files, self.rows, strict=True):
-            shown = np.bincount(_trusted(file), minlength=len(rows))
-            there = rows[shown > 0]
-            impressions[rows] += shown
-            days[there] |= np.uint64(1 << file.day % 64)
-            first[there] = np.minimum(first[there], file.day)
+            impressions[rows] += np.bincount(file.viewer, minlength=len(rows))
+            if len(file.days) == 1:
+                days[rows] |= np.uint64(1) << np.uint64(file.days[0] % 64)
+                first[rows] = np.minimum(first[rows], file.days[0])
+            else:
+                bit = np.uint64(1) << (file.days % 64).astype(np.uint64)
+                np.bitwise_or.at(days, rows[file.viewer], bit[file.day])
+                np.minimum.at(first, rows[file.viewer], file.days[file.day])
         return Appearances(impressions, days, first)
 
     @cached_property
     def _reacted(self) -> list[NDArray[np.int64]]:
-        """Returns the rows of each file with a positive reaction to an impression that is vouched for."""
-        return [np.flatnonzero((file.flags & POSITIVE > 0) & (file.flags & UNTRUSTED == 0)) for file in self._files]
+        """Returns the rows of each file with a positive reaction."""
+        return [np.flatnonzero(file.flags & POSITIVE > 0) for file in self._files]
 
     def _clip_hashes(self, which: range) -> Iterator[list[NDArray[np.int64]]]:
         """Yields hashes of the clips of each file, one after the other."""
@@ -179,16 +182,10 @@ class Viewers:
         found = [np.zeros(0, np.int64)]
         if chosen.any():
             for file, rows in zip(self._files, self.rows, strict=True):
-                row = np.flatnonzero(chosen[rows][file.viewer] & (file.flags & UNTRUSTED == 0))
-                hour = file.day * 24 + file.hour[row].astype(np.int64)
+                row = np.flatnonzero(chosen[rows][file.viewer])
+                hour = file.days[file.day[row]] * 24 + file.hour[row]
                 found.append(np.unique(rows[file.viewer[row]] * _HOURS + hour))
         hours = np.unique(np.concatenate(found))
         days = np.unique(hours // 24)
         n = len(chosen)
         return np.bincount(hours // _HOURS, minlength=n), np.bincount(days // (_HOURS // 24), minlength=n)
-
-
-def _trusted(file: Narrow) -> Ints:
-    """Returns the viewer of each impression that is vouched for."""
-    forged = file.flags & UNTRUSTED > 0
-    return file.viewer[~forged] if forged.any() else file.viewer

@@ -69,16 +69,18 @@ def returns(impressions: Impressions, names: Sequence[SignalName], one_in: int, 
     seen = [np.zeros(0, np.int64)]
     for file, everybody, chosen in _chosen(impressions, one_in):
         own = chosen[file.take("viewer")]
-        viewer = everybody[file.take("viewer")[own]]
+        viewer, day = everybody[file.take("viewer")[own]], file.days[file.take("day")[own]]
         columns = [np.rint(column[own] * UNIT) for column in _signals(file, impressions, names)]
-        days.append(sum_by_key(viewer * _DAYS + file.day, columns))
-        seen.append(everybody[chosen] * _DAYS + file.day)
+        days.append(sum_by_key(viewer * _DAYS + day, columns))
+        narrow = file.narrow
+        there = np.flatnonzero(chosen[narrow.viewer])
+        seen.append(np.unique(everybody[narrow.viewer[there]] * _DAYS + file.days[narrow.day[there]]))
     key, sums = add_up(days, len(names) + 1)
     there = np.unique(np.concatenate(seen))
     happened = np.zeros(len(key), bool)
     for later in range(1, within + 1):
         happened |= np.isin(key + later, there)
-    last = max((file.day for file in impressions.files), default=0)
+    last = max((int(file.days[-1]) for file in impressions.files), default=0)
     passed = key % _DAYS + within <= last
     means = (sums[1:] / UNIT / np.maximum(sums[0], 1)).T
     return AnchorRows(key[passed] // _DAYS, means[passed], happened[passed].astype(np.float64))

@@ -116,7 +116,7 @@ def test_columns_are_added_again_after_a_crash_half_way(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("marker", "reason"),
     [
-        (b'{"format": 99}', "has format 99, this version reads up to 3; upgrade"),
+        (b'{"format": 99}', "has format 99, this version reads up to 4; upgrade"),
         (b'{"format": 0}', "has format 0"),
         (b'{"format": "new"}', "has format new"),
         (b"torn", "is damaged"),

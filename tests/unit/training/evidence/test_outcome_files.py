@@ -54,7 +54,7 @@ def test_outcomes_are_read_once_per_file_and_way_of_reading_and_come_to_the_same
     lake = lake_of(tmp_path, traffic())
     first = summed(lake)
     written = kept(lake)
-    assert len(written) == len(lake.files("outcomes")) == 3
+    assert len(written) == len(lake.files("outcomes")) == 1
     assert same(summed(lake), first)
     assert kept(lake) == written
     # weights are no part of what is kept, the threshold of completion is
@@ -103,7 +103,7 @@ def test_outcomes_that_are_too_recent_are_not_kept(tmp_path: Path) -> None:
     young = kept(lake)
     all_ = summed(lake, WAITING, at(days=5))
     assert some.cells.impressions.sum() < all_.cells.impressions.sum()
-    assert len(young) < len(kept(lake)) == 3
+    assert len(young) < len(kept(lake)) == 1
     # asked for an earlier time, what is kept of a later one does not count
     assert same(summed(lake, WAITING, at(days=2.5)), some)
 
@@ -142,7 +142,7 @@ def test_what_is_kept_goes_with_the_outcomes_and_names_nobody(tmp_path: Path) ->
     lake = lake_of(tmp_path, [one | {"viewer_id": "viewer-7f3a"} if "viewer_id" in one else one for one in traffic()])
     train_once(lake, clock=clock)
     there = kept(lake)
-    assert len(there) == 3
+    assert len(there) == 1
     folder = lake.storage.cache / "outcomes"
     assert not any(b"viewer-7f3a" in path.read_bytes() for path in folder.iterdir())
     first = lake.files("outcomes")[0]
