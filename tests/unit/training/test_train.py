@@ -109,7 +109,7 @@ def test_every_exclusion_is_counted_by_its_reason(tmp_path: Path) -> None:
         impression("x4", "mine", viewer_id="me"),
         impression("x5", "never registered"),
         impression("x6", "c0-0", trust="forged"),
-        impression("x7", "c0-0", time=NOW - dt.timedelta(hours=1)),
+        impression("x7", "c0-0", time=NOW - dt.timedelta(hours=1), viewer_id="viewer of x1"),
         answer("watched", "nowhere", "lost", watched_ms=5),
     ]
     lake = lake_of(tmp_path, rows)
