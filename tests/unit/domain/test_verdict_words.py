@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[3]
 READ_BY_PEOPLE = (
     ROOT / "README.md",
     *(ROOT / "docs").rglob("*.md"),
-    *(ROOT / "pipelines/clapometer/lake").rglob("*.sql"),
+    *(ROOT / "pipelines").rglob("*.sql"),
+    *(ROOT / "services").rglob("*.sql"),
     *(ROOT / "services/clapometer/serving/page/templates").glob("*.html"),
 )
 
