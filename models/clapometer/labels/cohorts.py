@@ -8,7 +8,7 @@ independent of each other, their impressions are not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,13 +161,20 @@ def _cohorts(rows: _Rows, limits: CohortLimits) -> Iterator[tuple[tuple[int, int
                 yield (day, day + length), slice(low, high)
 
 
+def _on_its_days(cohort: _Rows, everybody: _Everybody) -> tuple[_Rows, _Everybody]:
+    """Returns both on the days on which the cohort was shown anything: all others cost time and say nothing."""
+    days, day = np.unique(cohort.day, return_inverse=True)
+    return replace(cohort, day=day), replace(everybody, shown=everybody.shown[days], worth=everybody.worth[days])
+
+
 def _chances(rows: _Rows, members: slice, everybody: _Everybody, limits: CohortLimits) -> Floats:
     """Returns how likely people are to differ as much in each item that can be judged.
 
     The error is that of viewers as clusters, and not below that of as many impressions of everybody's: accounts that
     all do the same have none of their own, and neither have few impressions that came to nothing.
     """
-    cohort, (days, items) = rows.take(members), everybody.shown.shape
+    cohort, everybody = _on_its_days(rows.take(members), everybody)
+    days, items = everybody.shown.shape
     shown_here, worth_here = _by_day_and_item(cohort, days, items)
     others = everybody.shown - shown_here
     compared = (others > 0)[cohort.day, cohort.item]
