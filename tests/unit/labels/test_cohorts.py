@@ -41,7 +41,7 @@ def test_people_who_came_together_are_people() -> None:
     assert sum(map(bool, found)) <= 6
 
 
-@pytest.mark.parametrize(("accounts", "each"), [(80, 15), (150, 8)])
+@pytest.mark.parametrize(("accounts", "each"), [(160, 15), (300, 8)])
 def test_accounts_that_answer_like_people_but_for_one_version_are_found_by_their_day(accounts: int, each: int) -> None:
     for seed in range(3):
         seen, first = with_accounts(seed, accounts, each, day=12, praise=0.9)
