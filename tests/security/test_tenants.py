@@ -29,6 +29,8 @@ NOBODY = "nobody-has-this-id"
 OURS = ["run-other", "zeta@1", "zeta@2", "zeta@1/0"]
 THEIRS = ["run-old", "run-new", *(name for name, _ in MODELS), "kite@3.1/0", "pixel@1/7", "p000", "p039", "p900"]
 """Ids of the tenant ``default``: runs, model versions, clips, prompts."""
+ASKED_BEFORE = re.compile(r'<section class="card" aria-labelledby="unregistered-title">.*?</section>', re.DOTALL)
+"""Which candidates the reader's own keys asked for before: so the page differs from one question to the next."""
 SEGMENTS = {"task": "t2v", "audience": "teens", "locale": "de"}
 TABLES = ("events", "clips", "outcomes", "rankings", "contrasts", "runs", "ledger", "rejected")
 
@@ -72,7 +74,8 @@ def bearer(key: str) -> dict[str, str]:
 
 def shape(answer: httpx2.Response, name: str) -> tuple[int, str]:
     """Returns an answer without the id that was asked for, and without what chance and time put into it."""
-    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|v1\.t1\.\d+\.[\w-]+|sha256-\S+", "…", answer.text)
+    text = re.sub(r"\s+", " ", ASKED_BEFORE.sub("", answer.text))
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}|v\d\.t1\.\d+\.[\w.-]+|sha256-\S+", "…", text)
     # what is near an id depends on its letters alone: those that are offered are the reader's own
     offered = re.findall(r"; did you mean [^?]*\?", text)
     assert not [theirs for theirs in THEIRS if theirs != name and any(f"`{theirs}`" in each for each in offered)]

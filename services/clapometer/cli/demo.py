@@ -16,7 +16,6 @@ from rich.progress import Progress
 from clapometer.cli import sending
 from clapometer.domain import InputError, TerminalError
 from clapometer.operation.demo.summary import DemoSummary
-from clapometer.serving.wording import things
 from clapometer.terminal.printing import Console
 from clapometer.terminal.progress_lines import told_each_second
 
@@ -337,6 +336,7 @@ def _result(
 def print_result(console: Console, options: DemoOptions, result: DemoResult) -> None:
     """Prints the rankings beside the truth, what became of the events, and where to look next."""
     from clapometer.operation.demo.words import print_agreement, print_models, print_next_steps, print_prompts
+    from clapometer.serving.wording import things
 
     summary = result.summary
     console.print()

@@ -202,6 +202,6 @@ def test_every_view_has_its_viewers_counted_or_tells_of_none(viewed: Lake) -> No
     listed = "SELECT table_name, list(column_name) FROM catalogue GROUP BY 1"
     shown = {name for name, columns in rows(viewed, listed) if not {*columns} & {*IDENTIFIERS, "viewers"}}
     assert shown == {
-        "clip_changes", "clips", "comparisons", "comparisons_current", "contrasts", "creator_actions", "ledger",
-        "excluded_costs", "priced_clips", "runs",
+        "audits", "clip_changes", "clips", "comparisons", "comparisons_current", "contrasts", "creator_actions",
+        "excluded_costs", "ledger", "priced_clips", "runs",
     }  # fmt: skip
