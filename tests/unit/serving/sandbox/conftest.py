@@ -18,7 +18,7 @@ from clapometer.serving.sandbox import process
 
 Ask = Callable[..., httpx2.Response]
 CONFIG = ServingConfig(
-    refresh_seconds=0, sql_seconds=20, sql_memory=128 << 20, sql_max_rows=1_000, sql_max_bytes=1 << 20,
+    refresh_seconds=0, sql_seconds=20, sql_memory=192 << 20, sql_max_rows=1_000, sql_max_bytes=1 << 20,
     sql_per_key=4, sql_in_all=4,
 )  # fmt: skip
 
