@@ -115,6 +115,7 @@ export class Watch {
       since: now, // when the position was last seen to move
       behind: 0, // milliseconds that it is behind the clock: Firefox catches up later where a page hung
       position: video.currentTime,
+      ahead: this.#playedAhead(video.currentTime),
       duration: video.duration,
       rate: video.playbackRate,
       quiet: video.muted || video.volume === 0,
@@ -135,8 +136,9 @@ export class Watch {
   /** What sounds already goes on at the old speed: for a while the speed is between the old and the new one. */
   #adaptRates(before, now) {
     const rate = Math.max(this.#video.playbackRate, SLOWEST);
-    if (!this.#seen.moving) this.#rates.until = 0;
-    else if (before?.moving && before.rate !== this.#video.playbackRate) this.#rates.until = now + SETTLE_MS;
+    if (before?.moving && !this.#seen.moving) return; // what played until now did so at the speeds so far
+    if (!before?.moving) this.#rates.until = 0;
+    else if (before.rate !== this.#video.playbackRate) this.#rates.until = now + SETTLE_MS;
     const { slow, fast, until } = this.#rates;
     this.#rates = now < until ? { slow: Math.min(slow, rate), fast: Math.max(fast, rate), until } : { slow: rate, fast: rate, until };
   }
@@ -173,6 +175,15 @@ export class Watch {
     return Infinity;
   }
 
+  /** Where what was played already begins ahead of `position`, which may lie in it; only before that `#playedTo` is new. */
+  #playedAhead(position) {
+    const { played } = this.#video;
+    for (let i = 0; i < played.length; i++) {
+      if (played.end(i) > position + FRAME_S) return Math.max(position, played.start(i));
+    }
+    return Infinity;
+  }
+
   /** How far the clip had played when it was sought in, began again, or was taken away: nobody saw its last moment. */
   #reached(before, seen, told) {
     const isOther = !this.#moved && this.#video.readyState === 0; // the page called `watch` and sets the clip now
@@ -180,8 +191,10 @@ export class Watch {
     // Firefox loops without a seam: nothing else goes back without `seeking`.
     const isSeam = this.#video.loop && seen.moving && seen.position < before.position;
     if (isSeam && Number.isFinite(before.duration)) return before.duration;
-    const estimate = before.position + ((told - before.at) / 1000) * before.rate;
-    return Math.max(before.position, Math.min(estimate, this.#playedTo(before.position), before.duration || Infinity));
+    const end = this.#playedTo(before.position);
+    const leap = end < before.ahead ? SLACK_S : 0; // a position that leapt since the last look shows there
+    const estimate = before.position + ((told - before.at) / 1000) * before.rate + leap;
+    return Math.max(before.position, Math.min(estimate, end, before.duration || Infinity));
   }
 
   /** Milliseconds that playing on to a position took. */
