@@ -32,6 +32,7 @@ class CohortLimits:
             Student's t. A few busy viewers make its tail too thin for people: at 0.001 cohorts of people were
             found in 2 of 80 worlds (least 0.0003), while those of adversaries lay below 1e-9.
         days: Lengths of the times in which a cohort may have come.
+        settled: First days whose viewers are in no cohort: most were there before anything was recorded.
         share: Largest share of all impressions: who gives more is no exception.
         viewers: Fewest viewers, as many as of equal influence on the item would tell as much.
         impressions: Fewest impressions of the item.
@@ -40,6 +41,7 @@ class CohortLimits:
 
     chance: float = 1e-5
     days: tuple[int, ...] = (1, 3)
+    settled: int = 7
     share: float = 0.2
     viewers: float = 5.0
     impressions: int = 8
@@ -74,7 +76,7 @@ def cohorts_moving_together(seen: Seen, first: Ints, limits: CohortLimits | None
     """Returns the first days, from and before, of viewers that are no people together.
 
     The shortest time goes first, as the fewest people came in it, and of them the least likely; all others are compared
-    without it. Viewers of the first day are in none: there is nobody before them to compare them with.
+    without it. Viewers of the first week are in none: when they came nobody knows.
 
     Args:
         seen: Impressions.
@@ -154,10 +156,10 @@ def _by_day_and_item(rows: _Rows, days: int, items: int) -> tuple[Floats, Floats
 
 
 def _cohorts(rows: _Rows, limits: CohortLimits) -> Iterator[tuple[tuple[int, int], slice]]:
-    """Yields those who came in each time: its days, and their rows; neither from the first day on nor most."""
+    """Yields those who came in each time: its days, and their rows; neither of the first days nor most."""
     start, end = int(rows.came[0]), int(rows.came[-1])
     for length in limits.days:
-        for day in range(start + 1, end + 2 - length):
+        for day in range(start + limits.settled, end + 2 - length):
             low, high = np.searchsorted(rows.came, (day, day + length)).tolist()
             if 0 < high - low <= limits.share * len(rows.came):
                 yield (day, day + length), slice(low, high)
