@@ -236,9 +236,8 @@ def _send(
 
 
 def _await_loaded(bar: Progress, service: "Service", lake: "Lake", expected: int) -> None:
-    from clapometer.operation.demo.lake import ledger_totals
-
     task = bar.add_task("loaded into the lake", total=expected, note="")
+    from clapometer.operation.demo.lake import ledger_totals
 
     def loaded() -> bool:
         service.check()
@@ -266,10 +265,10 @@ def _train(bar: Progress, lake: "Lake") -> dict[str, int]:
     Raises:
         TerminalError: A run failed; says why.
     """
+    task = bar.add_task("training", total=None, note="")  # what trains takes seconds to import, which are told
     from clapometer.lake.lock import TrainingLockedError
     from clapometer.training.train import train_all
 
-    task = bar.add_task("training", total=None, note="")
     finished: list[TrainReport] = []
 
     def told(stage: str, done: int, total: int) -> None:
