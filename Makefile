@@ -65,6 +65,7 @@ study: $(TESTS) ## Every estimator in simulated worlds, against the truth (hours
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part prompts --worlds 30 --out docs/explanation/evidence-prompts.json
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part labels --worlds 60 --out docs/explanation/evidence-labels.json
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part screening --worlds 20 --out docs/explanation/evidence-screening.json
+	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part outside --out docs/explanation/evidence-outside.json $(STUDY)
 	OMP_NUM_THREADS=1 $(BIN)/clapometer study --part real --out docs/explanation/evidence-real.json
 	$(BIN)/clapometer study --report --out docs/explanation/evidence.json
 	$(BIN)/python scripts/label_agreement.py

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clapometer.ranking import ClipCells, ClipTable, opportunities, position_curve, sum_by
+from clapometer.ranking import ClipCells, ClipTable, first_days, opportunities, position_curve, sum_by
 from clapometer.simulation.log import EngagementLog, seen_by
+from clapometer.simulation.poisson import PoissonWorld, label_of
 from clapometer.simulation.truth import Label
 from clapometer.simulation.world import MATURITY_DAYS, World
 
-__all__ = ["Observation", "clip_table", "observe", "screened"]
+__all__ = ["Observation", "clip_table", "observe", "observe_poisson", "screened"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,13 +48,30 @@ def observe(world: World, log: EngagementLog, label: Label, until_day: int | Non
     last = today - MATURITY_DAYS
     log = screened(seen_by(today, log))
     log = log.where(log.day < last)
-    y = label.of(world, log)
-    examined = _examination(log, y)
+    return _summed(log, label.of(world, log), clip_table(world, log, last))
+
+
+def observe_poisson(world: PoissonWorld, log: EngagementLog) -> Observation:
+    """What is known at the end of a log of the second family, in which reactions come at once."""
+    logged = ~np.isnan(log.propensity)
+    slots = sum_by(log.day[logged], 1.0 / log.candidates[logged], world.config.n_days)
+    rows = np.arange(len(world.model))
+    # a clip that was shown before it could be, as its registration tells, was there before
+    shown = first_days(log.clip, log.day, np.ones(len(log)), len(rows))
+    published = np.minimum(world.registered_day, shown).astype(np.int64)
+    chances = None if world.config.retrieval else opportunities(slots, published)
+    return _summed(log, label_of(log), ClipTable(rows, world.model, world.prompt, published, opportunity=chances))
+
+
+def _summed(log: EngagementLog, label: Floats, clips: ClipTable) -> Observation:
+    examined = _examination(log, label)
     weight = np.nan_to_num(1.0 / (log.propensity * log.candidates), nan=0.0)
     if not weight.any():  # Without any propensity all impressions count alike, and nothing is promised.
         weight = np.ones(len(log))
-    cells = ClipCells.from_impressions(log.clip, log.day, log.viewer % 2, label=y, examination=examined, weight=weight)
-    return Observation(log, y, examined, weight, cells, clip_table(world, log, last))
+    cells = ClipCells.from_impressions(
+        log.clip, log.day, log.viewer % 2, label=label, examination=examined, weight=weight
+    )
+    return Observation(log, label, examined, weight, cells, clips)
 
 
 def screened(log: EngagementLog) -> EngagementLog:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clapometer.simulation import Scenario
 from clapometer.study.fingerprint import fingerprint
 from clapometer.study.journal import Line, read_lines, run_tasks, write_rows
 
@@ -24,6 +23,18 @@ Row = dict[str, Any]
 Progress = Callable[[int, int], None]
 LOG_SEED = 1_000_003
 """Worlds and their logs must not share a stream of random numbers."""
+
+
+class Scenario(Protocol):
+    """A named kind of world, of either family."""
+
+    @property
+    def name(self) -> str:
+        """As in the tables."""
+
+    @property
+    def config(self) -> Any:
+        """What decides the world but for its seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +47,9 @@ class Part:
         summarise: A scenario and its lines to rows of the evidence.
     """
 
-    scenarios: tuple[Scenario, ...]
-    run: Callable[[Scenario, int], Line]
-    summarise: Callable[[Scenario, list[Line]], list[Row]]
+    scenarios: Sequence[Scenario]
+    run: Callable[[Any, int], Line]
+    summarise: Callable[[Any, list[Line]], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +86,7 @@ def run_part(
         KeyError: A scenario is unknown.
     """
     named = {scenario.name: scenario for scenario in part.scenarios}
-    chosen = part.scenarios if scenarios is None else tuple(named[name] for name in scenarios)
+    chosen = tuple(part.scenarios if scenarios is None else (named[name] for name in scenarios))
     tasks = [(scenario, seed + i) for i in range(worlds) for scenario in chosen]
     out.parent.mkdir(parents=True, exist_ok=True)
     file = out.with_name(out.name + ".worlds.ndjson")

@@ -13,10 +13,9 @@ from clapometer.terminal.printing import Console
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from collections.abc import Iterable
 
-    from clapometer.simulation import Scenario
-    from clapometer.study.parts import Part
+    from clapometer.study.parts import Part, Scenario
 
-PartName = Literal["models", "prompts", "labels", "screening", "looks", "real"]
+PartName = Literal["models", "prompts", "labels", "screening", "looks", "outside", "real"]
 
 
 def study(
@@ -24,7 +23,8 @@ def study(
         PartName,
         typer.Option(
             help="What is judged: rankings of model versions; prompts and pair labels; label rules; fake accounts;"
-            " looking every day; what comes back of people's verdicts in real data."
+            " looking every day; launches, weeks, novelty and false logs in worlds outside our own; what comes back of"
+            " people's verdicts in real data."
         ),
     ] = "models",
     worlds: Annotated[int, typer.Option(min=1, help="Worlds of each scenario.")] = 200,
@@ -141,6 +141,10 @@ def _part(name: PartName) -> "Part":
         from clapometer.study.daily_looks import LOOKS
 
         return LOOKS
+    if name == "outside":
+        from clapometer.study.outside import OUTSIDE_PART
+
+        return OUTSIDE_PART
     from clapometer.study.screening import SCREENING
 
     return SCREENING
