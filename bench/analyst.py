@@ -32,10 +32,12 @@ from bench.loader import blocks
 from tests.support.cookbook import questions
 
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.delta.packing import is_packed
 from clapometer.lake.published.catalogue import statements
+from clapometer.lake.published.publish import publish
 from clapometer.lake.published.views import OTHER_EVENTS
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadReport, LoadSettings
 
 RATE = 20_000

@@ -5,9 +5,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.delta.packing import PACKED, suffix_of, write_tidily
-from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.tables import Lake
 from clapometer.upkeep.merge import UpkeepSettings
 
 DAYS = 28

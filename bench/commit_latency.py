@@ -20,8 +20,8 @@ import duckdb
 from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Watched, WatchedData
 from clapometer.eventlog import MemoryLog
-from clapometer.lake import Lake
 from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.upkeep.merge import UpkeepSettings, compact
 

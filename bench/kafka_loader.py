@@ -22,7 +22,7 @@ from tests.brokers.broker import Broker
 
 from clapometer.domain import encode_block, open_block
 from clapometer.eventlog.kafka import KafkaLog, KafkaSettings, init_topic, parse_kafka_url
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.blocks import read_batch
 from clapometer.loading.loader import Loader, LoadSettings
 

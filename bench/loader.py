@@ -18,7 +18,8 @@ import duckdb
 from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Impression, ImpressionData, Watched, WatchedData
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import DATA_COLUMNS, Lake
+from clapometer.lake.schema import DATA_COLUMNS
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader
 
 BLOCK = 100

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 
 from clapometer.domain import Event
 from clapometer.domain.events import Impression, ImpressionData, Watched, WatchedData
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.traffic import SendOptions, send
 
 LIMIT_MIB = 1024

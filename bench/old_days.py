@@ -17,7 +17,8 @@ from pathlib import Path
 
 import duckdb
 
-from clapometer.lake import TABLES, Lake
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.training.train import Resources, train_once
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

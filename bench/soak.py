@@ -20,8 +20,8 @@ from tests.e2e.running import RunningService
 from tests.support.waiting import until
 
 from clapometer.domain import Event
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 from clapometer.traffic import SendOptions, SendReport, send
 
 PROBE_SECONDS = 15.0

@@ -32,8 +32,9 @@ import duckdb
 
 from clapometer.folding.fold import FOLDED
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits
-from clapometer.lake import TABLES, Lake
 from clapometer.lake.kept import drop_kept
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.training import train as training
 from clapometer.training.boards.model_versions import Parameters, fit_models, rank_models, score_clips, slices
 from clapometer.training.evidence.clips import load_clips

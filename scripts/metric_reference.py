@@ -5,8 +5,9 @@ from pathlib import Path
 
 import duckdb
 
-from clapometer.lake import Lake, publish
 from clapometer.lake.published.metrics import SOURCES, catalogue
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 METRICS_HEAD = """\

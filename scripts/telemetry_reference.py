@@ -11,7 +11,9 @@ from prometheus_client.core import Metric
 
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.http.connections import ConnectionLimits, Connections
-from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import LoadReport
 from clapometer.serving.metrics import ServingMetrics, TrainingMetrics
 from clapometer.serving.reading.published import Published

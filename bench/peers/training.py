@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.ranking import BradleyTerry
 
 MODELS = 12

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def test_what_the_scheduler_asks_loads_no_estimator() -> None:
 
 NAMESPACE = [ROOT / root / "clapometer" for root in ("models", "pipelines", "services")]
 STATEMENTS = {path.relative_to(root).as_posix() for root in NAMESPACE for path in root.rglob("*.sql")}
+DEFINING = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 BY_NAME = "lake/published/sql/"
 """Views and macros, which are made in the order of a list of names."""
 MOST_FILES = {"cli": 23, "domain": 17, "ranking": 22}
@@ -79,9 +81,51 @@ def test_sql_is_read_by_one_function_and_duckdb_opened_by_another() -> None:
     assert readers == {"duck.py"}
 
 
-def test_no_statement_names_a_module_of_another_room() -> None:
-    naming = {path for root in NAMESPACE for path in root.rglob("*.sql") if "clapometer." in path.read_text()}
-    assert naming == set()
+LAYERS = [
+    {room.strip().removeprefix("clapometer.") for room in layer.split("|")}
+    for layer in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]["layers"]
+]
+
+
+def floor(room: str) -> int:
+    return next(len(LAYERS) - i for i, layer in enumerate(LAYERS) if room in layer)
+
+
+def lowest_floors() -> dict[str, int]:
+    """Returns the lowest floor where a module, class or function has the name."""
+    lowest: dict[str, int] = {}
+    for root in NAMESPACE:
+        for path in root.rglob("*.py"):
+            here = floor(path.relative_to(root).parts[0].removesuffix(".py"))
+            named = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, DEFINING)]
+            for name in (path.stem, *named):
+                lowest[name] = min(here, lowest.get(name, here))
+    return lowest
+
+
+def told_of(path: Path) -> list[str]:
+    """Returns the names of code in the comments of a statement."""
+    comments = " ".join(re.findall("--.*", path.read_text()))
+    return re.findall(r"\bclapometer\.[\w.]+|\b(?:[a-z]+_\w+|[A-Z][a-z]+[A-Z]\w+)\b", comments)
+
+
+def test_no_statement_names_what_lies_above_it() -> None:
+    lowest = lowest_floors()
+    statements = [path.relative_to(root) for root in NAMESPACE for path in root.rglob("*.sql")]
+    above = [
+        (statement, word)
+        for root in NAMESPACE
+        for statement in statements
+        if (root / statement).exists()
+        for word in told_of(root / statement)
+        if "." in word or lowest.get(word, 0) > floor(statement.parts[0])
+    ]
+    assert above == []
+
+
+def test_no_module_hands_out_names_when_they_are_asked_for() -> None:
+    defined = {path: {getattr(node, "name", "") for node in ast.parse(path.read_text()).body} for path in SOURCES}
+    assert [path for path, names in defined.items() if "__getattr__" in names] == []
 
 
 def test_no_room_has_more_files_than_one_sees_at_a_glance() -> None:

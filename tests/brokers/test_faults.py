@@ -10,7 +10,7 @@ from tests.support.waiting import until
 
 from clapometer.domain import TransientError, decode_event, encode_block, encode_events
 from clapometer.eventlog.kafka import KafkaLog
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader
 
 FAST = {"timeout_ms": 8000, "connect_ms": 2000}

@@ -6,7 +6,7 @@ import pytest
 from tests.support.builders import block, impression
 
 from clapometer.eventlog.kafka import KafkaLog
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.lag import NoLoaderError, blocks_behind, log_ends, wait_until_loaded
 from clapometer.loading.loader import Loader, LoadSettings
 

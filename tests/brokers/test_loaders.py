@@ -17,8 +17,8 @@ from tests.support.waiting import until
 
 from clapometer.domain import TransientError
 from clapometer.eventlog.kafka import KafkaLog, KafkaSettings
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 
 BLOCK = 20
 

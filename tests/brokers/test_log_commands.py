@@ -7,7 +7,7 @@ from tests.e2e.running import RunningService
 from tests.support.builders import block, impression
 
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 def test_a_topic_is_made_and_a_backlog_is_copied_once(kafka_broker: Broker, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 from tests.support.cookbook import demo_like_lake
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from tests.support.cookbook import questions
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "duckdb"
 QUESTIONS = questions()

@@ -20,7 +20,9 @@ from tests.support.cookbook import questions
 from tests.support.event_rows import Row, at, clip, events_table, row
 from tests.support.metric_worlds import FLAGS
 
-from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "duckdb"
 OLDER = ("duckdb-1.4.5", "duckdb-1.5.6")

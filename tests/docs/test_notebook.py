@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "from_raw_events_to_a_ranking.py"
 

@@ -7,8 +7,8 @@ from tests.e2e.running import RunningService
 from tests.faults.traffic import Found, Sender, compare, rows_stored
 from tests.support.waiting import until
 
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 
 KILLS = 20
 RATE = 3_000

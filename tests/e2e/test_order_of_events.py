@@ -13,7 +13,8 @@ from clapometer.collector import CollectorConfig
 from clapometer.domain import sign_answer, sign_impression
 from clapometer.domain.events import ImpressionData
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 NOON = dt.datetime(2026, 11, 2, 12, tzinfo=dt.UTC)

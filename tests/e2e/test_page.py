@@ -12,7 +12,7 @@ from tests.support.waiting import until
 from tests.unit.serving.running import Serving
 from tests.unit.serving.sample_lake import NOW, add_failed_run, add_run, full_lake
 
-from clapometer.lake import publish
+from clapometer.lake.published.publish import publish
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 QUIET = [

@@ -12,7 +12,7 @@ import pytest
 from tests.support.lakes import lake_of, traffic
 from tests.support.waiting import until
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.runs import read_runs
 
 

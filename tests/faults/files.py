@@ -12,7 +12,7 @@ from tests.faults.system import Part, System
 from tests.faults.trial import Outcome, Trial, judge, trial
 from tests.support.waiting import until
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 FAULT = "a file of the log or the lake is gone, empty or cut, and comes back"
 LINES = 40

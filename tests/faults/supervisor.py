@@ -12,8 +12,8 @@ from tests.faults.traffic import Found, Sender, compare
 from tests.faults.trial import CATCH_UP_SECONDS, Outcome
 from tests.support.waiting import until
 
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 
 FAULT = "kill -9 of `up` while it or a part starts"
 SURVIVE_SECONDS = 5.0

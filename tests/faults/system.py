@@ -20,8 +20,8 @@ from tests.support.ports import free_port
 from tests.support.waiting import until
 
 from clapometer.eventlog import EmbeddedLog, EventLog
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 
 READY_SECONDS = 60
 """How soon after the end of a fault the collector has to be ready again."""

@@ -12,8 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from clapometer.domain import InputError, check_time, decode_event, encode_events
-from clapometer.lake import sql
 from clapometer.lake.event_rows import parse
+from clapometer.lake.statements import sql
 
 NOON = dt.datetime(2026, 3, 2, 12, tzinfo=dt.UTC)
 DAY_S = 86_400

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.support.builders import NOW, block, impression, registered, watched
 
 from clapometer.eventlog import MemoryLog
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 MAKERS = (impression, watched, registered)

@@ -22,7 +22,7 @@ from tests.unit.serving.sample_lake import (
     run_row,
 )
 
-from clapometer.lake import publish
+from clapometer.lake.published.publish import publish
 from clapometer.serving import ServingConfig
 
 NOBODY = "nobody-has-this-id"

@@ -12,7 +12,8 @@ from tests.support.builders import block, event
 from clapometer.domain import Event, RejectedEvent
 from clapometer.domain.events import Experiment, Impression
 from clapometer.eventlog import MemoryLog
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.simulation import WorldConfig
 from clapometer.traffic import TrafficOptions, WorldTraffic, build_traffic

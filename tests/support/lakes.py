@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.event_rows import Row, answer, at, clip, events_table, impression
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 NOW = dt.datetime(2026, 3, 10, tzinfo=dt.UTC)
 

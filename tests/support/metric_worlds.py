@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 from tests.support.event_rows import Row, at, clip, events_table, row
 
-from clapometer.lake import TABLES, Lake
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 
 FLAGS = (
     "liked", "saved", "shared", "commented", "followed", "disliked", "hidden", "not_interested", "reported", "clicked",

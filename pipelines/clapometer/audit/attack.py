@@ -15,7 +15,7 @@ from clapometer.audit.findings import Finding, status
 from clapometer.audit.rehearsal import rehearse
 from clapometer.audit.run import Audited
 from clapometer.domain import Verdict
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.training.boards.rows import Row
 from clapometer.training.boards.votes import EVIDENCE
 from clapometer.training.train import UNLIMITED, Resources

@@ -26,7 +26,7 @@ from clapometer.audit.traffic import (
 from clapometer.audit.votes import vote_findings
 from clapometer.domain import ClapometerError, InputError
 from clapometer.folding.fold import Progress, silent
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.train import UNLIMITED, Resources
 
 Step = Callable[[Audited], Iterator[Finding]]

@@ -8,7 +8,9 @@ import msgspec
 import pyarrow as pa
 
 from clapometer.audit.findings import AuditReport
-from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 
 __all__ = ["record_attack"]
 

@@ -15,7 +15,7 @@ import msgspec
 
 from clapometer.eventlog import MemoryLog
 from clapometer.folding.fold import FOLDED, refresh_outcomes
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.training.boards.rows import Row
 from clapometer.training.runs import Run

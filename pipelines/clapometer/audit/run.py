@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from clapometer.domain import InputError, NotFoundError, TerminalError
 from clapometer.labels import ScreeningLimits
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.ranking import PromptFixedEffects
 from clapometer.training.boards.model_versions import Scores, fit_models, score_clips, slices
 from clapometer.training.boards.rows import Slice

@@ -10,8 +10,9 @@ from clapometer.audit.findings import Finding, finding_of_test, status
 from clapometer.audit.run import Audited
 from clapometer.domain import InputError
 from clapometer.labels import MOST_OF_ONE
-from clapometer.lake import Lake, sql
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.statements import sql
+from clapometer.lake.tables import Lake
 from clapometer.ranking import (
     Exposure,
     ShareChange,

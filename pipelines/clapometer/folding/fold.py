@@ -10,9 +10,10 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from clapometer.folding.files import rest_of_shared, write_outcomes
-from clapometer.lake import CommitConflictError, Lake, sql
+from clapometer.lake.delta.table import CommitConflictError
 from clapometer.lake.published.views import scan
-from clapometer.lake.tables import REWRITES
+from clapometer.lake.statements import sql
+from clapometer.lake.tables import REWRITES, Lake
 
 FOLDED = "outcomes-of-events"
 """Application transaction of ``outcomes``: the version of ``events`` that it was folded from."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from clapometer.lake import Lake
 from clapometer.lake.delta.storage import Storage
+from clapometer.lake.tables import Lake
 
 __all__ = ["drop_kept", "kept_file"]
 

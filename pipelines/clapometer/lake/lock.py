@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from clapometer.domain import TransientError
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 class TrainingLockedError(TransientError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 def load_app_id(identity: str, partition: int) -> str:

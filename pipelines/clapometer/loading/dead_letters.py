@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from clapometer.eventlog import EventLog
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.blocks import Refusal, rejected_rows
 
 CONFLICT = "conflict: an event with this source and id was stored before with other data"

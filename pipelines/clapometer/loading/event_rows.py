@@ -17,12 +17,12 @@ from deltalake.transaction import AddAction
 from numpy.typing import NDArray
 
 from clapometer.domain import ClapometerError
-from clapometer.lake import sql
 from clapometer.lake.delta.packing import ROW_GROUP
 from clapometer.lake.delta.table import Table
 from clapometer.lake.duck import connect
 from clapometer.lake.event_rows import JUDGED, KEPT_APART, NEVER_LOST, PAYLOAD_HASH, parse, with_hashes
 from clapometer.lake.schema import EVENTS, WATCHING_SUFFIX
+from clapometer.lake.statements import sql
 from clapometer.loading.blocks import chunked
 from clapometer.loading.duplicates import Fingerprint
 

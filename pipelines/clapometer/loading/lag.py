@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 
 from clapometer.domain import TransientError
 from clapometer.eventlog import EventLog
-from clapometer.lake import Lake
 from clapometer.lake.progress import loaded_offsets
+from clapometer.lake.tables import Lake
 
 PATIENCE_SECONDS = 30.0
 POLL_SECONDS = 0.2

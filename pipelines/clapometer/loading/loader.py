@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from clapometer.domain import TransientError
 from clapometer.eventlog import EventLog
-from clapometer.lake import CommitConflictError, Lake, publish
+from clapometer.lake.delta.table import CommitConflictError
 from clapometer.lake.keys.index import KeyIndex
 from clapometer.lake.ledger import LedgerEntry, settle, to_metadata
 from clapometer.lake.progress import load_app_id
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.loading.blocks import Refusal
 from clapometer.loading.dead_letters import CONFLICT, RefusalWriter
 from clapometer.loading.duplicates import Verdicts, judge

@@ -18,7 +18,8 @@ from scipy.stats import kendalltau
 
 from clapometer.contestants import CONTESTANTS, observe
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits, ScreeningReason, duration_bin_sql
-from clapometer.lake import TABLES, Lake
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.simulation import (
     ADVERSARIES,
     TYPICAL_DURATION_MS,

@@ -22,14 +22,15 @@ import msgspec
 import pyarrow as pa
 
 from clapometer.eventlog import EventLog
-from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
 from clapometer.lake.ledger import LedgerEntry, settle, to_metadata
 from clapometer.lake.lock import no_training
 from clapometer.lake.progress import load_app_id
+from clapometer.lake.published.publish import publish
 from clapometer.lake.published.views import scan
-from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.schema import TABLES, WATCHING_SUFFIX
+from clapometer.lake.tables import Lake
 from clapometer.takedown.rewrite import Edit, rewrite, stale_files
 from clapometer.takedown.spellings import QUOTED, spellings
 

@@ -11,13 +11,12 @@ import pyarrow as pa
 from deltalake.transaction import AddAction
 
 from clapometer.domain import TransientError
-from clapometer.lake import CommitConflictError, Lake
 from clapometer.lake.delta.files import DataFile
 from clapometer.lake.delta.packing import suffix_of, write_tidily
-from clapometer.lake.delta.table import Table
+from clapometer.lake.delta.table import CommitConflictError, Table
 from clapometer.lake.duck import connect
 from clapometer.lake.statements import quote
-from clapometer.lake.tables import REWRITES
+from clapometer.lake.tables import REWRITES, Lake
 
 ATTEMPTS = 20
 

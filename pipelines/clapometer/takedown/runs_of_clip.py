@@ -5,7 +5,8 @@ from typing import Literal
 import msgspec
 
 from clapometer.domain import NEAREST, in_words
-from clapometer.lake import Lake, sql
+from clapometer.lake.statements import sql
+from clapometer.lake.tables import Lake
 
 Scope = Literal["clip", "descendants", "duplicates"]
 

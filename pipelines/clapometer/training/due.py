@@ -10,8 +10,8 @@ from deltalake.exceptions import DeltaError
 from clapometer.domain import ClapometerError
 from clapometer.folding.fold import Progress, silent
 from clapometer.labels import DEFAULT_RULE, LabelRule
-from clapometer.lake import Lake
 from clapometer.lake.lock import TrainingLockedError
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import DEFAULT_PARAMETERS, Parameters
 from clapometer.training.planning import tenants
 from clapometer.training.runs import Run, read_runs

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from clapometer.lake import Lake
 from clapometer.lake.lock import exclusive, lock_file
+from clapometer.lake.tables import Lake
 from clapometer.training.runs import Run, read_runs, record_run
 
 DIED = "the process ended before the run did: it was killed, or ran out of memory"

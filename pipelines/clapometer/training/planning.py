@@ -8,8 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from clapometer.lake import Lake
 from clapometer.lake.published.views import OTHER_EVENTS, sources
+from clapometer.lake.tables import Lake
 
 
 def tenants(lake: Lake) -> list[str]:

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from clapometer.domain import NotFoundError, nearest
 from clapometer.labels import LabelRule, decode_rule, encode_rule
-from clapometer.lake import RUN_ID, TABLES, Lake
+from clapometer.lake.history import RUN_ID
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 
 ESTIMATOR = "ClipAIPW + PromptFixedEffects; HierarchicalBayes"

@@ -15,8 +15,11 @@ from threadpoolctl import threadpool_limits
 from clapometer.domain import ClapometerError, InputError, TerminalError
 from clapometer.folding.fold import Progress, refresh_outcomes, silent
 from clapometer.labels import DEFAULT_RULE, LabelRule, ScreeningLimits
-from clapometer.lake import TABLES, CommitConflictError, Lake, publish
+from clapometer.lake.delta.table import CommitConflictError
 from clapometer.lake.kept import drop_kept
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.ranking import Budget
 from clapometer.training.boards.buyable import NOT_FOR_SALE
 from clapometer.training.boards.left_out import screened_items

@@ -21,10 +21,10 @@ import msgspec
 
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EventLog
-from clapometer.lake import Lake
 from clapometer.lake.delta.durable import fsync
 from clapometer.lake.delta.format import MARKER
 from clapometer.lake.progress import loaded_offsets
+from clapometer.lake.tables import Lake
 from clapometer.upkeep.copies import CopiedFile, copy_file, describe_file, fsync_tree
 
 FORMAT = 1

@@ -19,14 +19,15 @@ from pathlib import Path
 import duckdb
 
 from clapometer.domain import TransientError
-from clapometer.lake import TABLES, CommitConflictError, Lake, publish
 from clapometer.lake.delta.files import DataFile
 from clapometer.lake.delta.packing import is_packed, suffix_of, write_tidily
-from clapometer.lake.delta.table import Table
+from clapometer.lake.delta.table import CommitConflictError, Table
 from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
 from clapometer.lake.statements import quote
-from clapometer.lake.tables import REWRITES
+from clapometer.lake.tables import REWRITES, Lake
 
 FANOUT = 8
 PACKED_AT_ONCE = 4

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clapometer.domain import InputError, TerminalError
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.upkeep.backup import FILES, LAKE, LOG, Manifest, latest_backup, read_manifest
 from clapometer.upkeep.copies import CopiedFile, fsync_tree, relative_files, restore_file
 

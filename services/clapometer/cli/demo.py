@@ -21,7 +21,7 @@ from clapometer.terminal.progress_lines import told_each_second
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.domain import Event
-    from clapometer.lake import Lake
+    from clapometer.lake.tables import Lake
     from clapometer.operation.demo.service import Service
     from clapometer.traffic import KuaiRand, SendReport
     from clapometer.traffic.worlds.truth import WorldTruth
@@ -122,7 +122,7 @@ def run_demo(options: DemoOptions, bar: Progress) -> DemoResult:
     """
     started = time.monotonic()
     task = bar.add_task("set-up", total=3, note="")  # told of while the rest is imported
-    from clapometer.lake import Lake
+    from clapometer.lake.tables import Lake
     from clapometer.operation.demo.service import free_ports, running_service, write_settings
     from clapometer.simulation import WorldConfig
     from clapometer.traffic import TrafficOptions, build_traffic, truth_of, write_truth

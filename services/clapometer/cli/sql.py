@@ -73,7 +73,7 @@ def _now(path: Path, settings: Settings) -> "duckdb.DuckDBPyConnection":
 
 
 def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":
-    from clapometer.lake import open_then
+    from clapometer.lake.history import open_then
     from clapometer.serving import parse_as_of
 
     then = open_then(

@@ -15,7 +15,7 @@ from clapometer.terminal.printing import echo, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.eventlog import EventLog
-    from clapometer.lake import Lake
+    from clapometer.lake.tables import Lake
     from clapometer.takedown.erase import ErasureReport
 
 Tenant = Annotated[str, typer.Option(help="Whose.")]

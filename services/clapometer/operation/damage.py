@@ -7,8 +7,8 @@ from clapometer.domain import TerminalError
 from clapometer.settings import Settings
 
 if TYPE_CHECKING:
-    from clapometer.lake import Storage
     from clapometer.lake.damage import Damage
+    from clapometer.lake.delta.storage import Storage
 
 
 def damage_behind(settings: Settings) -> str:

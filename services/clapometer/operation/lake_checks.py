@@ -11,7 +11,7 @@ from clapometer.operation.check import Check
 from clapometer.settings import Settings
 
 if TYPE_CHECKING:
-    from clapometer.lake import Lake
+    from clapometer.lake.tables import Lake
 
 _SHOWN_TENANTS = 5
 
@@ -69,7 +69,7 @@ def _without_clips(lake: Lake) -> Iterator[Check]:
 
 def _unregistered(lake: Lake) -> Iterator[Check]:
     """Looks for senders whose newest impressions are of clips that nobody registered, although others are."""
-    from clapometer.lake import sql
+    from clapometer.lake.statements import sql
 
     with lake.connect(threads=1) as connection:
         given = {"tenant": None, "n": _SHOWN_TENANTS}

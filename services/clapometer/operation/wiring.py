@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.eventlog.kafka import KafkaSettings, PartitionShare
     from clapometer.gate import Gate, KeyRing
     from clapometer.labels import LabelRule
-    from clapometer.lake import Lake, Storage
+    from clapometer.lake.delta.storage import Storage
+    from clapometer.lake.tables import Lake
     from clapometer.loading.loader import Loader
     from clapometer.telemetry.traces import Spans
     from clapometer.training.boards.model_versions import Parameters
@@ -208,7 +209,7 @@ def lake_storage(settings: Settings) -> "Storage":
     Raises:
         InputError: The address names no bucket.
     """
-    from clapometer.lake import storage_at
+    from clapometer.lake.delta.storage import storage_at
 
     return storage_at(settings.lake, settings.lake_copies, endpoint=settings.lake_endpoint, region=settings.lake_region)
 
@@ -237,7 +238,7 @@ def open_lake(settings: Settings) -> "Lake":
         InputError: The bucket does not exist, or may not be used.
         TransientError: The object store does not answer.
     """
-    from clapometer.lake import Lake
+    from clapometer.lake.tables import Lake
 
     return Lake(lake_storage(settings))
 
@@ -257,7 +258,7 @@ def followed_lake(settings: Settings, stop: threading.Event, on_error: Callable[
     Sets ``stop`` at the end and waits for a look that is under way: a thread that is in native code when the
     interpreter ends takes the process down with a signal.
     """
-    from clapometer.lake import follow
+    from clapometer.lake.published.publish import follow
 
     if lake_storage(settings).bucket is None:
         yield
@@ -282,7 +283,8 @@ def existing_published_file(settings: Settings) -> Path:
     storage = lake_storage(settings)
     path = storage.published
     if storage.bucket is not None:
-        from clapometer.lake import Lake, publish
+        from clapometer.lake.published.publish import publish
+        from clapometer.lake.tables import Lake
 
         publish(Lake(storage), upload=False)
     if not path.exists():

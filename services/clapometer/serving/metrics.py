@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from clapometer.domain import ClapometerError
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.serving.reading.published import Published, Stamp
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)

@@ -12,7 +12,7 @@ from clapometer.audit.audit import AuditOptions, audit
 from clapometer.audit.findings import Finding
 from clapometer.audit.run import choose_run, opened
 from clapometer.collector import CollectorConfig, Door
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import UNLIMITED, reproduce, train_once
 

@@ -16,8 +16,8 @@ from clapometer.audit.audit import AuditOptions, audit, checked
 from clapometer.audit.findings import AuditReport, Finding, finding_of_test, judge
 from clapometer.audit.run import Audited
 from clapometer.domain import InputError, NotFoundError
-from clapometer.lake import Lake
 from clapometer.lake.ledger import LedgerEntry, to_metadata
+from clapometer.lake.tables import Lake
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import train_once

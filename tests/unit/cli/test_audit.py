@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 from clapometer.cli.audit import parse_plan
 from clapometer.cli.main import app
 from clapometer.domain import InputError
-from clapometer.lake import Lake
 from clapometer.lake.ledger import LedgerEntry, to_metadata
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import train_once
 

@@ -13,7 +13,7 @@ from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import load_keys, save_keys
 from clapometer.gate.tokens import load_token_secrets
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 Use = Callable[[Path], None]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.runs import read_runs
 
 

@@ -22,7 +22,7 @@ from clapometer.domain import Event, InputError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import new_key, save_keys
 from clapometer.gate.tokens import load_token_secrets
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 Report = dict[str, Any]

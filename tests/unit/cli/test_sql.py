@@ -17,7 +17,8 @@ from tests.support.event_rows import clip, events_table, impression
 
 from clapometer.cli.sql import lake_connection
 from clapometer.domain import InputError
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.operation import sql_shell, wiring
 from clapometer.settings import Settings
 from clapometer.training.train import train_once

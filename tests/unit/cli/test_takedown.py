@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from clapometer.cli.main import app
 from clapometer.domain import NotFoundError
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 Command = Callable[..., Result]
 

@@ -11,7 +11,7 @@ from tests.support.lakes import NOW, lake_of
 from clapometer.folding.files import FEW, MOST_SMALL
 from clapometer.folding.fold import refresh_outcomes
 from clapometer.labels import DEFAULT_RULE
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.evidence.clips import load_clips
 from clapometer.training.evidence.impressions import Impressions
 from clapometer.training.evidence.screening import Scored, Screening

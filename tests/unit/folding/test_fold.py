@@ -8,7 +8,7 @@ import pytest
 from tests.support.event_rows import Row, answer, at, events_table, impression
 
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 def outcomes(lake: Lake) -> pa.Table:

@@ -13,7 +13,8 @@ from tests.unit.serving.running import Serving
 
 from clapometer.collector import CollectorConfig
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 

@@ -8,8 +8,8 @@ import pytest
 from deltalake import DeltaTable
 from tests.support.lakes import lake_of, traffic
 
-from clapometer.lake import Lake
 from clapometer.lake.damage import find_damage
+from clapometer.lake.tables import Lake
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.event_rows import Row, answer, at, events_table, impression
 
-from clapometer.lake import sql
 from clapometer.lake.schema import OUTCOMES
+from clapometer.lake.statements import sql
 
 
 def fold(rows: Sequence[Row], dates: Sequence[dt.date] | None = None, settled: Sequence[str] = ()) -> pa.Table:

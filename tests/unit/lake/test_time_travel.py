@@ -10,8 +10,9 @@ import pytest
 from tests.support.event_rows import Row, answer, clip, events_table, impression, row
 
 from clapometer.domain import InputError
-from clapometer.lake import TABLES, Lake, open_then
-from clapometer.lake.history import versions_at
+from clapometer.lake.history import open_then, versions_at
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.takedown.erase import erase_viewers
 from clapometer.training.train import train_once
 

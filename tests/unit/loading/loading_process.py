@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake, storage_at
+from clapometer.lake.delta.storage import storage_at
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.upkeep.merge import UpkeepSettings
 

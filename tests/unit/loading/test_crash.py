@@ -10,8 +10,8 @@ from tests.support.builders import block, watched
 
 from clapometer.domain import RejectedEvent
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader
 
 KILLS = 20

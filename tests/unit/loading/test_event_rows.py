@@ -12,7 +12,7 @@ from tests.support.builders import block, impression, registered, watched
 from clapometer.domain import encode_block, encode_events
 from clapometer.domain.events import Watched, WatchedData
 from clapometer.eventlog import Record
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.loading.blocks import read_batch
 from clapometer.loading.event_rows import Parser
 

@@ -13,9 +13,10 @@ from tests.support.event_rows import clip, events_table
 from clapometer.collector import event_examples
 from clapometer.domain import decode_batch
 from clapometer.eventlog import MemoryLog
-from clapometer.lake import Lake, publish
 from clapometer.lake.delta.table import Table
+from clapometer.lake.published.publish import publish
 from clapometer.lake.schema import DATA_COLUMNS, TABLES, WIDE
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 EXAMPLES = event_examples(NOW)

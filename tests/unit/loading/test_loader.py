@@ -11,8 +11,8 @@ from tests.support.waiting import until
 
 from clapometer.domain import Event, RejectedEvent, encode_block
 from clapometer.eventlog import EmbeddedLog, MemoryLog
-from clapometer.lake import Lake
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.tables import Lake
 from clapometer.loading import loader as module
 from clapometer.loading.loader import Loader, LoadSettings
 

@@ -9,7 +9,8 @@ import pytest
 from tests.unit.serving.running import Serving
 from tests.unit.serving.sample_lake import full_lake
 
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ import pyarrow as pa
 from tests.support.event_rows import Row, clip, events_table, row
 
 from clapometer.domain import verdict
-from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)

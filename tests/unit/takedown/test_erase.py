@@ -20,10 +20,10 @@ from tests.support.waiting import until
 from clapometer.domain import InputError, reject
 from clapometer.eventlog import EmbeddedLog
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import Lake
 from clapometer.lake.delta.table import Table
 from clapometer.lake.ledger import ledger_difference
 from clapometer.lake.lock import TrainingLockedError, no_training
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.takedown import erase
 from clapometer.takedown.erase import ErasureReport, erase_viewers, pending
@@ -318,7 +318,7 @@ PROGRAM = """
 import datetime as dt, sys
 from clapometer.eventlog import EmbeddedLog
 from clapometer.takedown.erase import erase_viewers
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.lake.delta.table import Table
 lake, log = Lake(sys.argv[1] + "/lake"), EmbeddedLog(sys.argv[1] + "/log")
 print("go", flush=True)

@@ -19,7 +19,8 @@ from tests.support.terminal_texts import ANY_TEXT, obeyed
 
 from clapometer.cli.main import app
 from clapometer.gate import new_key, save_keys
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.operation import wiring
 from clapometer.terminal.printing import Console
 from clapometer.training.train import train_once

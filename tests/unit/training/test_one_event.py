@@ -10,7 +10,7 @@ from tests.support.lakes import NOW, clock
 
 from clapometer.folding.fold import refresh_outcomes, silent
 from clapometer.labels import DEFAULT_RULE
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.ranking import Reason
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.evidence.screening import COSTLY, OUTSIDE, UNLIKELY, UNPAID

@@ -12,7 +12,7 @@ from tests.support.event_rows import answer, events_table
 from tests.support.lakes import clock, lake_of, traffic
 from tests.support.waiting import until
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.due import Training, train_due, until_stopped
 from clapometer.training.planning import last_start

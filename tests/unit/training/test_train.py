@@ -10,7 +10,7 @@ from tests.support.lakes import NOW, clock, lake_of, traffic
 
 from clapometer.domain import InputError, TransientError
 from clapometer.labels import LabelRule, Weights
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.lock import training_lock
 from clapometer.training.runs import read_runs

@@ -12,10 +12,11 @@ from tests.support.builders import NOW, block, impression, registered, watched
 
 from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import TABLES, Lake
 from clapometer.lake.content import content
 from clapometer.lake.ledger import ledger_difference
 from clapometer.lake.progress import loaded_offsets
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.upkeep.backup import ORDER, BackupPlan, back_up, latest_backup, read_manifest
 from clapometer.upkeep.merge import UpkeepSettings, compact, vacuum

@@ -17,10 +17,11 @@ from tests.unit.lake.test_tables import letters, reasons
 from clapometer.domain import TransientError
 from clapometer.eventlog import MemoryLog
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.delta.table import Table
 from clapometer.lake.ledger import ledger_difference
-from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.upkeep import merge as maintain
 from clapometer.upkeep.merge import UpkeepSettings, compact, keep_up, vacuum

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pyarrow as pa
 
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.clips import Clips, numbers
 from clapometer.training.evidence.outliers import Outliers

@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from clapometer.labels import duration_bin_sql
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

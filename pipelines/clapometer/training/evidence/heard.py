@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clapometer.labels import Said
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.training.evidence.clips import Clips, numbers
 
 __all__ = ["Heard", "hear", "keep_automated"]

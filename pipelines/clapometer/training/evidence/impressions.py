@@ -18,8 +18,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clapometer.labels import LabelRule, ScreeningLimits, ScreeningReason, WatchCounts, fit_watch_quantiles
-from clapometer.lake import Lake, sql
 from clapometer.lake.schema import WEIGHTLESS_SUFFIX
+from clapometer.lake.statements import sql
+from clapometer.lake.tables import Lake
 from clapometer.ranking import Exposure, effective_sample_size, outlier_limit, position_curve
 from clapometer.training.evidence.cells import UNIT, Cells, Sums, add_up, cells_by_value, cells_of, sum_by_key
 from clapometer.training.evidence.clips import encode, numbers

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.labels import ScreeningReason
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.training.evidence.tiers import why_not_b
 
 Floats = NDArray[np.float64]

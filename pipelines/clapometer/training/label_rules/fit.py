@@ -22,8 +22,8 @@ from clapometer.labels import (
     fit_to_votes,
     voter_weights,
 )
-from clapometer.lake import Lake
 from clapometer.lake.lock import no_training
+from clapometer.lake.tables import Lake
 from clapometer.training.evidence.clips import Clips, load_clips
 from clapometer.training.evidence.heard import Heard, hear, keep_automated
 from clapometer.training.evidence.impressions import Impressions

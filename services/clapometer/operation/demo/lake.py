@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.traffic.worlds.truth_check import RankedRow
 
 _RANKING = """

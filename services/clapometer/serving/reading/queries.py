@@ -9,7 +9,7 @@ import duckdb
 import msgspec
 
 from clapometer.domain import NEAREST, InputError, in_words, nearest
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.serving.reading.answers import (
     SEGMENTS,
     SUBJECTS,

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from clapometer.lake import sql
+from clapometer.lake.statements import sql
 from clapometer.serving.reading.errors import NoRunError
 from clapometer.serving.reading.published import Published, Stamp
 from clapometer.serving.reading.queries import Connection, RankingQuery, read_run, rows

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from clapometer.domain import InputError
-from clapometer.lake import DataColumn
+from clapometer.lake.schema import DataColumn
 
 EXACT = 2**53
 """Up to here a float holds every whole number; beyond, it may stand for one that was rounded."""

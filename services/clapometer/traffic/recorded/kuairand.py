@@ -24,8 +24,8 @@ import msgspec
 import pyarrow as pa
 
 from clapometer.domain import Event, InputError, events
-from clapometer.lake import sql
 from clapometer.lake.duck import connect
+from clapometer.lake.statements import sql
 from clapometer.traffic.recorded.bad_rows import RowsRead
 from clapometer.traffic.recorded.kuairand_rows import Play, Video, read_kuairand
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from clapometer.domain import Event, InputError, decode_event
-from clapometer.lake import DATA_COLUMNS
+from clapometer.lake.schema import DATA_COLUMNS
 from clapometer.traffic.recorded.cells import cell, is_missing, moment, text
 
 _ENVELOPE = ("type", "id", "source", "time", "subject", "sentat", "traceparent")

@@ -14,12 +14,14 @@ from clapometer.domain import InputError, TerminalError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import load_keys, save_keys
 from clapometer.gate.tokens import load_token_secrets, rotate_token_secrets
-from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.content import content
 from clapometer.lake.delta import columns
 from clapometer.lake.delta.format import FORMAT, MARKER
 from clapometer.lake.delta.table import Table
 from clapometer.lake.keys.index import KeyIndex
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "stores"

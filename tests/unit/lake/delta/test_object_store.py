@@ -19,11 +19,13 @@ from tests.support.waiting import until
 
 from clapometer.domain import InputError, TerminalError, TransientError
 from clapometer.eventlog import EmbeddedLog
-from clapometer.lake import Lake, follow, publish, storage_at
 from clapometer.lake.damage import find_damage
 from clapometer.lake.delta.bucket import Bucket
 from clapometer.lake.delta.format import FORMAT, MARKER
+from clapometer.lake.delta.storage import storage_at
 from clapometer.lake.ledger import ledger_difference
+from clapometer.lake.published.publish import follow, publish
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.operation.damage import damage_behind, refuse_damaged_logs
 from clapometer.settings import load_settings

@@ -11,11 +11,11 @@ from tests.support.builders import NOW, block, event, impression, registered, wa
 
 from clapometer.eventlog import MemoryLog
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import Lake
 from clapometer.lake.content import content
 from clapometer.lake.delta import packing
 from clapometer.lake.delta.packing import is_packed
 from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadReport, LoadSettings
 from clapometer.takedown.erase import erase_viewers
 from clapometer.upkeep.merge import UpkeepSettings, compact

@@ -14,7 +14,9 @@ from statsmodels.stats.proportion import proportion_confint
 from tests.support.event_rows import Row, answer, at, clip, events_table, impression, row
 
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import TABLES, Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 
 Connection = duckdb.DuckDBPyConnection
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.event_rows import at, clip, events_table
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 def test_changes_of_prompt_and_model_are_listed_with_what_was_before(tmp_path: Path) -> None:

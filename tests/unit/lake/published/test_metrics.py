@@ -9,9 +9,9 @@ import pytest
 from tests.support.metric_worlds import Reference, day, lake_of_worlds, random_world, template_of
 
 from clapometer.labels import DEFAULT_RULE, duration_bin_sql, ratio_bin_sql, watched_sql
-from clapometer.lake import publish
 from clapometer.lake.published.catalogue import analyst_sql
 from clapometer.lake.published.metrics import catalogue, of_level
+from clapometer.lake.published.publish import publish
 
 WORLDS = 500
 Worlds = dict[str, Reference]

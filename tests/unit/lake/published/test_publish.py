@@ -9,9 +9,10 @@ from tests.support.builders import block, event, impression, registered
 from tests.unit.lake.test_tables import letters
 
 from clapometer.eventlog import MemoryLog
-from clapometer.lake import TABLES, Lake, publish
 from clapometer.lake.published.filling import round_place
-from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.published.publish import publish
+from clapometer.lake.schema import TABLES, WATCHING_SUFFIX
+from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
 

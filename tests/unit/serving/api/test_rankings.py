@@ -11,7 +11,8 @@ from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, SECRET, Servin
 from tests.unit.serving.sample_lake import EVIL, HOUR, MODELS, NOW, add, add_failed_run, add_run, run_row
 
 from clapometer.gate import Rates, TrustedProxies
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving import ServingConfig
 
 RANKING = "/v1/rankings/model_versions"

@@ -8,7 +8,7 @@ from tests.unit.collector.test_signed_requests import by_hand
 from tests.unit.serving.running import SECRET, SIGNING, Serving
 
 from clapometer.gate import Rates
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.traffic import RequestSigner
 
 _BARE = ("@method", "@path", "@query")

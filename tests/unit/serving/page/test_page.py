@@ -12,7 +12,8 @@ from tests.unit.serving.sample_lake import EVIL, add_failed_run, add_pipeline, a
 
 from clapometer.audit.findings import AuditReport, Finding
 from clapometer.audit.record import record_attack
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving.wording import set_aside
 from clapometer.training.evidence.screening import ORPHANS, REASONS
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from tests.unit.serving.running import Serving
 from tests.unit.serving.sample_lake import NOW, add_run
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.serving import (
     NotRanked,
     RankingQuery,

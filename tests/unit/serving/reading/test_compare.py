@@ -9,7 +9,8 @@ import pytest
 from tests.unit.serving.running import Serving
 from tests.unit.serving.sample_lake import Item, add, contrast_row, ranking_rows, run_row
 
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving import RankingQuery
 from clapometer.serving.reading.compare import compare
 

@@ -12,7 +12,8 @@ from tests.support.event_rows import Row, answer, at
 from tests.support.lakes import clock, lake_of, traffic
 from tests.unit.serving.running import Serving
 
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving import RankingQuery, ServingConfig, ranking_tables, read_ranking, set_aside_lines
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import train_once

@@ -8,7 +8,8 @@ import pytest
 from tests.unit.serving.sample_lake import add, run_row
 
 from clapometer.domain import TransientError
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving import NotPublishedError, Published
 
 

@@ -10,7 +10,8 @@ from tests.support.event_rows import Row, answer, at, clip, impression, row
 from tests.support.lakes import clock, lake_of, traffic
 from tests.unit.serving.running import Serving
 
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import train_once
 

@@ -12,7 +12,8 @@ from tests.unit.serving.running import SECRET, Serving
 from tests.unit.serving.sample_lake import full_lake
 
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving import ServingConfig
 from clapometer.serving.sandbox import process
 

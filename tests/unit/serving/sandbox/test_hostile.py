@@ -8,7 +8,7 @@ from tests.unit.serving.running import Serving
 from tests.unit.serving.sandbox.conftest import Ask, asker
 from tests.unit.serving.sandbox.hostile import EXHAUSTING, FORBIDDEN
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 
 def test_there_are_at_least_eighty_hostile_statements() -> None:

@@ -6,7 +6,7 @@ import duckdb
 import msgspec
 import pytest
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.serving.sandbox import Job, StatementError
 from clapometer.serving.sandbox.privacy import IDENTIFIERS
 from clapometer.serving.sandbox.worker import _explain, answer

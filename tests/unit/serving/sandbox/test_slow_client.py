@@ -12,7 +12,7 @@ from tests.support.waiting import until
 from tests.unit.serving.running import SECRET, Serving
 from tests.unit.serving.sandbox.conftest import CONFIG, asker
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.serving.sandbox import process
 
 LARGE = "SELECT i, repeat('x', 1000) AS x FROM range(60000) t(i)"

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.serving.running import OTHER_SECRET, PUBLISHABLE, Serving
 from tests.unit.serving.sandbox.conftest import CONFIG, Ask, asker
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 
 COUNT = "SELECT surface, count(*) AS impressions FROM outcomes GROUP BY ALL ORDER BY surface"
 

@@ -26,7 +26,7 @@ from tests.unit.serving.running import (
 from clapometer.domain import InputError, Session, impression_trust, read_voucher, sign_session
 from clapometer.domain.events import Experiment, ImpressionData
 from clapometer.gate import Rates
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.serving.metrics import ServingMetrics
 
 CLIPS = ["c1", "c2", "c3"]

@@ -17,7 +17,8 @@ from tests.unit.serving.sample_lake import MODELS, NOW, add_run, add_withdrawal
 
 from clapometer.domain import impression_trust
 from clapometer.domain.events import ImpressionData
-from clapometer.lake import Lake, publish
+from clapometer.lake.published.publish import publish
+from clapometer.lake.tables import Lake
 from clapometer.serving import ServingConfig
 from clapometer.takedown.runs_of_clip import Scope, runs_with_clip
 from clapometer.training.evidence.clips import load_clips

@@ -11,7 +11,7 @@ from tests.support.lakes import clock, lake_of, traffic
 from tests.support.worlds import world_events
 
 from clapometer.audit.run import opened
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, simulate_log
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.boards.prompts import Fitted, fit_prompts, rank_prompts

@@ -14,7 +14,8 @@ from tests.support.event_rows import Row, at, events_table, row, vote
 from tests.support.lakes import clock, lake_of, traffic
 from tests.unit.training.boards.test_prompts import rows_of
 
-from clapometer.lake import Lake, sql
+from clapometer.lake.statements import sql
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.train import train_once
 

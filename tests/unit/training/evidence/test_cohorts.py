@@ -11,7 +11,7 @@ from tests.support.worlds import world_events
 
 from clapometer.folding.fold import refresh_outcomes
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits, ScreeningReason
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.simulation import Adversary, EngagementLog, WorldConfig, build_world, simulate_log, with_adversary
 from clapometer.training.evidence.clips import load_clips
 from clapometer.training.evidence.impressions import Impressions

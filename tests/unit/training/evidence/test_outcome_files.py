@@ -19,8 +19,8 @@ from clapometer.labels import (
     Weights,
     screen_viewers,
 )
-from clapometer.lake import Lake
 from clapometer.lake.kept import drop_kept
+from clapometer.lake.tables import Lake
 from clapometer.simulation import WorldConfig, build_world, simulate_log
 from clapometer.training.evidence.cells import Cells
 from clapometer.training.evidence.clips import load_clips

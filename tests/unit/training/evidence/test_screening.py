@@ -9,7 +9,7 @@ from tests.support.lakes import NOW, lake_of, traffic
 
 from clapometer.folding.fold import refresh_outcomes
 from clapometer.labels import LabelRule, Weights, count_watches, fit_watch_quantiles, label_values, watch_bins
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.ranking import ClipCells
 from clapometer.training.evidence.cells import Cells
 from clapometer.training.evidence.clips import load_clips

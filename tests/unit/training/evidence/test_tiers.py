@@ -11,7 +11,7 @@ from tests.support.event_rows import Row
 from tests.support.lakes import clock, lake_of, traffic
 from tests.support.worlds import world_events
 
-from clapometer.lake import Lake
+from clapometer.lake.tables import Lake
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 from clapometer.training.runs import Run, read_runs
 from clapometer.training.train import train_once

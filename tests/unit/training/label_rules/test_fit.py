@@ -9,8 +9,8 @@ from tests.support.lakes import clock, lake_of, traffic
 
 from clapometer.domain import InputError
 from clapometer.labels import DEFAULT_RULE, FittedRule, decode_rule
-from clapometer.lake import Lake
 from clapometer.lake.lock import TrainingLockedError, no_training
+from clapometer.lake.tables import Lake
 from clapometer.training.label_rules.fit import AnchorOptions, fit_rule
 
 FEW = AnchorOptions(min_impressions=3, strength=5.0)
