@@ -5,6 +5,7 @@ import http
 import msgspec
 
 from clapometer.domain import Code
+from clapometer.http.headers import NO_PAGE
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -17,10 +18,7 @@ ALWAYS_SAFE: list[tuple[str, str]] = [
     ("referrer-policy", "no-referrer"),  # the key of a beacon is in its address
 ]
 """On every answer, also on those that the server gives without asking us."""
-SAFE_HEADERS: Headers = [
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
+SAFE_HEADERS: Headers = [(name.lower().encode(), value.encode()) for name, value in NO_PAGE.items()]
 """On every answer that is no page."""
 
 

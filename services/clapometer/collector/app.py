@@ -4,15 +4,13 @@ import asyncio
 import datetime as dt
 import http
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 
-import msgspec
 from fastapi import FastAPI, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
-from clapometer.collector.answers import SAFE_HEADERS, RefusedError, problem_body
+from clapometer.collector.answers import RefusedError, problem_body
 from clapometer.collector.config import CollectorConfig
 from clapometer.collector.documentation import openapi_document
 from clapometer.collector.events import EVENTS_PATH, EventsEndpoint
@@ -24,7 +22,9 @@ from clapometer.collector.resources import Resources
 from clapometer.domain import TerminalError, TransientError
 from clapometer.eventlog import EventLog, GroupCommitter
 from clapometer.gate import Gate
-from clapometer.http.docs import DOCS_POLICY, SWAGGER, docs_page
+from clapometer.http.headers import NO_PAGE
+from clapometer.http.openapi import PROBLEM
+from clapometer.http.operations import add_documentation, add_operations, new_api, told
 from clapometer.telemetry.traces import Traced
 
 
@@ -77,35 +77,25 @@ def create_app(
         tokens=tokens,
         metrics=metrics,
     )
-    api = FastAPI(
-        title="Clapometer collector", version=version, docs_url=None, redoc_url=None, openapi_url=None,
-        redirect_slashes=False,
-    )  # fmt: skip
+    api = new_api("Clapometer collector", version)
     api.include_router(Resources(intake, clock).router())
     api.include_router(player_router())
-    _add_operations(api, log, intake, registry, tokens)
-    _add_documentation(api, clock)
+    add_operations(api, registry, _readiness(log, intake, tokens), ready_means="Events can be taken")
+    add_documentation(api, lambda: openapi_document(api, clock()))
     api.add_exception_handler(HTTPException, _problem)
     return CollectorApp(EventsEndpoint(intake, clock, traced), api)
 
 
-def _add_operations(
-    api: FastAPI, log: EventLog, intake: Intake, registry: CollectorRegistry, tokens: Mapping[str, bytes]
-) -> None:
-    @api.get("/healthz", tags=["operations"], summary="The process answers")
-    async def healthz() -> Response:
-        return _json(200, {"status": "ok"})
-
-    @api.get("/readyz", tags=["operations"], summary="Events can be taken")
+def _readiness(
+    log: EventLog, intake: Intake, tokens: Mapping[str, bytes]
+) -> Callable[[], Coroutine[None, None, Response]]:
     async def readyz() -> Response:
         reasons = await asyncio.to_thread(_obstacles, log, intake)
         status = "not ready" if reasons else "ready"
         warnings = _warnings(intake, tokens)
-        return _json(503 if reasons else 200, {"status": status, "reasons": reasons, "warnings": warnings})
+        return told({"status": status, "reasons": reasons, "warnings": warnings}, 503 if reasons else 200)
 
-    @api.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST, headers=_safe())
+    return readyz
 
 
 def _obstacles(log: EventLog, intake: Intake) -> list[str]:
@@ -128,20 +118,6 @@ def _warnings(intake: Intake, tokens: Mapping[str, bytes]) -> list[str]:
     return [f"the last good {name} are in force: {error}" for name, error in broken.items() if error is not None]
 
 
-def _add_documentation(api: FastAPI, clock: Callable[[], dt.datetime]) -> None:
-    @api.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
-        return _json(200, openapi_document(api, clock()))
-
-    page = docs_page("Clapometer collector")
-
-    @api.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return Response(page, media_type="text/html", headers=_safe({"content-security-policy": DOCS_POLICY}))
-
-    api.mount("/docs/static", StaticFiles(directory=SWAGGER))
-
-
 async def _problem(request: Request, error: Exception) -> Response:
     """Answers what no route takes, in the form of all other refusals."""
     assert isinstance(error, HTTPException)
@@ -150,13 +126,5 @@ async def _problem(request: Request, error: Exception) -> Response:
         f"{request.method} {request.url.path}: {http.HTTPStatus(error.status_code).phrase}; /docs lists what is here"
     )
     body = problem_body(RefusedError(error.status_code, detail), head.trace_id)
-    extra = {**(error.headers or {}), "traceparent": head.traceparent().decode()}
-    return Response(body, error.status_code, headers=_safe(extra), media_type="application/problem+json")
-
-
-def _json(status: int, content: object) -> Response:
-    return Response(msgspec.json.encode(content), status, headers=_safe(), media_type="application/json")
-
-
-def _safe(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    return {**{name.decode(): value.decode() for name, value in SAFE_HEADERS}, **(extra or {})}
+    headers = {**NO_PAGE, **(error.headers or {}), "traceparent": head.traceparent().decode()}
+    return Response(body, error.status_code, headers=headers, media_type=PROBLEM)

@@ -1,13 +1,11 @@
-"""Descriptions of properties in OpenAPI: from what the event model says of its fields, and from docstrings."""
+"""Descriptions of properties in OpenAPI: from what the event model says of its fields."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec.inspect as types
 
 from clapometer.domain import EVENT_TYPES
 from clapometer.domain.fields import ATTRIBUTES, FIELDS
-from clapometer.http.docstrings import attributes
 
 Schemas = dict[str, Any]
 
@@ -25,13 +23,6 @@ def describe_events(components: Schemas) -> None:
         schema["propertyNames"] = {"pattern": "^[a-z0-9]+$"}
         (data,) = [field.type for field in types.type_info(kind).fields if field.name == "data"]  # type: ignore[attr-defined]
         _describe_fields(components, data, ())
-
-
-def describe_answers(components: Schemas, kinds: Iterable[type]) -> None:
-    """Adds to the schema of each type what its docstring says of its attributes."""
-    for kind in kinds:
-        for name, text in attributes(kind).items():
-            components[kind.__name__]["properties"][name].setdefault("description", text)
 
 
 def _describe_fields(components: Schemas, kind: types.Type, path: tuple[str, ...]) -> None:

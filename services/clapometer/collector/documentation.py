@@ -1,7 +1,6 @@
 """The OpenAPI document of the collector."""
 
 import datetime as dt
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -9,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from clapometer.collector.answers import Answer, Caution, Problem, Verdict
-from clapometer.collector.described import describe_answers, describe_events
+from clapometer.collector.described import describe_events
 from clapometer.collector.examples import ANSWER_EXAMPLE, event_examples, problem_example
 from clapometer.collector.intake.content import MEDIA_TYPES, Media
 from clapometer.domain.events import (
@@ -20,6 +19,7 @@ from clapometer.domain.events import (
     Event,
 )
 from clapometer.domain.fields import FIELDS
+from clapometer.http.openapi import KEY, REFUSED, Refusals, body, describe_operations, describe_properties, said
 
 _DESCRIPTION = """Takes events in and answers once they are durable.
 
@@ -33,8 +33,7 @@ headers, posts `text/plain` with `?key=cpk_…` in the address. Impressions sent
 with the token that came with their slate."""
 
 _STATUSES = {
-    400: "A header or key is there twice, or the request is no HTTP",
-    401: "No key or signature that holds, or the body is not the one that `Content-Digest` names",
+    **REFUSED,
     403: "The key may not send this, or not from this page",
     408: "The body took too long",
     409: "The `Idempotency-Key` was used for another request, which stands; this one was not done",
@@ -63,13 +62,8 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     event, answer, problem, clip, withdrawal = schemas[:5]
     components["Event"] = event
     describe_events(components)
-    describe_answers(components, (Verdict, Caution, Answer, Problem))
-    document["components"] = {
-        "schemas": components,
-        "securitySchemes": {
-            "key": {"type": "http", "scheme": "bearer", "description": "A publishable or secret API key"},
-        },
-    }
+    describe_properties(components, (Verdict, Caution, Answer, Problem))
+    document["components"] = {"schemas": components, "securitySchemes": KEY}
     document["security"] = [{"key": []}]
     examples = event_examples(now)
     paths = document["paths"]
@@ -77,48 +71,37 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     optional_id = _without_required(components, clip, "clip_id")
     _describe(paths["/v1/clips/{clip_id}"]["put"], optional_id, examples["clip_registered"]["data"])
     withdrawn = {"reason": "rights", "scope": "duplicates"}
-    body = _without_required(components, withdrawal, "clip_id")
-    _describe(paths["/v1/clips/{clip_id}/withdrawal"]["post"], body, withdrawn)
+    withdrawing = _without_required(components, withdrawal, "clip_id")
+    _describe(paths["/v1/clips/{clip_id}/withdrawal"]["post"], withdrawing, withdrawn)
+    refusals = Refusals(_STATUSES, problem, lambda status: problem_example(status, _STATUSES[status]))
     _describe(paths["/v1/viewers/{viewer_id}"]["delete"], None, None)
     for path in ("/v1/events", "/v1/clips/{clip_id}", "/v1/clips/{clip_id}/withdrawal", "/v1/viewers/{viewer_id}"):
         for method, operation in paths[path].items():
             for parameter in operation.get("parameters", []):
                 parameter.setdefault("description", FIELDS.get(parameter["name"], ""))
             without = {*(_BODY_STATUSES if method == "delete" else ()), *((409,) if path == "/v1/events" else ())}
-            operation["responses"] = _responses(answer, problem, without)
-    _describe_operations(paths, problem)
+            operation["responses"] = {
+                "202": said("Durable, save the events that `rejected` names", answer, ANSWER_EXAMPLE),
+                **refusals.all(without),
+            }
+    describe_operations(paths, refusals, _readiness(), "clapometer_collector_received_events_total 42.0\n")
     return document
 
 
-def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
-    status = {"status": {"type": "string", "description": "In a word"}}
+def _readiness() -> dict[str, Any]:
     texts = {"type": "array", "items": {"type": "string"}}
-    said = {
+    properties = {
+        "status": {"type": "string", "description": "In a word"},
         "reasons": {**texts, "description": "Why events cannot be taken"},
         "warnings": {**texts, "description": "What has to be mended, though events are taken"},
     }
-    alive = {"type": "object", "required": ["status"], "properties": status}
-    readiness = {"type": "object", "required": ["status", *said], "properties": {**status, **said}}
+    schema = {"type": "object", "required": list(properties), "properties": properties}
     ready = {"status": "ready", "reasons": [], "warnings": []}
     full = {"status": "not ready", "reasons": ["the event log is full"], "warnings": []}
-    text = {
-        "text/plain": {"schema": {"type": "string"}, "example": "clapometer_collector_received_events_total 42.0\n"}
+    return {
+        "200": said("Yes; `warnings` says what has to be mended all the same", schema, ready),
+        "503": said("No; `reasons` says why", schema, full),
     }
-    answers = {
-        "/healthz": {"200": _said("Yes", alive, {"status": "ok"})},
-        "/readyz": {
-            "200": _said("Yes; `warnings` says what has to be mended all the same", readiness, ready),
-            "503": _said("No; `reasons` says why", readiness, full),
-        },
-        "/metrics": {"200": {"description": "In Prometheus' text format", "content": text}},
-    }
-    refused = {"400": _refusal(400, problem)}
-    for path, responses in answers.items():
-        paths[path]["get"] |= {"security": [], "responses": responses | refused}
-
-
-def _said(description: str, schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def _events_operation(examples: dict[str, Any]) -> dict[str, Any]:
@@ -164,24 +147,4 @@ def _describe(operation: dict[str, Any], schema: dict[str, Any] | None, example:
     operation["security"] = [{"key": []}]
     if schema is not None:
         given = {key: value for key, value in (example or {}).items() if key != "clip_id"}
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": schema, "example": given}},
-        }
-
-
-def _refusal(status: int, problem: dict[str, Any]) -> dict[str, Any]:
-    """Returns the answer of a status; what is no HTTP is told so in plain text."""
-    told = problem_example(status, _STATUSES[status])
-    content: dict[str, Any] = {"application/problem+json": {"schema": problem, "example": told}}
-    if status == 400:
-        content["text/plain"] = {"schema": {"type": "string"}, "example": "Invalid HTTP request received."}
-    return {"description": _STATUSES[status], "content": content}
-
-
-def _responses(answer: dict[str, Any], problem: dict[str, Any], without: Collection[int]) -> dict[str, Any]:
-    taken = _said("Durable, save the events that `rejected` names", answer, ANSWER_EXAMPLE)
-    return {
-        "202": taken,
-        **{str(status): _refusal(status, problem) for status in _STATUSES if status not in without},
-    }
+        operation["requestBody"] = body(schema, given)

@@ -30,6 +30,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+NO_PAGE = {"Cache-Control": "no-store", "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"}
+"""On every answer that is no page: no cache keeps it, and no browser runs what it says."""
+
 
 class Guard:
     """Middleware; written for ASGI itself, because a slate takes less time than most middleware."""

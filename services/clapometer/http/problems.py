@@ -11,8 +11,7 @@ from starlette.exceptions import HTTPException
 from clapometer.domain import InputError, NotFoundError, TransientError
 from clapometer.http.error_page import error_page, wants_page
 from clapometer.http.headers import HEADERS
-
-PROBLEM = "application/problem+json"
+from clapometer.http.openapi import PROBLEM
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):

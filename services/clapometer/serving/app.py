@@ -1,17 +1,15 @@
 """Serving as a FastAPI application."""
 
-import asyncio
 import datetime as dt
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random, SystemRandom
 
 import duckdb
-import msgspec
 from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
@@ -19,11 +17,11 @@ from clapometer.domain import TransientError
 from clapometer.gate import Gate
 from clapometer.http.access import Access
 from clapometer.http.cross_origin import CrossOrigin
-from clapometer.http.docs import DOCS_POLICY, SWAGGER, docs_page
 from clapometer.http.headers import Guard
+from clapometer.http.operations import add_documentation, add_operations, new_api, told
 from clapometer.http.problems import add_handlers, problem
 from clapometer.serving.api.documentation import openapi_document
-from clapometer.serving.api.routes import NO_STORE, api_routes
+from clapometer.serving.api.routes import api_routes
 from clapometer.serving.api.slates import slate_routes
 from clapometer.serving.api.sql import sql_routes
 from clapometer.serving.config import ServingConfig
@@ -81,10 +79,7 @@ def create_app(
         yield
         lake.close()
 
-    app = FastAPI(
-        title="Clapometer serving", version=version, docs_url=None, redoc_url=None, openapi_url=None,
-        redirect_slashes=False, lifespan=lifespan,
-    )  # fmt: skip
+    app = new_api("Clapometer serving", version, lifespan=lifespan)
     slates = SlateMaker(config, token_key, random or SystemRandom())
     sessions = Sessions(config, token_key, token_keys)
     app.include_router(api_routes(config, desk, access, version=version))
@@ -95,8 +90,8 @@ def create_app(
     app.include_router(sql_routes(config, access, published))
     app.include_router(page_routes(config, desk, access, candidates))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    _add_operations(app, desk, lake, registry)
-    _add_documentation(app)
+    add_operations(app, registry, _readiness(desk, lake), ready_means="Rankings can be read and slates made")
+    add_documentation(app, lambda: openapi_document(app))
     add_handlers(app)
     app.add_middleware(CrossOrigin, allowed=config.cors_origins, keys=gate.keys)
     app.add_middleware(GZipMiddleware, minimum_size=1_000)
@@ -109,42 +104,16 @@ def _file_age(lake: Published, now: dt.datetime) -> float | None:
     return None if stamp is None else now.timestamp() - stamp[1] / 1e9
 
 
-def _add_operations(app: FastAPI, desk: Desk, lake: Published, registry: CollectorRegistry) -> None:
-    @app.get("/healthz", tags=["operations"], summary="The process answers")
-    async def healthz() -> Response:
-        return _json({"status": "ok"})
-
-    @app.get("/readyz", tags=["operations"], summary="Rankings can be read and slates made")
+def _readiness(desk: Desk, lake: Published) -> Callable[[], Coroutine[None, None, Response]]:
     async def readyz() -> Response:
         if lake.taken_away():
             return problem(503, "not ready: the published file is gone; the loader makes it again")
         try:
             await desk.read(lambda connection: connection.execute("SELECT count(*) FROM runs").fetchall())
         except NotPublishedError:
-            return _json({"status": "ready", "lake": "not published yet"})  # slates are uniform until then
+            return told({"status": "ready", "lake": "not published yet"})  # slates are uniform until then
         except (TransientError, duckdb.Error) as error:
             return problem(503, f"not ready: {error}" if isinstance(error, TransientError) else "not ready")
-        return _json({"status": "ready", "lake": "open"})
+        return told({"status": "ready", "lake": "open"})
 
-    @app.get("/metrics", tags=["operations"], summary="Metrics for Prometheus")
-    async def metrics() -> Response:
-        shown = await asyncio.to_thread(generate_latest, registry)  # it may read the lake
-        return Response(shown, media_type=CONTENT_TYPE_LATEST, headers=NO_STORE)
-
-
-def _add_documentation(app: FastAPI) -> None:
-    page = docs_page("Clapometer serving")
-
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
-        return _json(openapi_document(app))
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return Response(page, media_type="text/html", headers={"Content-Security-Policy": DOCS_POLICY})
-
-    app.mount("/docs/static", StaticFiles(directory=SWAGGER))
-
-
-def _json(content: object) -> Response:
-    return Response(msgspec.json.encode(content), headers=NO_STORE, media_type="application/json")
+    return readyz

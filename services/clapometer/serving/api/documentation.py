@@ -1,6 +1,6 @@
 """The OpenAPI document of serving."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -8,9 +8,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from clapometer.domain.events import Experiment
-from clapometer.http.problems import PROBLEM, Problem
+from clapometer.http.openapi import KEY, REFUSED, Refusals, body, describe_operations, describe_properties, said
+from clapometer.http.problems import Problem
+from clapometer.lake.published.catalogue import column_comment
 from clapometer.serving.api import examples
-from clapometer.serving.api.described import describe_properties
 from clapometer.serving.api.sql import SqlRequest
 from clapometer.serving.reading.answers import (
     SEGMENTS,
@@ -65,8 +66,7 @@ _SQL_ANSWER = {
     },
 }
 _REFUSALS = {
-    400: "A header or key is there twice, or the request is no HTTP",
-    401: "No key or signature that holds, or the body is not the one that `Content-Digest` names",
+    **REFUSED,
     403: "The key may not do this, or not from this page; of slates: the voucher does not hold for this",
     404: "No run has been good yet, or it has no such item; `detail` says what to do",
     413: "The body is too long",
@@ -76,11 +76,13 @@ _REFUSALS = {
     503: "The lake cannot be read, or too much is under way; see `Retry-After`",
 }
 _OF_BODIES = (413, 415)
-_NO_HTTP = "Invalid HTTP request received."
 _TYPES = (
     Ranking, Run, Standing, NotRanked, Reproduction, Comparison, SlateRequest, Experiment, Slate, Slot, LeftOut,
     SessionRequest, VouchedSession, SqlRequest, Problem,
 )  # fmt: skip
+
+_TABLES: Mapping[type, str] = {Standing: "rankings", NotRanked: "rankings", Run: "runs", Comparison: "contrasts"}
+"""Tables whose columns some types show; what other types share with a column says the same everywhere."""
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
@@ -91,13 +93,11 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         ref_template="#/components/schemas/{name}",
     )
     ranking, comparison, request, slate, statement, problem, sessions, vouched = schemas
-    describe_properties(components, _TYPES)
+    describe_properties(components, _TYPES, lambda kind, name: column_comment(_TABLES.get(kind, ""), name))
     components["Standing"]["properties"]["standing"]["description"] = "That it has a place"
     components["NotRanked"]["properties"]["standing"]["description"] = "That it has none"
-    document["components"] = {
-        "schemas": components,
-        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "An API key"}},
-    }
+    document["components"] = {"schemas": components, "securitySchemes": KEY}
+    refusals = Refusals(_REFUSALS, problem, examples.problem_example)
     paths = document["paths"]
     common = [*(_parameter(name, "Filter: one at a time") for name in SEGMENTS), *_time_parameters()]
     subject = {**_parameter("subject", "What is ranked", choices=SUBJECTS), "in": "path", "required": True}
@@ -106,23 +106,23 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         _parameter("offset", "Items to skip", kind="integer"),
     ]
     shown = (ranking, examples.ranking_example())
-    _describe(paths["/v1/rankings/{subject}"]["get"], shown, problem, [subject, *common, *pages], _OF_BODIES)
+    _describe(paths["/v1/rankings/{subject}"]["get"], shown, refusals, [subject, *common, *pages], _OF_BODIES)
     paths["/v1/rankings/{subject}"]["get"]["responses"]["304"] = {"description": "Still what `If-None-Match` quotes"}
     sides = [
         {**_parameter(side, "An item, as `/v1/rankings` names it"), "required": True} for side in ("left", "right")
     ]
     pair = [*sides, _parameter("subject", "What they are", choices=SUBJECTS)]
     _describe(
-        paths["/v1/compare"]["get"], (comparison, examples.comparison_example()), problem, [*pair, *common], _OF_BODIES
+        paths["/v1/compare"]["get"], (comparison, examples.comparison_example()), refusals, [*pair, *common], _OF_BODIES
     )
     voucher = {**_parameter(VOUCHER, _VOUCHER), "in": "header"}
-    _describe(paths["/v1/slates"]["post"], (slate, examples.slate_example()), problem, [voucher], (404,))
-    paths["/v1/slates"]["post"]["requestBody"] = _json_body(request, _SLATE_EXAMPLE)
-    _describe(paths["/v1/sessions"]["post"], (vouched, examples.session_example()), problem, [], (404,))
-    paths["/v1/sessions"]["post"]["requestBody"] = _json_body(sessions, _SESSION_EXAMPLE)
-    _describe(paths["/v1/sql"]["post"], (_SQL_ANSWER, examples.SQL_EXAMPLE), problem, [], ())
+    _describe(paths["/v1/slates"]["post"], (slate, examples.slate_example()), refusals, [voucher], (404,))
+    paths["/v1/slates"]["post"]["requestBody"] = body(request, _SLATE_EXAMPLE)
+    _describe(paths["/v1/sessions"]["post"], (vouched, examples.session_example()), refusals, [], (404,))
+    paths["/v1/sessions"]["post"]["requestBody"] = body(sessions, _SESSION_EXAMPLE)
+    _describe(paths["/v1/sql"]["post"], (_SQL_ANSWER, examples.SQL_EXAMPLE), refusals, [], ())
     _describe_sql(paths["/v1/sql"]["post"], statement)
-    _describe_operations(paths, problem)
+    describe_operations(paths, refusals, _readiness(refusals), examples.METRICS_EXAMPLE)
     for path in ("/v1/rankings/{subject}", "/v1/compare"):
         paths[path]["get"]["security"] = [{"key": []}, {}]
     for path in ("/v1/slates", "/v1/sessions", "/v1/sql"):
@@ -133,55 +133,30 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
 def _describe(
     operation: dict[str, Any],
     shown: tuple[dict[str, Any], dict[str, Any]],
-    problem: dict[str, Any],
+    refusals: Refusals,
     parameters: list[dict[str, Any]],
     without: Collection[int],
 ) -> None:
     answer, example = shown
     operation["parameters"] = parameters
-    operation["responses"] = {
-        "200": {"description": "As asked", "content": {"application/json": {"schema": answer, "example": example}}},
-        **{
-            str(status): {"description": text, "content": _refused(problem, status)}
-            for status, text in _REFUSALS.items()
-            if status not in without
-        },
+    operation["responses"] = {"200": said("As asked", answer, example), **refusals.all(without)}
+
+
+def _readiness(refusals: Refusals) -> dict[str, Any]:
+    properties = {
+        "status": {"type": "string", "description": "In a word"},
+        "lake": {"type": "string", "description": "Whether the published lake is `open`, or `not published yet`"},
     }
-
-
-def _json_body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
-
-
-def _refused(problem: dict[str, Any], status: int) -> dict[str, Any]:
-    # what is no HTTP gets a sentence
-    plain = {"text/plain": {"schema": {"type": "string"}, "example": _NO_HTTP}} if status == 400 else {}
-    return {PROBLEM: {"schema": problem, "example": examples.problem_example(status)}, **plain}
-
-
-def _describe_operations(paths: dict[str, Any], problem: dict[str, Any]) -> None:
-    status = {"type": "string", "description": "`ok`, or `ready`"}
-    lake = {"type": "string", "description": "Whether the published lake is `open`, or `not published yet`"}
-    state = {"type": "object", "required": ["status"], "properties": {"status": status}}
-    readiness = state | {"properties": {"status": status, "lake": lake}}
-    plain = _said("Yes", "application/json", state, {"status": "ok"})
-    ready = _said("Yes", "application/json", readiness, {"status": "ready", "lake": "open"})
-    text = _said("In Prometheus' text format", "text/plain", {"type": "string"}, examples.METRICS_EXAMPLE)
-    away = {"503": {"description": "No; `detail` says why", "content": _refused(problem, 503)}}
-    refused = {"400": {"description": _REFUSALS[400], "content": _refused(problem, 400)}}
-    for path, responses in (("/healthz", plain), ("/readyz", ready | away), ("/metrics", text)):
-        paths[path]["get"] |= {"security": [], "responses": responses | refused}
-
-
-def _said(text: str, media: str, schema: dict[str, Any], example: object) -> dict[str, Any]:
-    return {"200": {"description": text, "content": {media: {"schema": schema, "example": example}}}}
+    schema = {"type": "object", "required": ["status"], "properties": properties}
+    away = {**refusals.of(503), "description": "No; `detail` says why"}
+    return {"200": said("Yes", schema, {"status": "ready", "lake": "open"}), "503": away}
 
 
 def _describe_sql(operation: dict[str, Any], statement: dict[str, Any]) -> None:
     content = operation["responses"]["200"]["content"]
     content["text/csv"] = {"schema": {"type": "string"}, "example": examples.CSV_EXAMPLE}
     content["application/vnd.apache.arrow.stream"] = {"schema": {"type": "string", "format": "binary"}}
-    operation["requestBody"] = _json_body(statement, _SQL_EXAMPLE)
+    operation["requestBody"] = body(statement, _SQL_EXAMPLE)
 
 
 def _parameter(name: str, text: str, *, kind: str = "string", choices: tuple[str, ...] = ()) -> dict[str, Any]:
