@@ -7,7 +7,7 @@ TESTS  := $(VENV)/.tests# what testing needs, too
 LOCK   := $(BIN)/uv pip compile -q pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check unit browser kafka readers deploytools study audit faults fuzz bench lock clean
+.PHONY: help setup demo test check unit browser kafka readers trainers deploytools study audit faults fuzz bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,12 +49,15 @@ readers: $(TESTS) ## DuckDB 1.4 and 1.5, CLI and JDBC (in .tools) for the tests 
 	@scripts/need mvn maven
 	@scripts/tell "fetching older DuckDBs (.tools/duckdb)" scripts/duckdb-readers $(BIN)/python
 
+trainers: $(TESTS) ## TRL and Hugging Face datasets (in .tools) for the tests of exports
+	@scripts/tell "fetching TRL and datasets (.tools/trainers)" scripts/trainer-libraries $(BIN)/python
+
 deploytools: $(TESTS) ## helm, kubeconform, compose, hadolint (in .tools), Prometheus and systemd for the tests of deploy/
 	@scripts/need promtool prometheus
 	@scripts/need systemd-analyze systemd
 	@scripts/tell "fetching what checks deploy/ (.tools/deploy)" scripts/deploy-tools $(BIN)/python
 
-unit: $(TESTS) browser kafka readers deploytools ## The tests alone
+unit: $(TESTS) browser kafka readers trainers deploytools ## The tests alone
 	@scripts/need faketime faketime
 	@scripts/need redis-server redis-server
 	$(BIN)/pytest -n 2 --dist loadfile

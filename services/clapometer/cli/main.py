@@ -13,6 +13,7 @@ from clapometer.cli import (
     config,
     demo,
     doctor,
+    export,
     keys,
     label,
     load,
@@ -54,6 +55,7 @@ app.command(rich_help_panel="Rank")(rank.rank)
 app.command(rich_help_panel="Rank")(rank.compare)
 app.command(name="sql", rich_help_panel="Ask")(sql.sql)
 app.command(name="open", rich_help_panel="Ask")(sql.open_lake)
+app.add_typer(export.app, name="export", rich_help_panel="Rank")
 app.add_typer(label.app, name="label", rich_help_panel="Rank")
 app.command(rich_help_panel="Take down")(takedown.withdraw)
 app.command(rich_help_panel="Take down")(takedown.erase)
