@@ -18,8 +18,9 @@ from pathlib import Path
 from clapometer.export.export import Source, export_run
 from clapometer.export.options import ExportOptions
 from clapometer.labels import DEFAULT_RULE
-from clapometer.lake import TABLES, Lake
 from clapometer.lake.duck import connect
+from clapometer.lake.schema import TABLES
+from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.runs import Run, record_run
 

@@ -13,10 +13,14 @@ from clapometer.domain import InputError, NotFoundError, TerminalError, Transien
 from clapometer.export.card import write_card
 from clapometer.export.folder import Manifest, Split, filled
 from clapometer.export.options import ExportOptions, Kind
-from clapometer.lake import Lake
 from clapometer.lake.statements import quote, sql
+from clapometer.lake.tables import Lake
 from clapometer.training.runs import Run, read_run, read_runs
 
+_ROWS: dict[Kind, str] = {
+    "trl-preference": "export/sql/trl_preference.sql",
+    "trl-unpaired": "export/sql/trl_unpaired.sql",
+}
 IDENTITY: dict[Kind, str] = {"trl-preference": "chosen, rejected", "trl-unpaired": "completion"}
 """Columns that tell the rows of a prompt apart; files are ordered by them, so that they are the same every time."""
 _CLIPS: dict[Kind, str] = {"trl-preference": "unnest([chosen, rejected])", "trl-unpaired": "completion"}
@@ -144,7 +148,7 @@ def _judge(
 
 def _choose(connection: duckdb.DuckDBPyConnection, options: ExportOptions) -> str:
     """Makes the table of the rows to write, in their order, of ``judged``; returns its name."""
-    rows, identity = sql(f"export/sql/{options.kind.replace('-', '_')}.sql"), IDENTITY[options.kind]
+    rows, identity = sql(_ROWS[options.kind]), IDENTITY[options.kind]
     split = {"held_out": options.held_out, "seed": str(options.seed)}
     _make(connection, "exported", f"{rows.format(capped=_capped(options))} ORDER BY prompt_id, {identity}", **split)
     connection.execute("DROP TABLE judged")
