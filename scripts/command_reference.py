@@ -6,6 +6,7 @@ from typing import Any
 import typer
 
 from clapometer.cli.main import app
+from clapometer.cli.options import EXITS
 from clapometer.settings import PREFIX, Settings
 
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -13,7 +14,11 @@ COMMANDS_HEAD = """\
 # Commands
 
 Generated from the command line itself by `scripts/command_reference.py`; do not edit. `clapometer COMMAND -h` prints
-the same. Exit codes: 0 done, 1 failed, 2 the input or a setting is wrong.
+the same.
+
+What a command is about is an argument, how it does it is an option. `--tenant` says whose data is meant;
+`--format json` prints for programs what a command prints. Exit codes:
+
 """
 SETTINGS_HEAD = f"""\
 # Settings
@@ -53,7 +58,7 @@ def option_row(parameter: Any) -> str:
 
 def command_reference() -> str:
     """Returns the page of all commands."""
-    parts = [COMMANDS_HEAD]
+    parts = [COMMANDS_HEAD, *(f"- {code.value}: {text}\n" for code, text in EXITS.items())]
     for name, command in commands(typer.main.get_command(app), "clapometer"):
         rows = [
             option_row(each) for each in command.params if each.name != "help" and not getattr(each, "hidden", False)

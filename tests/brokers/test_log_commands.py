@@ -19,8 +19,8 @@ def test_a_topic_is_made_and_a_backlog_is_copied_once(kafka_broker: Broker, tmp_
 
     assert "created: 2 partitions" in service.command("log", "init")
     assert "is there: 2 partitions" in service.command("log", "init")
-    assert "copied 30 blocks" in service.command("log", "copy", "--quiet")
-    assert "copied 0 blocks" in service.command("log", "copy", "--quiet")
+    assert "copied 30 blocks" in service.command("log", "copy")
+    assert "copied 0 blocks" in service.command("log", "copy")
 
     service.command("load", "--once")
     assert Lake(service.lake).rows("events") == 30

@@ -73,10 +73,10 @@ def test_votes_of_one_viewer_do_not_turn_what_two_hundred_people_said(service: R
     for start in range(0, len(sent), 400):
         answer = ask(f"{service.collector}/v1/events", key, sent[start : start + 400], "POST")
         assert answer["rejected"] == []
-    service.command("train", "--once")
+    service.command("train")
     ranking = ask(f"{service.serving}/v1/rankings/model_versions?evidence=votes", key)
     assert [row["item"] for row in ranking["rows"]] == ["m@0", "m@1", "m@2"]
     assert ranking["rows"][-1]["verdict"] == "stop"
     assert ranking["run"]["excluded"]["vote that a later one of the same viewer replaced"] == 10
-    found = msgspec.json.decode(service.command("audit", "--json"))["findings"]
+    found = msgspec.json.decode(service.command("audit", "--format", "json"))["findings"]
     assert {"vote influence", "vote cost"} <= {each["check"] for each in found if each["status"] != "skipped"}

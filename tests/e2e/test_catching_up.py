@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.running import RunningService
 
-SMALL = ("--prompts", "200", "--sessions", "800", "--viewers", "200", "--models", "4", "--json")
+SMALL = ("--prompts", "200", "--sessions", "800", "--viewers", "200", "--models", "4", "--format", "json")
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def service(tmp_path: Path) -> Iterator[RunningService]:
 
 def test_training_right_after_sending_reads_every_impression(service: RunningService) -> None:
     sent = json.loads(service.command("simulate", *SMALL, "--key", service.secret_key()))
-    run = json.loads(service.command("train", "--json"))
+    run = json.loads(service.command("train", "--format", "json"))
     assert run["outcomes"] == sent["impressions"]
 
 
 def test_sending_can_wait_until_it_is_loaded(service: RunningService) -> None:
     sent = json.loads(service.command("simulate", *SMALL, "--wait", "--key", service.secret_key()))
-    run = json.loads(service.command("train", "--no-wait", "--json"))
+    run = json.loads(service.command("train", "--no-wait", "--format", "json"))
     assert run["outcomes"] == sent["impressions"]

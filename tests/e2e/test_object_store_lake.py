@@ -134,7 +134,7 @@ def test_what_one_machine_ranks_another_serves_and_an_erasure_reaches_the_bucket
     assert holders(one.folder, ANOTHER) == []
     assert one.stop() == 0
     assert held_by(store, VIEWER)
-    erased = json.loads(one.command("erase", "--viewer", VIEWER, "--json"))
+    erased = json.loads(one.command("erase", VIEWER, "--format", "json"))
     assert erased["rows"]["events"] == 3, "an impression, what was watched of it, and the order"
     assert held_by(store, VIEWER) == []
     assert holders(one.folder, VIEWER) == []

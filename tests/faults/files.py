@@ -97,7 +97,7 @@ def _once(running: Trial, what: str, chosen: Callable[[], Path | None], damage: 
 
 def _examined(system: System, file: Path) -> None:
     """Has ``doctor`` name the file and what is lost with it."""
-    checks = json.loads(system.command("doctor", "--json", code=1))["checks"]
+    checks = json.loads(system.command("doctor", "--format", "json", code=1))["checks"]
     told = [each["found"] for each in checks if each["status"] == "error" and file.name in each["found"]]
     assert told, f"doctor does not name {file}"
     assert "ost for certain" in told[0], told

@@ -1,17 +1,18 @@
 """``clapometer audit``: reasons to doubt a ranking, from the data that it was made from."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from clapometer.cli import sending
+from clapometer.cli import options
 from clapometer.domain import InputError
 from clapometer.domain.printable import printable
 from clapometer.operation import wiring
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import Console, echo_json
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.audit.attack import Attacker
@@ -26,7 +27,7 @@ _MARKS = {
 
 
 def audit(
-    tenant: Annotated[str, typer.Option(help="Whose ranking.")] = "default",
+    tenant: options.Tenant = "default",
     run: Annotated[str | None, typer.Option(help="Id of the run; the newest good one if left out.")] = None,
     repeats: Annotated[int, typer.Option(min=1, max=10_000, help="Shuffles of the placebo.")] = 100,
     plan: Annotated[
@@ -43,12 +44,11 @@ def audit(
     attack: Annotated[
         bool, typer.Option(help="Try what one person with the key of a page can buy, by every way in, on a copy; slow.")
     ] = False,
-    form: Annotated[Literal["table", "json"], typer.Option("--format", help="Form of the answer.")] = "table",
-    json: sending.Json = False,
+    form: options.Format = "table",
 ) -> None:
     """Doubt a ranking: placebo, sample ratios, propensities, influence, attack cost, power, and what got worse.
 
-    Exit codes: 0 every check passed, 1 a check failed, 2 the input or a setting is wrong.
+    Exit codes: 0 every check passed, 1 a check failed, 2 the input or a setting is wrong, 3 there is no ranking yet.
     """
     from clapometer.audit.audit import AuditOptions
     from clapometer.audit.audit import audit as audited
@@ -59,13 +59,10 @@ def audit(
     resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
     attacker = _attacker(settings, tenant, resources) if attack else None
     options = AuditOptions(repeats, alarm_rate, difference, parse_plan(plan or []), seed, attacker)
-    if not wiring.has_lake(settings):
-        msg = f"there is no {settings.lake} yet: `clapometer up` or `clapometer load` makes it"
-        raise InputError(msg, "lake")
-    json = json or form == "json"
-    with sending.progress_bar(json) as bar:
+    lake = wiring.existing_lake(settings)
+    json = form == "json"
+    with progress_bar(json) as bar:
         task = bar.add_task("audit", total=None, note="")
-        lake = wiring.open_lake(settings)
         report = audited(
             lake,
             options,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clapometer.cli import sending
-from clapometer.domain import InputError, TerminalError
+from clapometer.cli import options
+from clapometer.domain import TerminalError
 from clapometer.operation import wiring
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import echo, echo_json
@@ -19,20 +19,19 @@ Table = Literal["events", "rejected", "ledger", "outcomes", "comparisons", "rank
 
 def backup(
     folder: Annotated[Path, typer.Argument(help="Folder in which a new backup is made; best on another disk.")],
-    json: sending.Json = False,
+    form: options.Format = "table",
 ) -> None:
     """Back up lake, embedded log, keys and secrets while everything runs; what an earlier backup has is linked."""
+    json = form == "json"
     from clapometer.upkeep.backup import BackupPlan, back_up
 
     settings = load_settings()
-    if not wiring.has_lake(settings):
-        msg = f"there is no {settings.lake} to back up"
-        raise InputError(msg, "lake")
+    lake = wiring.existing_lake(settings)
     wiring.lake_folder(settings)
     log = wiring.open_log(settings)
     try:
         plan = BackupPlan(
-            lake=wiring.open_lake(settings), log=log, copy_log=wiring.log_copier(settings, log),
+            lake=lake, log=log, copy_log=wiring.log_copier(settings, log),
             files=wiring.single_files(settings), version=wiring.version(), now=wiring.utc_now(),
         )  # fmt: skip
         made, manifest = back_up(plan, folder)
@@ -43,9 +42,10 @@ def backup(
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="A backup, or the folder that holds several: the newest is taken.")],
-    json: sending.Json = False,
+    form: options.Format = "table",
 ) -> None:
     """Put a backup where the settings say; nothing may be there yet."""
+    json = form == "json"
     from clapometer.upkeep.restore import RestorePlan, choose_backup
     from clapometer.upkeep.restore import restore as put_back
 
@@ -60,19 +60,17 @@ def checksum(
     table: Annotated[Table, typer.Argument(help="Table of the lake.")] = "events",
     version: Annotated[int | None, typer.Option(min=0, help="Version of the table; the latest if left out.")] = None,
     expect: Annotated[str | None, typer.Option(help="Exit with 1 where the hash is another one.")] = None,
-    json: sending.Json = False,
+    form: options.Format = "table",
 ) -> None:
     """Print a hash of what a table holds: the same for the same rows, however they came there."""
+    json = form == "json"
     import msgspec
 
     from clapometer.lake.content import content
 
     settings = load_settings()
-    if not wiring.has_lake(settings):
-        msg = f"there is no {settings.lake} yet"
-        raise InputError(msg, "lake")
     found = content(
-        wiring.open_lake(settings), table, version, threads=settings.threads, memory_limit=settings.memory_limit
+        wiring.existing_lake(settings), table, version, threads=settings.threads, memory_limit=settings.memory_limit
     )
     line = f"{found.hash}  {found.table} version {found.version}, {found.rows:,} rows"
     if json:

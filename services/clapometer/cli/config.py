@@ -1,20 +1,18 @@
 """``clapometer config``: every setting, its value, and where that came from."""
 
-from typing import Annotated
-
-import typer
 from rich.table import Table
 
+from clapometer.cli import options
 from clapometer.settings import Settings, load_settings, origin
 from clapometer.terminal.printing import Console, echo_json
 
 
 def show(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+    form: options.Format = "table",
 ) -> None:
     """Print every setting, its value, and where it came from."""
     settings = load_settings()
-    if json:
+    if form == "json":
         echo_json(settings.model_dump_json(indent=2))
         return
     table = Table(box=None, pad_edge=False)

@@ -17,6 +17,7 @@ from clapometer.cli import sending
 from clapometer.domain import InputError, TerminalError
 from clapometer.operation.demo.summary import DemoSummary
 from clapometer.terminal.printing import Console
+from clapometer.terminal.progress import progress_bar
 from clapometer.terminal.progress_lines import told_each_second
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
@@ -103,7 +104,7 @@ def demo(
         prompts=prompts,
         sessions=sessions,
     )
-    with sending.progress_bar(quiet=False) as bar, told_each_second(bar), ended_by_sigterm():
+    with progress_bar(quiet=False) as bar, told_each_second(bar), ended_by_sigterm():
         result = run_demo(options, bar)
     if summary is not None:
         summary.write_bytes(msgspec.json.format(msgspec.json.encode(result.summary)) + b"\n")

@@ -4,7 +4,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from clapometer.cli import sending
+from clapometer.cli import options
 from clapometer.domain import InputError
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import Console, echo_json
@@ -12,7 +12,7 @@ from clapometer.terminal.printing import Console, echo_json
 _MARKS = {"ok": Text("ok", "green"), "warning": Text("warning", "yellow"), "error": Text("ERROR", "red bold")}
 
 
-def doctor(json: sending.Json = False) -> None:
+def doctor(form: options.Format = "table") -> None:
     """Check settings, folders, disk, keys, secrets, event log, lag, lake, training, clock and services.
 
     Exit codes: 0 nothing is wrong (warnings may be there), 1 something is.
@@ -29,7 +29,7 @@ def doctor(json: sending.Json = False) -> None:
             Check(part="settings", status="error", found=str(error), advice="`clapometer config` lists all settings")
         ]
     healthy = all(check.status != "error" for check in checks)
-    if json:
+    if form == "json":
         echo_json(msgspec.json.format(msgspec.json.encode({"healthy": healthy, "checks": checks}), indent=2))
     else:
         table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))

@@ -1,15 +1,17 @@
 """``clapometer export``: preference labels as the files that a trainer reads, and what changed between two exports."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from clapometer.cli import sending
+from clapometer.cli import options
 from clapometer.operation import wiring
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import echo, echo_json
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.export.folder import Manifest
@@ -25,7 +27,7 @@ def _exporting(kind: "Kind") -> Callable[..., None]:
         *,
         out: Annotated[Path, typer.Option(help="Folder to make; an earlier export there is replaced.")],
         run: Annotated[str | None, typer.Option(help="Id of the run; the newest good one if left out.")] = None,
-        tenant: Annotated[str, typer.Option(help="Whose labels.")] = "default",
+        tenant: options.Tenant = "default",
         min_tier: Annotated[
             Literal["A", "B", "C"], typer.Option(help="Weakest tier: A what people said, B with logged chances.")
         ] = "C",
@@ -45,24 +47,25 @@ def _exporting(kind: "Kind") -> Callable[..., None]:
             int | None, typer.Option(help="Draw as many rows by weight: for trainers that read no weight.")
         ] = None,
         seed: Annotated[int, typer.Option(help="Of the split and of what is drawn.")] = 0,
-        json: sending.Json = False,
+        form: options.Format = "table",
     ) -> None:
         from clapometer.export.export import Source, export_run
         from clapometer.export.options import ExportOptions
 
-        options = ExportOptions(
+        chosen = ExportOptions(
             kind=kind, tenant=tenant, min_tier=min_tier, min_posterior=min_posterior, max_per_prompt=max_per_prompt,
             max_per_model=max_per_model, held_out=held_out, resample=resample, seed=seed,
         )  # fmt: skip
         settings = load_settings()
         wiring.lake_folder(settings)
-        with sending.progress_bar(json) as bar:
+        lake = wiring.existing_lake(settings)
+        with progress_bar(form == "json") as bar:
             task = bar.add_task("labels", total=None, note="")
             manifest = export_run(
-                Source(wiring.open_lake(settings), settings.threads, settings.memory_limit), options, out, run_id=run,
+                Source(lake, settings.threads, settings.memory_limit), chosen, out, run_id=run,
                 told=lambda note: bar.update(task, note=note),
             )  # fmt: skip
-        _print(out, manifest, json=json)
+        _print(out, manifest, json=form == "json")
 
     return export
 
@@ -75,14 +78,20 @@ app.command("trl-unpaired", help="A row per clip: prompt, completion, label.")(_
 def diff(
     old: Annotated[Path, typer.Argument(help="An export.")],
     new: Annotated[Path, typer.Argument(help="A later export of the same kind.")],
+    form: options.Format = "table",
 ) -> None:
-    """Print the rows that were added, changed or removed, a line of JSON each."""
+    """Print how many rows were added, changed or removed; as `json` the rows, each on a line."""
     import msgspec
 
     from clapometer.export.difference import changes
 
+    found: Counter[str] = Counter()
     for row in changes(old, new):
-        echo_json(msgspec.json.encode(row))
+        found[row["change"]] += 1
+        if form == "json":
+            echo_json(msgspec.json.encode(row))
+    if form == "table":
+        echo(", ".join(f"{found[change]:,} {change}" for change in ("added", "changed", "removed")))
 
 
 def _print(out: Path, manifest: "Manifest", *, json: bool) -> None:

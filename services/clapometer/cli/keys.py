@@ -4,14 +4,16 @@ import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 from rich.text import Text
 
+from clapometer.cli import options
 from clapometer.domain import InputError
 from clapometer.gate.tokens import retire_token_secret, rotate_token_secrets
 from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
-from clapometer.terminal.printing import Console, echo
+from clapometer.terminal.printing import Console, echo, echo_json
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.gate import ApiKey
@@ -27,7 +29,7 @@ def new(
         Literal["publishable", "secret"],
         typer.Option(help="`publishable`: browsers, viewer events only; `secret`: servers, everything."),
     ],
-    tenant: Annotated[str, typer.Option(help="Owner of all that is sent with the key.")] = "default",
+    tenant: options.Tenant = "default",
     name: Annotated[str, typer.Option(help="What you call it.")] = "",
     origin: Annotated[
         list[str] | None,
@@ -39,6 +41,7 @@ def new(
     signs: Annotated[
         bool, typer.Option("--signs", help="It signs requests (RFC 9421) and is never sent; secret keys only.")
     ] = False,
+    form: options.Format = "table",
 ) -> None:
     """Make a key and print it. It is shown this once: only its hash is stored, save of one that signs."""
     from clapometer.gate import new_key, save_keys
@@ -49,7 +52,7 @@ def new(
     key, record = new_key(kind, now=now, tenant=tenant, expires=expires, origins=origin or (), name=name, signs=signs)
     settings.keys_file.parent.mkdir(parents=True, exist_ok=True)
     save_keys(settings.keys_file, (*_stored(settings), record))
-    echo(key)
+    _print(form, key, {"key": key, **_public(record)})
 
 
 @app.command()
@@ -59,6 +62,7 @@ def rotate(
         int,
         typer.Option(min=0, max=_MOST_DAYS, help="Days that the old key holds beside the new one; 0 ends it at once."),
     ] = 7,
+    form: options.Format = "table",
 ) -> None:
     """Make the successor of a key and print it; the old one holds until the overlap is over. Nothing restarts."""
     from clapometer.gate import rotated, save_keys
@@ -67,7 +71,7 @@ def rotate(
     now = wiring.utc_now()
     key, keys = rotated(_stored(settings), key_id, now=now, until=now + dt.timedelta(days=overlap_days))
     save_keys(settings.keys_file, keys)
-    echo(key)
+    _print(form, key, {"key": key, **_public(keys[-1])})
 
 
 @app.command()
@@ -81,10 +85,9 @@ def edit(
     name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
     days: Annotated[int | None, typer.Option(min=1, max=_MOST_DAYS, help="Days from now until it expires.")] = None,
     never_expires: Annotated[bool, typer.Option("--never-expires", help="It does not expire.")] = False,
+    form: options.Format = "table",
 ) -> None:
     """Change origins, name or end of a key; the key itself stays, and running services follow within a second."""
-    import msgspec
-
     from clapometer.gate import edited, save_keys
 
     if origin and any_origin:
@@ -105,7 +108,7 @@ def edit(
     save_keys(settings.keys_file, keys)
     (changed,) = (key for key in keys if key.id == key_id)
     until = "never expires" if changed.expires is None else f"expires {changed.expires:%Y-%m-%d}"
-    echo(f"{key_id}: origins {' '.join(changed.origins) or 'any'}; {until}")
+    _print(form, f"{key_id}: origins {' '.join(changed.origins) or 'any'}; {until}", _public(changed))
 
 
 _TOLD: dict[str, Callable[["ApiKey"], str]] = {
@@ -124,11 +127,15 @@ _TOLD: dict[str, Callable[["ApiKey"], str]] = {
 @app.command("list")
 def list_keys(
     wide: Annotated[bool, typer.Option("--wide", help="Everything in full, however wide the terminal is.")] = False,
+    form: options.Format = "table",
 ) -> None:
     """List the keys; what is secret of them is not stored and not shown."""
     from clapometer.terminal.tables import Column, chosen, fitted
 
     keys = _stored(load_settings())
+    if form == "json":
+        echo_json(msgspec.json.encode([_public(key) for key in keys]))
+        return
     columns = [
         Column(name, name, [Text(told(key)) for key in keys], right=False, short=name in {"name", "tenant", "origins"})
         for name, told in _TOLD.items()
@@ -139,7 +146,10 @@ def list_keys(
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")]) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys list` shows it.")],
+    form: options.Format = "table",
+) -> None:
     """Revoke a key; running services refuse it within a second."""
     from clapometer.gate import save_keys, unknown_key
 
@@ -149,25 +159,47 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key, as `keys l
     if len(left) == len(keys):
         raise unknown_key(keys, key_id)
     save_keys(settings.keys_file, left)
-    echo(f"revoked {key_id}")
+    _print(form, f"revoked {key_id}", {"revoked": key_id})
 
 
 @app.command("rotate-tokens")
-def rotate_tokens() -> None:
+def rotate_tokens(form: options.Format = "table") -> None:
     """Sign impression tokens with a fresh secret; tokens signed before stay valid until they expire."""
     secrets = rotate_token_secrets(load_settings().tokens_file)
-    echo(f"{secrets.current} signs within a second; {', '.join(secrets.keys)} verify")
-    echo("once their last tokens have expired (`token_seconds`), take old ones out: `keys retire-token`")
+    said = (
+        f"{secrets.current} signs within a second; {', '.join(secrets.keys)} verify\n"
+        "once their last tokens have expired (`token_seconds`), take old ones out: `keys retire-token`"
+    )
+    _print(form, said, {"signs": secrets.current, "verify": [*secrets.keys]})
 
 
 @app.command("retire-token")
-def retire_token(key_id: Annotated[str, typer.Argument(help="Id of a secret that no longer signs.")]) -> None:
+def retire_token(
+    key_id: Annotated[str, typer.Argument(help="Id of a secret that no longer signs.")], form: options.Format = "table"
+) -> None:
     """Take a secret of impression tokens out; tokens that it signed weigh nothing from now on."""
     secrets = retire_token_secret(load_settings().tokens_file, key_id)
-    echo(f"{', '.join(secrets.keys)} verify; {secrets.current} signs")
+    said = f"{', '.join(secrets.keys)} verify; {secrets.current} signs"
+    _print(form, said, {"signs": secrets.current, "verify": [*secrets.keys]})
 
 
 def _stored(settings: Settings) -> "tuple[ApiKey, ...]":
     from clapometer.gate import load_keys
 
     return load_keys(settings.keys_file) if settings.keys_file.exists() else ()
+
+
+def _public(key: "ApiKey") -> dict[str, object]:
+    """Returns what a program may know of a key: nothing that is secret."""
+    return {
+        "id": key.id, "kind": key.kind, "tenant": key.tenant, "name": key.name, "created": key.created,
+        "expires": key.expires, "origins": key.origins, "signs": key.signing is not None,
+    }  # fmt: skip
+
+
+def _print(form: str, said: str, told: dict[str, object]) -> None:
+    """Prints a sentence for people, or the same for programs."""
+    if form == "json":
+        echo_json(msgspec.json.encode(told))
+    else:
+        echo(said)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
-from clapometer.cli import sending
+from clapometer.cli import options
 from clapometer.domain import InputError
 from clapometer.operation import wiring
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import Console, echo, echo_json
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.labels import FittedRule, LabelRule
@@ -21,11 +22,17 @@ app = typer.Typer(no_args_is_help=True, help="Show a label rule, or fit one to a
 @app.command()
 def show(
     rule: Annotated[Path | None, typer.Argument(help="TOML file; else the setting, else the built-in rule.")] = None,
+    form: options.Format = "table",
 ) -> None:
     """Print a label rule as TOML, and what can be expected of it."""
+    import msgspec
+
     from clapometer.labels import rule_toml
 
     found = wiring.label_rule(load_settings().label_rule) if rule is None else wiring.label_rule(rule, "rule")
+    if form == "json":
+        echo_json(msgspec.json.encode({**msgspec.structs.asdict(found), "expectation": expectation(found)}))
+        return
     echo(rule_toml(found), nl=False)
     echo(f"\n# {expectation(found)}")
 
@@ -41,7 +48,7 @@ def fit(
     start: Annotated[
         Path | None, typer.Option("--from", help="TOML file of the rule to start from; else the setting.")
     ] = None,
-    tenant: Annotated[str, typer.Option(help="Whose events.")] = "default",
+    tenant: options.Tenant = "default",
     min_impressions: Annotated[
         int, typer.Option(min=1, help="Votes count where both clips have as many impressions.")
     ] = 30,
@@ -51,9 +58,10 @@ def fit(
     strength: Annotated[
         float, typer.Option(min=0.001, max=1e9, help="Rows of the anchor that the starting rule is worth.")
     ] = 60.0,
-    json: sending.Json = False,
+    form: options.Format = "table",
 ) -> None:
     """Fit a rule's weights to an anchor in the lake, and say how well it calibrates on what was held out."""
+    json = form == "json"
     from clapometer.labels import rule_toml
     from clapometer.training.label_rules.fit import AnchorOptions, fit_rule
 
@@ -62,10 +70,11 @@ def fit(
     if not out.parent.is_dir():
         msg = f"{out.parent} is no folder; make it first"
         raise InputError(msg, "out")
-    with sending.progress_bar(json) as bar:
+    lake = wiring.existing_lake(settings)
+    with progress_bar(json) as bar:
         task = bar.add_task("outcomes", total=None, note="")
         fitted = fit_rule(
-            wiring.open_lake(settings), anchor, before, as_of=wiring.utc_now(), tenant=tenant,
+            lake, anchor, before, as_of=wiring.utc_now(), tenant=tenant,
             options=AnchorOptions(min_impressions, within_days, strength),
             threads=settings.threads, memory_limit=settings.memory_limit,
             progress=lambda stage, done, of: bar.update(task, description=stage, completed=done, total=of or None),

@@ -28,7 +28,8 @@ from clapometer.cli import (
     takedown,
     train,
 )
-from clapometer.domain import ClapometerError, InputError
+from clapometer.cli.options import Exit, exit_of
+from clapometer.domain import ClapometerError
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import Console, echo
 
@@ -76,24 +77,21 @@ app.command(name="config", rich_help_panel="Set up")(config.show)
 def main() -> None:
     """Runs the command line; an error that a user can mend is one line on standard error.
 
-    Exit codes: 0 done, 1 failed, 2 the input or a setting is wrong.
+    Exit codes are those of ``options.Exit``.
     """
     os.umask(_PRIVATE)
     sys.excepthook = _show_bug
     try:
         app()
-    except InputError as error:
-        Console(stderr=True).print(f"error: {error}")
-        sys.exit(2)
     except ClapometerError as error:
         Console(stderr=True).print(f"error: {error}")
-        sys.exit(1)
+        sys.exit(exit_of(error))
     except Exception:
         said = _damage()
         if not said:
             raise
         Console(stderr=True).print(f"error: {said}")
-        sys.exit(1)
+        sys.exit(Exit.FAULT)
 
 
 def _damage() -> str:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from clapometer.cli import options
+from clapometer.cli.options import Exit
 from clapometer.domain import Answer, InputError, NotFoundError, nearest
 from clapometer.operation import wiring
 from clapometer.settings import load_settings
@@ -25,7 +27,6 @@ Segment = Annotated[
         "model versions by what people said (tier A)."
     ),
 ]
-Tenant = Annotated[str, typer.Option(help="Whose ranking.")]
 Run = Annotated[str | None, typer.Option(help="Id of the run; the newest good one if left out.")]
 AsOf = Annotated[str | None, typer.Option(help="The newest good run of that time (RFC 3339) or that run id.")]
 
@@ -36,8 +37,10 @@ def rank(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most items.")] = 25,
     run: Run = None,
     as_of: AsOf = None,
-    tenant: Tenant = "default",
-    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="Form of the answer.")] = "table",
+    tenant: options.Tenant = "default",
+    form: Annotated[
+        Literal["table", "json", "csv"], typer.Option("--format", help="`table` for people, others for programs.")
+    ] = "table",
     wide: Annotated[
         bool, typer.Option("--wide", help="Every column, and names in full, however wide the terminal is.")
     ] = False,
@@ -96,23 +99,24 @@ def compare(
     segment: Segment = None,
     run: Run = None,
     as_of: AsOf = None,
-    tenant: Tenant = "default",
+    tenant: options.Tenant = "default",
     require: Annotated[
         Literal["better", "not-worse"] | None,
         typer.Option(help="Decide by the exit code whether the first is better, or not worse, by the margin."),
     ] = None,
     margin: Annotated[float, typer.Option(min=0, help="For --require, in label units.")] = 0.0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    form: options.Format = "table",
 ) -> None:
     """Say how much better one item is than another, and how sure that is.
 
-    Exit codes with --require: 0 yes, 1 no, 3 not enough evidence; 2 it cannot be asked: no such item, no ranking, a
-    wrong setting. It goes by the interval that holds at all looks together, so that a pipeline may ask every day.
+    Exit codes with --require: 0 yes, 1 no, 3 not enough evidence, or no ranking yet; 2 it cannot be asked: no such
+    item, run or tenant, a wrong setting. It goes by the interval that holds at all looks together, so that a pipeline
+    may ask every day.
     """
     import msgspec
 
+    from clapometer.serving import NoRunError, comparison_lines, required
     from clapometer.serving import compare as compare_items
-    from clapometer.serving import comparison_lines, required
 
     query = _query(subject, segment, run, as_of, limit=2)  # both items
     try:
@@ -121,10 +125,10 @@ def compare(
                 comparison = compare_items(connection, tenant, query, left, right)
             decided = None if require is None else required(connection, tenant, comparison, require, margin)
     except NotFoundError as error:
-        if require is None:
+        if require is None or (isinstance(error, NoRunError) and run is None and as_of is None):
             raise
-        raise InputError(str(error)) from error  # 1 would say no
-    if json:
+        raise InputError(str(error)) from error  # 3 would say to wait
+    if form == "json":
         summary = {**msgspec.structs.asdict(comparison), **({} if decided is None else {"required": decided.told})}
         echo_json(msgspec.json.format(msgspec.json.encode(summary), indent=2))
     else:
@@ -134,7 +138,8 @@ def compare(
         if decided is not None:
             console.print(decided.sentence)
     if decided is not None:
-        raise typer.Exit({Answer.YES: 0, Answer.NO: 1, Answer.NOT_ENOUGH: 3}[decided.decision.answer])
+        exits = {Answer.YES: Exit.DONE, Answer.NO: Exit.FAULT, Answer.NOT_ENOUGH: Exit.NOTHING_THERE}
+        raise typer.Exit(exits[decided.decision.answer])
 
 
 @contextmanager
@@ -162,7 +167,7 @@ def _published() -> "Iterator[duckdb.DuckDBPyConnection]":
     """Yields a connection to the published file.
 
     Raises:
-        InputError: There is none yet.
+        NoRunError: There is none yet.
     """
     from clapometer.serving import Published
 

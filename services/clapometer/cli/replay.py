@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from clapometer.cli import catching_up, sending
+from clapometer.cli import options, sending
+from clapometer.operation import catching_up
 from clapometer.terminal.printing import Console
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
@@ -40,9 +41,9 @@ def replay(
     connections: sending.Connections = 4,
     batch: sending.Batch = 500,
     compression: sending.Encoding = "none",
-    wait: catching_up.Wait = False,
-    patience: catching_up.PatienceSeconds = 30.0,
-    json: sending.Json = False,
+    wait: options.Wait = False,
+    patience: options.PatienceSeconds = 30.0,
+    form: options.Format = "table",
 ) -> None:
     """Send recorded engagement through the public API; sending a file twice sends duplicates only.
 
@@ -50,6 +51,7 @@ def replay(
     Exit codes: 0 at least one event was accepted (rows that were not are counted by reason), 1 none was, or the
     server stayed away, 2 the file or an option is wrong.
     """
+    json = form == "json"
     from clapometer.traffic import EventFile, KuaiRand
 
     catching_up.can_wait(wait)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from clapometer.domain import Event, InputError
 from clapometer.settings import load_settings
 from clapometer.terminal.printing import Console, echo_json
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.traffic import SendOptions, SendReport
@@ -25,7 +25,6 @@ Rate = Annotated[float | None, typer.Option(min=0.001, help="Events per second; 
 Connections = Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at once.")]
 Batch = Annotated[int, typer.Option(min=1, max=100_000, help="Most events in a request.")]
 Encoding = Annotated[Compression, typer.Option(help="Compression of the requests.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON, and no progress.")]
 
 
 def sender_options(
@@ -93,20 +92,6 @@ def send_with_progress(
         done = report.acknowledged + report.rejected
         bar.update(task, total=done, completed=done)
     return report
-
-
-def progress_bar(quiet: bool) -> Progress:
-    """Returns a progress display on standard error; tasks have a field ``note``."""
-    return Progress(
-        SpinnerColumn(finished_text="[green]✓"),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=quiet,
-    )
 
 
 def add_reports(first: "SendReport", second: "SendReport") -> "SendReport":

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clapometer.cli import catching_up, sending
+from clapometer.cli import options, sending
 from clapometer.domain import InputError
+from clapometer.operation import catching_up
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.domain import Event
@@ -50,16 +51,17 @@ def simulate(
         ),
     ] = None,
     tokens_file: Annotated[Path | None, typer.Option(help="Token secrets, for --viewer-key.")] = None,
-    tenant: Annotated[str, typer.Option(help="Owner of the --viewer-key, whom the tokens name.")] = "default",
+    tenant: options.Tenant = "default",
     rate: sending.Rate = None,
     connections: sending.Connections = 4,
     batch: sending.Batch = 500,
     compression: sending.Encoding = "none",
-    wait: catching_up.Wait = False,
-    patience: catching_up.PatienceSeconds = 30.0,
-    json: sending.Json = False,
+    wait: options.Wait = False,
+    patience: options.PatienceSeconds = 30.0,
+    form: options.Format = "table",
 ) -> None:
     """Send the traffic of a simulated world, whose truth is known, through the public API."""
+    json = form == "json"
     from clapometer.traffic import TrafficOptions, build_traffic, truth_of, write_truth
 
     catching_up.can_wait(wait)

@@ -1,5 +1,7 @@
 """``clapometer sql`` and ``clapometer open``: the published lake in DuckDB, here or in another program."""
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from clapometer.domain import InputError
 from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
 from clapometer.terminal.printing import echo
@@ -24,7 +27,7 @@ def sql(
     as_of: Annotated[
         str | None, typer.Option(help="The lake as it was: a time (RFC 3339), or the id of a run.")
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="Form of the answer.")] = "table",
+    form: Annotated[Form, typer.Option("--format", help="`table` for people, others for programs.")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write the answer to.")] = None,
 ) -> None:
     """Ask the lake in SQL: once, or in a shell with history and completion."""
@@ -48,7 +51,7 @@ def open_lake(
         echo(path)
         return
     arguments = {"duckdb": ["duckdb", "-readonly", str(path)], "harlequin": ["harlequin", "-r", str(path)]}[tool]
-    wiring.replace_process(arguments, "install it first, or open the file with another DuckDB")
+    _become(arguments, "install it first, or open the file with another DuckDB")
 
 
 @contextmanager
@@ -56,7 +59,8 @@ def lake_connection(settings: Settings, as_of: str | None) -> "Iterator[duckdb.D
     """Yields a DuckDB over the lake, as it is or as it was.
 
     Raises:
-        InputError: There is no lake yet, or it does not keep that time or run.
+        NotFoundError: There is no lake yet.
+        InputError: It does not keep that time or run.
     """
     path = wiring.existing_published_file(settings)
     connection = _now(path, settings) if as_of is None else _then(settings, as_of)
@@ -87,3 +91,15 @@ def _then(settings: Settings, as_of: str) -> "duckdb.DuckDBPyConnection":
             err=True,
         )
     return then.connection
+
+
+def _become(arguments: list[str], missing: str) -> None:
+    """Becomes another program.
+
+    Raises:
+        InputError: It is not installed; ``missing`` says what to do.
+    """
+    if shutil.which(arguments[0]) is None:
+        msg = f"there is no program {arguments[0]!r} here; {missing}"
+        raise InputError(msg, "with")
+    os.execvp(arguments[0], arguments)  # noqa: S606 - what the user asked for

@@ -1,14 +1,18 @@
 """``clapometer study``: every estimator in worlds whose truth is known."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import msgspec
 import typer
 from rich.table import Table
 
-from clapometer.cli import sending
+from clapometer.cli import options
 from clapometer.domain import InputError
-from clapometer.terminal.printing import Console
+from clapometer.terminal.printing import Console, echo_json
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from collections.abc import Callable, Iterable
@@ -42,7 +46,7 @@ def study(
     seed: Annotated[int, typer.Option(min=0, help="World i has the seed SEED + i.")] = 1000,
     processes: Annotated[int, typer.Option(min=1, help="Worlds at a time.")] = 2,
     data: Annotated[Path, typer.Option(help="Folder of the real data (`--part real`).")] = Path("data"),
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no table.")] = False,
+    form: options.Format = "table",
     report: Annotated[
         bool, typer.Option("--report", help="Run nothing; write evidence.md beside OUT from the tables there.")
     ] = False,
@@ -52,23 +56,24 @@ def study(
         _report(out)
         return
     if part == "real":
-        _run_real(worlds, out=out, data=data, seed=seed, quiet=quiet)
+        _run_real(worlds, out=out, data=data, seed=seed, form=form)
         return
     if part != "models":
-        _run_part(part, worlds, scenario, out=out, seed=seed, processes=processes, quiet=quiet)
+        _run_part(part, worlds, scenario, out=out, seed=seed, processes=processes, form=form)
         return
     from clapometer.simulation import SCENARIOS
     from clapometer.study.model_versions import run_study
 
     _check(scenario, SCENARIOS)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with sending.progress_bar(quiet) as bar:
+    with progress_bar(form == "json") as bar:
         task = bar.add_task("worlds", total=None, note="")
         found = run_study(
             scenario, worlds, seed, processes=processes, out=out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-    if quiet:
+    if form == "json":
+        echo_json(msgspec.json.encode(found.rows))
         return
     table = Table(box=None, pad_edge=False)
     for title in ("scenario", "estimator", "tier", "worlds", "tau", "top-1", "regret", "coverage", "width"):
@@ -100,20 +105,23 @@ def _check(names: "list[str] | None", scenarios: "Iterable[Scenario]") -> None:
 
 
 def _run_part(
-    name: PartName, worlds: int, scenario: list[str] | None, *, out: Path, seed: int, processes: int, quiet: bool
+    name: PartName, worlds: int, scenario: list[str] | None, *, out: Path, seed: int, processes: int, form: str
 ) -> None:
     """Runs another part than the first and prints its rows."""
     from clapometer.study.parts import run_part
 
     part = _part(name)
     _check(scenario, part.scenarios)
-    with sending.progress_bar(quiet) as bar:
+    with progress_bar(form == "json") as bar:
         task = bar.add_task("worlds", total=None, note="")
         report = run_part(
             part, scenario, worlds, seed, processes=processes, out=out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
-    if quiet or not report.rows:
+    if form == "json":
+        echo_json(msgspec.json.encode(report.rows))
+        return
+    if not report.rows:
         return
     table = Table(box=None, pad_edge=False)
     titles = [title for title, value in report.rows[0].items() if not isinstance(value, dict)]
@@ -155,11 +163,8 @@ def _part(name: PartName) -> "Part":
     return SCREENING
 
 
-def _run_real(worlds: int, *, out: Path, data: Path, seed: int, quiet: bool) -> None:
+def _run_real(worlds: int, *, out: Path, data: Path, seed: int, form: str) -> None:
     """Measures on real data, writes the rows and prints them."""
-    import json
-    from dataclasses import asdict
-
     from clapometer.study.real_data import genai_evidence, kuairand_evidence
 
     bench = data / "genai-bench"
@@ -168,12 +173,14 @@ def _run_real(worlds: int, *, out: Path, data: Path, seed: int, quiet: bool) -> 
         if not file.is_file():
             msg = f"there is no {file}; the samples come with Clapometer's source as `data`: give that folder"
             raise InputError(msg, "data")
-    with sending.progress_bar(quiet) as bar:
+    with progress_bar(form == "json") as bar:
         bar.add_task("real data", total=None, note="")
         rows = [*kuairand_evidence(files[0]), *genai_evidence(files[1], files[2], _choix(), worlds=worlds, seed=seed)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-    if quiet:
+    told = [asdict(row) for row in rows]
+    out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    if form == "json":
+        echo_json(msgspec.json.encode(told))
         return
     table = Table(box=None, pad_edge=False)
     for title in ("data", "quantity", "value", "n", "target", "met"):
@@ -184,15 +191,15 @@ def _run_real(worlds: int, *, out: Path, data: Path, seed: int, quiet: bool) -> 
     Console().print(table)
 
 
-def _choix() -> "Callable[[Floats], Floats] | None":
+def _choix() -> "Callable[[NDArray[np.float64]], NDArray[np.float64]] | None":
     """Strengths by choix, where it is installed (it comes with the development tools)."""
     try:
         import choix
     except ImportError:
         return None
 
-    def strengths(wins: "Floats") -> "Floats":
-        found: Floats = choix.ilsr_pairwise_dense(wins, alpha=0.0, tol=1e-12)
+    def strengths(wins: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        found: NDArray[np.float64] = choix.ilsr_pairwise_dense(wins, alpha=0.0, tol=1e-12)
         return found
 
     return strengths

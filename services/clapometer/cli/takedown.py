@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 
+from clapometer.cli import options
 from clapometer.domain import InputError, NotFoundError, decode_event, encode_block, encode_events
 from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
@@ -18,9 +19,6 @@ if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.lake.tables import Lake
     from clapometer.takedown.erase import ErasureReport
 
-Tenant = Annotated[str, typer.Option(help="Whose.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
 
 def withdraw(
     clip_id: Annotated[str, typer.Argument(help="The clip to take down.")],
@@ -29,16 +27,17 @@ def withdraw(
         Literal["clip", "descendants", "duplicates"],
         typer.Option(help="Also what was made from it, or what has the same content."),
     ] = "clip",
-    tenant: Tenant = "default",
+    tenant: options.Tenant = "default",
     ahead: Annotated[
         bool, typer.Option("--ahead", help="Also where nobody knows the clip yet: it is withdrawn whenever it comes.")
     ] = False,
-    json: Json = False,
+    form: options.Format = "table",
 ) -> None:
     """Take a clip down: out of slates at once, out of labels at the next run; list the runs that contained it.
 
-    Exit codes: 0 it is withdrawn, 1 there is no such clip, 2 the input or a setting is wrong.
+    Exit codes: 0 it is withdrawn, 2 the input or a setting is wrong, 3 there is no such clip.
     """
+    json = form == "json"
     from clapometer.takedown.runs_of_clip import runs_with_clip
 
     settings = load_settings()
@@ -73,18 +72,19 @@ def _require_clip(settings: Settings, log: "EventLog", lake: "Lake", tenant: str
 
 
 def erase(
-    viewer: Annotated[str, typer.Option(help="Id of the viewer, as impressions name it.")],
-    tenant: Tenant = "default",
-    json: Json = False,
+    viewer_id: Annotated[str, typer.Argument(help="The viewer to forget, as impressions name it.")],
+    tenant: options.Tenant = "default",
+    form: options.Format = "table",
 ) -> None:
     """Erase a viewer from log, lake and published file; a register keeps proof without the id.
 
-    Exit codes: 0 it is erased, 1 nothing of this viewer was stored, 2 the input or a setting is wrong.
+    Exit codes: 0 it is erased, 2 the input or a setting is wrong, 3 nothing of this viewer was stored.
     """
+    json = form == "json"
     from clapometer.takedown.erase import erase_viewers, pending
 
     settings = load_settings()
-    block = _block(tenant, "viewer_erased", {"viewer_id": viewer})
+    block = _block(tenant, "viewer_erased", {"viewer_id": viewer_id})
     with _opened(settings) as (log, lake):
         _catch_up(settings, log, lake)  # what was acknowledged before the order goes with it
         if pending(lake).num_rows:
@@ -94,7 +94,7 @@ def erase(
         report = erase_viewers(lake, clock=wiring.utc_now, log=log)
     if json:
         echo_json(msgspec.json.encode(report))
-    _tell(report, viewer, tenant, json)
+    _tell(report, viewer_id, tenant, json)
 
 
 def _tell(report: "ErasureReport", viewer: str, tenant: str, json: bool) -> None:
@@ -127,7 +127,7 @@ def _opened(settings: Settings) -> "Iterator[tuple[EventLog, Lake]]":
         log.close()
 
 
-_OPTIONS = {"data.clip_id": "clip_id", "data.reason": "reason", "data.viewer_id": "viewer"}
+_OPTIONS = {"data.clip_id": "clip_id", "data.reason": "reason", "data.viewer_id": "viewer_id"}
 """What the command line calls the fields of its events."""
 
 

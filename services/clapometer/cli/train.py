@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clapometer.cli import catching_up, label, sending
+from clapometer.cli import label, options
 from clapometer.domain import NotFoundError, TerminalError, nearest
-from clapometer.operation import wiring
+from clapometer.operation import catching_up, wiring
 from clapometer.settings import Settings, load_settings
 from clapometer.terminal.printing import Console, echo, echo_json
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from collections.abc import Callable
@@ -21,24 +22,22 @@ if TYPE_CHECKING:  # imported when a command runs, so that help is quick
 def train(
     label_rule: Annotated[Path | None, typer.Option(help="TOML file of the label rule; else the setting.")] = None,
     run: Annotated[str | None, typer.Option(help="Make this recorded run again and compare, bit for bit.")] = None,
-    tenant: Annotated[str | None, typer.Option(help="Whose outcomes; all tenants if left out.")] = None,
+    tenant: options.EveryTenant = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of all draws; else the setting.")] = None,
-    once: Annotated[
-        bool, typer.Option("--once", help="For cron and Kubernetes; what this command does anyway.")
-    ] = True,
     trigger: Annotated[str, typer.Option(help="Noted in the run record.")] = "manual",
     wait: Annotated[
         bool, typer.Option(help="Wait until the lake has what the log holds now, or train on what the lake has.")
     ] = True,
-    patience: catching_up.PatienceSeconds = 30.0,
-    json: sending.Json = False,
+    patience: options.PatienceSeconds = 30.0,
+    form: options.Format = "table",
 ) -> None:
     """Wait for the loader, fold events into outcomes, label them, rank, and publish; the run is recorded."""
-    del once  # there is no other way; the option says so where it is read
+    json = form == "json"
     settings = load_settings()
     if run is None:
         catching_up.before_training(settings, wait=wait, patience=patience, quiet=json)
-    with sending.progress_bar(json) as bar:
+    wiring.existing_lake(settings)
+    with progress_bar(json) as bar:
         task = bar.add_task("training", total=None, note="")
 
         def told(stage: str, done: int, total: int) -> None:

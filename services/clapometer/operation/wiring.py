@@ -2,8 +2,6 @@
 
 import datetime as dt
 import importlib.metadata
-import os
-import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clapometer.domain import InputError
+from clapometer.domain import InputError, NotFoundError
 from clapometer.gate.tokens import TokenRing
 from clapometer.settings import Settings, load_settings, settings_file, state_home
 from clapometer.telemetry.logs import configure_logging
@@ -214,6 +212,18 @@ def lake_storage(settings: Settings) -> "Storage":
     return storage_at(settings.lake, settings.lake_copies, endpoint=settings.lake_endpoint, region=settings.lake_region)
 
 
+def existing_lake(settings: Settings) -> "Lake":
+    """Returns the lake.
+
+    Raises:
+        NotFoundError: There is none yet.
+    """
+    if not has_lake(settings):
+        msg = f"there is no {settings.lake} yet: `clapometer up` or `clapometer load` makes it"
+        raise NotFoundError(msg)
+    return open_lake(settings)
+
+
 def has_lake(settings: Settings) -> bool:
     """Returns whether there may be a lake: only a folder can be seen to be missing without asking a server."""
     return not isinstance(settings.lake, Path) or settings.lake.is_dir()
@@ -277,7 +287,7 @@ def existing_published_file(settings: Settings) -> Path:
     """Returns the published file; where the lake is on an object store, made from what is there now.
 
     Raises:
-        InputError: There is none yet.
+        NotPublishedError: There is none yet.
         TransientError: The object store does not answer.
     """
     storage = lake_storage(settings)
@@ -288,8 +298,9 @@ def existing_published_file(settings: Settings) -> Path:
 
         publish(Lake(storage), upload=False)
     if not path.exists():
-        msg = f"there is no {path} yet: `clapometer up` or `clapometer load` makes it"
-        raise InputError(msg, "lake")
+        from clapometer.serving.reading.errors import NotPublishedError
+
+        raise NotPublishedError(f"there is no {path} yet: `clapometer up` or `clapometer load` makes it")
     return path
 
 
@@ -343,18 +354,6 @@ def label_rule(path: Path | None, field: str = "label_rule") -> "LabelRule":
 def state_folder() -> Path:
     """Returns where a user's own traces are kept, such as the history of the SQL shell (XDG base directories)."""
     return state_home() / "clapometer"
-
-
-def replace_process(arguments: list[str], missing: str) -> None:
-    """Becomes another program.
-
-    Raises:
-        InputError: It is not installed; ``missing`` says what to do.
-    """
-    if shutil.which(arguments[0]) is None:
-        msg = f"there is no program {arguments[0]!r} here; {missing}"
-        raise InputError(msg, "with")
-    os.execvp(arguments[0], arguments)  # noqa: S606 - what the user asked for
 
 
 def open_spans(settings: Settings, part: str) -> "Spans | None":

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from clapometer.cli.audit import parse_plan
 from clapometer.cli.main import app
-from clapometer.domain import InputError
+from clapometer.domain import InputError, NotFoundError
 from clapometer.lake.ledger import LedgerEntry, to_metadata
 from clapometer.lake.tables import Lake
 from clapometer.training.boards.model_versions import Parameters
@@ -45,7 +45,7 @@ def test_a_sound_lake_passes_with_exit_code_0(invoke: Invoke) -> None:
 
 @pytest.mark.usefixtures("sound")
 def test_json_has_every_finding(invoke: Invoke) -> None:
-    report = msgspec.json.decode(invoke("--json").stdout)
+    report = msgspec.json.decode(invoke("--format", "json").stdout)
     assert report["passed"] is True
     assert {"placebo", "power", "ledger"} <= {finding["check"] for finding in report["findings"]}
     assert all(finding["found"] for finding in report["findings"])
@@ -61,16 +61,18 @@ def test_a_failed_check_is_exit_code_1_with_what_to_do(invoke: Invoke, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("arguments", "kind", "reason"),
     [
-        (["--plan", "nonsense"], "is not of the form ID=ARM:SHARE"),
-        (["--run", "nothing"], "there is no"),
-        ([], "there is no"),
+        (["--plan", "nonsense"], InputError, "is not of the form ID=ARM:SHARE"),
+        (["--run", "nothing"], NotFoundError, "there is no"),
+        ([], NotFoundError, "there is no"),
     ],
 )
-def test_bad_input_is_refused_with_a_reason(invoke: Invoke, arguments: list[str], reason: str) -> None:
+def test_what_cannot_be_audited_is_refused_with_a_reason(
+    invoke: Invoke, arguments: list[str], kind: type[Exception], reason: str
+) -> None:
     error = invoke(*arguments).exception
-    assert isinstance(error, InputError)  # which `clapometer` turns into one line and exit code 2
+    assert isinstance(error, kind)
     assert reason in str(error)
 
 

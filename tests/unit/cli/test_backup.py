@@ -9,7 +9,7 @@ from tests.support.builders import block, impression, registered
 from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app
-from clapometer.domain import InputError, TerminalError
+from clapometer.domain import InputError, NotFoundError, TerminalError
 from clapometer.eventlog import EmbeddedLog
 from clapometer.gate import load_keys, save_keys
 from clapometer.gate.tokens import load_token_secrets
@@ -54,10 +54,10 @@ def first(tmp_path: Path, use: Use) -> Path:
 
 def test_a_system_moves_to_another_place_and_goes_on_there(tmp_path: Path, first: Path, use: Use) -> None:
     assert first.is_dir()
-    made = invoke("backup", str(tmp_path / "backups"), "--json")
+    made = invoke("backup", str(tmp_path / "backups"), "--format", "json")
     assert made.exit_code == 0, made.exception
     assert json.loads(made.stdout)["rows"]["events"] == 2
-    before = json.loads(invoke("checksum", "--json").stdout)
+    before = json.loads(invoke("checksum", "--format", "json").stdout)
     use(tmp_path / "second")
     restored = invoke("restore", str(tmp_path / "backups"))
     assert restored.exit_code == 0, restored.exception
@@ -65,7 +65,7 @@ def test_a_system_moves_to_another_place_and_goes_on_there(tmp_path: Path, first
     assert invoke("checksum", "events", "--expect", before["hash"]).exit_code == 0
     assert load_keys(tmp_path / "second" / "keys.json") == ()
     assert invoke("load", "--once").exit_code == 0
-    assert json.loads(invoke("checksum", "--json").stdout)["rows"] == 3
+    assert json.loads(invoke("checksum", "--format", "json").stdout)["rows"] == 3
     other = invoke("checksum", "events", "--expect", before["hash"])
     assert isinstance(other.exception, TerminalError)
     assert invoke("checksum", "--version", str(before["version"]), "--expect", before["hash"]).exit_code == 0
@@ -74,10 +74,10 @@ def test_a_system_moves_to_another_place_and_goes_on_there(tmp_path: Path, first
 def test_what_is_not_there_is_said(tmp_path: Path, use: Use) -> None:
     use(tmp_path / "nothing")
     for arguments, reason in (
-        (("backup", str(tmp_path / "b")), "to back up"),
+        (("backup", str(tmp_path / "b")), "there is no"),
         (("restore", str(tmp_path)), "holds no complete backup"),
         (("checksum",), "there is no"),
     ):
         error = invoke(*arguments).exception
-        assert isinstance(error, InputError)
+        assert isinstance(error, InputError | NotFoundError)
         assert reason in str(error)

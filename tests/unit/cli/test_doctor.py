@@ -53,7 +53,7 @@ def load(root: Path, *events: Event) -> None:
 
 
 def examined(expected: int) -> list[Report]:
-    result = CliRunner().invoke(app, ["doctor", "--json"])
+    result = CliRunner().invoke(app, ["doctor", "--format", "json"])
     assert result.exit_code == expected, result.output
     report = json.loads(result.stdout)
     assert report["healthy"] == (expected == 0)
@@ -125,14 +125,14 @@ def test_a_broker_that_does_not_answer_is_found(root: Path, monkeypatch: pytest.
     monkeypatch.setenv("CLAPOMETER_LOG", "kafka://127.0.0.1:9/events")
     wrong = errors(examined(1))
     assert [each["part"] for each in wrong] == ["event log"]
-    told = run("doctor", "--json")
+    told = run("doctor", "--format", "json")
     assert json.loads(told.stdout)["healthy"] is False, "what libraries log is no part of the report"
     assert "--- Logging error ---" not in told.stderr
 
 
 def test_a_stale_clock_is_found(root: Path) -> None:
     done = subprocess.run(
-        ["faketime", "-f", "-48h", sys.executable, "-m", "clapometer.cli.main", "doctor", "--json"],
+        ["faketime", "-f", "-48h", sys.executable, "-m", "clapometer.cli.main", "doctor", "--format", "json"],
         capture_output=True, text=True, check=False, cwd=root,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
@@ -240,7 +240,8 @@ def test_the_newest_run_of_every_tenant_is_looked_at_and_none_hides_another(root
         Lake(root / "lake").append("events", events_table(rows))
     trained = CliRunner().invoke(app, ["train", "--no-wait"])
     assert "3 of 5 runs failed" in str(trained.exception)
-    said = [each["found"] for each in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["checks"]
+    told = json.loads(CliRunner().invoke(app, ["doctor", "--format", "json"]).stdout)
+    said = [each["found"] for each in told["checks"]
             if each["part"] == "training"]  # fmt: skip
     assert "the newest run of 2 tenants (default, good) succeeded" in said
     failed = sorted(each.split(":")[0] for each in said if "failed: there is nothing to rank" in each)
@@ -250,7 +251,7 @@ def test_the_newest_run_of_every_tenant_is_looked_at_and_none_hides_another(root
 def test_a_look_that_fails_of_something_unexpected_hides_no_other(root: Path) -> None:
     (damaged, *_) = (root / "lake" / "runs" / "_delta_log").glob("*.json")
     damaged.write_text("{")
-    checks = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)["checks"]
+    checks = json.loads(CliRunner().invoke(app, ["doctor", "--format", "json"]).stdout)["checks"]
     found = {(each["part"], each["status"]) for each in checks}
     assert ("training", "error") in found
     assert {("clock", "ok"), ("event log", "ok"), ("keys", "ok")} <= found
@@ -291,7 +292,11 @@ def test_damage_is_told_in_a_sentence_by_doctor_and_by_whoever_needs_the_file(
     if damage is missing_entry:
         Lake(root / "lake").append("events", events_table([clip("more")]))
     problem = damage(root)
-    told = [each for each in errors(json.loads(run("doctor", "--json").stdout)["checks"]) if problem in each["found"]]
+    told = [
+        each
+        for each in errors(json.loads(run("doctor", "--format", "json").stdout)["checks"])
+        if problem in each["found"]
+    ]
     assert len(told) == 1
     assert "ost for certain" in told[0]["found"]
     if "log" in damage.__name__:

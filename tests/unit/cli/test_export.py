@@ -33,14 +33,17 @@ def test_pairs_and_clips_are_exported_and_two_exports_are_compared(lake: Path, t
     assert done.exit_code == 0, done.exception
     assert done.stdout.startswith(f"exported: {tmp_path / 'pairs'}: ")
     assert " rows of train and " in done.stdout
-    summary = json.loads(invoke("trl-unpaired", "--out", str(tmp_path / "clips"), "--json").stdout)
+    summary = json.loads(invoke("trl-unpaired", "--out", str(tmp_path / "clips"), "--format", "json").stdout)
     lines = (tmp_path / "clips" / "train.jsonl").read_text().splitlines()
     assert len(lines) == summary["splits"]["train"]["rows"]
     assert {type(json.loads(line)["label"]) for line in lines} == {bool}
     one = invoke("trl-preference", "--out", str(tmp_path / "one"), "--max-per-prompt", "1", "--held-out", "0.2")
     assert "beyond the most of its prompt" in one.stdout
     found = [
-        json.loads(line) for line in invoke("diff", str(tmp_path / "pairs"), str(tmp_path / "one")).stdout.splitlines()
+        json.loads(line)
+        for line in invoke(
+            "diff", str(tmp_path / "pairs"), str(tmp_path / "one"), "--format", "json"
+        ).stdout.splitlines()
     ]
     assert {row["change"] for row in found} == {"removed"}
     assert "exports of one kind" in str(invoke("diff", str(tmp_path / "pairs"), str(tmp_path / "clips")).exception)

@@ -44,7 +44,16 @@ def test_a_rule_is_fitted_written_and_trained_with(invoke, tmp_path: Path) -> No
 
 def test_the_fit_as_json_is_nothing_but_json(invoke, tmp_path: Path) -> None:
     done = invoke(
-        "label", "fit", "--anchor", "votes", "--min-impressions", "5", "--out", str(tmp_path / "r.toml"), "--json"
+        "label",
+        "fit",
+        "--anchor",
+        "votes",
+        "--min-impressions",
+        "5",
+        "--out",
+        str(tmp_path / "r.toml"),
+        "--format",
+        "json",
     )
     assert json.loads(done.stdout)["n"] == 200
 

@@ -51,7 +51,7 @@ def test_a_release_script_reads_the_decision_from_the_exit_code(
 
 
 def test_the_decision_is_printed_for_machines_too(invoke) -> None:
-    done = invoke("compare", "kite@3.1", "aurora@2", "--require", "better", "--json")
+    done = invoke("compare", "kite@3.1", "aurora@2", "--require", "better", "--format", "json")
     told = json.loads(done.stdout)["required"]
     assert (told["answer"], told["requirement"], told["interval"]) == ("yes", "better", "always")
 

@@ -38,7 +38,7 @@ def run(collector: Collector) -> Run:
     app.command()(replay)
 
     def run_one(*arguments: str, key: str = collector.secret) -> dict[str, Any]:
-        where = ["--url", f"http://127.0.0.1:{collector.port}", "--key", key, "--json"]
+        where = ["--url", f"http://127.0.0.1:{collector.port}", "--key", key, "--format", "json"]
         result = CliRunner().invoke(app, [*arguments, *where])
         if result.exception is not None:
             raise result.exception

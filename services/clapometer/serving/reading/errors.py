@@ -12,10 +12,10 @@ class NoRunError(NotFoundError):
 class NotPublishedError(NoRunError):
     """There is no published lake yet, so no ranking either."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "there is no published lake yet: send events and run `clapometer load`, or run `clapometer up`"
-        )
+    def __init__(
+        self, reason: str = "there is no published lake yet: send events and run `clapometer load`, or `clapometer up`"
+    ) -> None:
+        super().__init__(reason)
 
 
 class UnknownItemError(NotFoundError):

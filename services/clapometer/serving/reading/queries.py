@@ -36,7 +36,7 @@ T = TypeVar("T")
 _KNOWN_RUNS = 1_000
 _JSON_COLUMNS = ("rule", "parameters", "snapshot", "excluded")
 NO_RUN = (
-    "no ranking has been computed yet: send events, then run `clapometer train --once`, "
+    "no ranking has been computed yet: send events, then run `clapometer train`, "
     "or let `clapometer schedule` (part of `clapometer up`) do it"
 )
 

@@ -66,7 +66,7 @@ def test_before_the_first_run_the_answer_says_what_to_do(tmp_path: Path, start: 
     server = start(lake.storage.published)
     assert "clapometer load" in problem(server, RANKING, 404)["detail"]
     publish(lake)
-    assert "clapometer train --once" in problem(server, RANKING, 404)["detail"]
+    assert "clapometer train" in problem(server, RANKING, 404)["detail"]
 
 
 @pytest.mark.parametrize("query", ["run=run-x", "as_of=run-x", "as_of=2020-01-01T00:00:00Z"])

@@ -2,23 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from clapometer.cli import sending
 from clapometer.domain import InputError, TransientError
 from clapometer.operation import wiring
 from clapometer.settings import Settings, load_settings
 from clapometer.terminal.printing import Console
+from clapometer.terminal.progress import progress_bar
 
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.eventlog import EventLog
-
-Wait = Annotated[bool, typer.Option("--wait", help="End once all that was sent is loaded, and can be ranked.")]
-PatienceSeconds = Annotated[
-    float, typer.Option(min=0, help="How long to wait while no loader gets on with what waits in the log, in seconds.")
-]
 
 
 def before_training(settings: Settings, *, wait: bool, patience: float, quiet: bool) -> None:
@@ -84,7 +77,7 @@ def _tell_or_wait(settings: Settings, log: "EventLog", *, wait: bool, patience: 
 def _wait(settings: Settings, log: "EventLog", patience: float, quiet: bool, otherwise: str) -> None:
     from clapometer.loading.lag import NoLoaderError, log_ends, wait_until_loaded
 
-    with sending.progress_bar(quiet) as bar:
+    with progress_bar(quiet) as bar:
         task = bar.add_task("loading", total=None, note="blocks")
         most = 0
 
