@@ -63,3 +63,12 @@ def test_every_scenario_is_judged(scenario):
     assert row["worlds"] == 2
     assert 0 <= row["coverage"] <= 1
     assert (row["false_claims"] is None) == bool(small.quality_spread)
+
+
+@pytest.mark.parametrize("days_ago", [1, 2, 4, 7, 14])
+@pytest.mark.parametrize("week", ["", ", weekly cycle"])
+def test_equals_are_not_told_apart_however_lately_one_was_launched(days_ago, week):
+    (scenario,) = (each for each in OUTSIDE if each.name == f"equals, one launched {days_ago} days ago{week}")
+    (row,) = summarise(scenario, [run(scenario, seed) for seed in range(12)])
+    assert row["false_claims"] <= 0.1
+    assert row["false_claims_always"] <= 0.05

@@ -19,7 +19,7 @@ from clapometer.contestants.baselines import (
     wilson_lower_bound,
 )
 from clapometer.contestants.observation import Observation
-from clapometer.ranking import ClipAIPW, PromptFixedEffects, sum_by
+from clapometer.ranking import ClipAIPW, PromptFixedEffects, TimeDoubt, sum_by
 
 __all__ = ["CONTESTANTS", "Contestant", "Estimate"]
 
@@ -55,7 +55,7 @@ def clip_aipw(seen: Observation, n_models: int) -> Estimate:
     """Clip AIPW scores compared within prompts: what Clapometer does."""
     scores = ClipAIPW().fit(seen.cells, seen.clips)
     known = None if scores.normalised_.any() else scores.opportunities_
-    return _within_prompts(seen, scores.units_, scores.scores_, known, n_models)
+    return _within_prompts(seen, scores.units_, scores.scores_, known, n_models, scores.time_doubt_)
 
 
 def clip_ips(seen: Observation, n_models: int) -> Estimate:
@@ -75,12 +75,18 @@ def without_prompts(seen: Observation, n_models: int) -> Estimate:
     return _contrasts(raw_mean(seen.clips.model[scores.units_], scores.scores_, n_models))
 
 
-def _within_prompts(
-    seen: Observation, units: Ints, scores: Floats, opportunity: Floats | None, n_models: int
+def _within_prompts(  # noqa: PLR0917
+    seen: Observation,
+    units: Ints,
+    scores: Floats,
+    opportunity: Floats | None,
+    n_models: int,
+    time: TimeDoubt | None = None,
 ) -> Estimate:
     clips = seen.clips
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
-    fitted = PromptFixedEffects(curvature=0.5, borrow=True).fit(X, scores, opportunity=opportunity, n_items=n_models)
+    estimator = PromptFixedEffects(curvature=0.5, borrow=True)
+    fitted = estimator.fit(X, scores, opportunity=opportunity, n_items=n_models, time=time)
     effects, errors = np.full((2, n_models), np.nan)
     effects[fitted.items_] = fitted.effects_
     errors[fitted.items_] = np.sqrt(np.diag(fitted.covariance_))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clapometer.ranking import ClipCells, ClipTable, first_days, opportunities, position_curve, sum_by
+from clapometer.ranking import ClipCells, ClipTable, available_days, first_days, opportunities, position_curve, sum_by
 from clapometer.simulation.log import EngagementLog, seen_by
 from clapometer.simulation.poisson import PoissonWorld, label_of
 from clapometer.simulation.truth import Label
@@ -56,9 +56,8 @@ def observe_poisson(world: PoissonWorld, log: EngagementLog) -> Observation:
     logged = ~np.isnan(log.propensity)
     slots = sum_by(log.day[logged], 1.0 / log.candidates[logged], world.config.n_days)
     rows = np.arange(len(world.model))
-    # a clip that was shown before it could be, as its registration tells, was there before
     shown = first_days(log.clip, log.day, np.ones(len(log)), len(rows))
-    published = np.minimum(world.registered_day, shown).astype(np.int64)
+    published = available_days(world.registered_day, shown, world.model, slots)
     chances = None if world.config.retrieval else opportunities(slots, published)
     return _summed(log, label_of(log), ClipTable(rows, world.model, world.prompt, published, opportunity=chances))
 

@@ -16,16 +16,19 @@ from clapometer.ranking.clip_scores import ClipAIPW
 from clapometer.ranking.comparable import comparable_items
 from clapometer.ranking.empirical_bayes import HierarchicalBayes
 from clapometer.ranking.estimates import Estimate
-from clapometer.ranking.examination import TimeOffsets, fit_time_offsets, position_curve
+from clapometer.ranking.examination import position_curve
 from clapometer.ranking.exposure import Exposure, Mismatch, balance, mean_weight
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
+from clapometer.ranking.launches import available_days
 from clapometer.ranking.limits import days_outside, first_days, outlier_limit
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 from clapometer.ranking.robustness import Bought, Budget, Suspects, fewest, fewest_in_buckets, invented_reactions
 from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
+from clapometer.ranking.time_doubt import TimeDoubt
+from clapometer.ranking.time_offsets import TimeOffsets
 from clapometer.ranking.trends import ShareChange, ViewerSumsOfHalf, change_of_counts, change_of_shares
 
 __all__ = [
@@ -48,11 +51,13 @@ __all__ = [
     "Reason",
     "ShareChange",
     "Suspects",
+    "TimeDoubt",
     "TimeOffsets",
     "Unranked",
     "ViewerSumsOfHalf",
     "always_valid_intervals",
     "always_valid_multiplier",
+    "available_days",
     "balance",
     "change_of_counts",
     "change_of_shares",
@@ -67,7 +72,6 @@ __all__ = [
     "fewest_in_buckets",
     "fewest_to_flip",
     "first_days",
-    "fit_time_offsets",
     "invented_reactions",
     "mean_weight",
     "opportunities",

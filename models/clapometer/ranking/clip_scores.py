@@ -6,13 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 
 from clapometer.domain import InputError
 from clapometer.ranking.cells import ClipCells, ClipTable
-from clapometer.ranking.examination import TimeOffsets, fit_time_offsets
 from clapometer.ranking.grouping import sum_by
+from clapometer.ranking.time_doubt import TimeDoubt
+from clapometer.ranking.time_offsets import TimeCells, TimeOffsets, fit_time_offsets
+from clapometer.ranking.time_prior import AGE_EDGES, age_bucket
 
 __all__ = ["ClipAIPW"]
 
@@ -46,7 +49,6 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     Parameters:
         ceiling_ratio: :math:`C` as a multiple of the mean label.
         prior_strength: Impressions that the model version x stratum x exposure mean is worth in :math:`\mu_c`.
-        knots: Bends of the day curve.
 
     Attributes:
         units_: Rows of the clip table that have a score, ``(n_units,)``; canonical clips only.
@@ -55,6 +57,7 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             opportunity must not weight anything), ``(n_units,)``.
         impressions_: Including those of reposts, ``(n_units,)``.
         offsets_: Fitted `TimeOffsets`.
+        time_doubt_: What the scores owe to their errors, a row for each of `units_`.
         ceiling_: :math:`C`.
         normalised_: True where the opportunity was unknown and the sum of ``w P L`` stands in,
             ``(n_units,)``: consistent, no longer unbiased.
@@ -76,10 +79,9 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         [0.6, 0.4, 0.2]
     """
 
-    def __init__(self, ceiling_ratio: float = 3.0, prior_strength: float = 6.0, knots: int = 4) -> None:
+    def __init__(self, ceiling_ratio: float = 3.0, prior_strength: float = 6.0) -> None:
         self.ceiling_ratio = ceiling_ratio
         self.prior_strength = prior_strength
-        self.knots = knots
 
     def fit(self, cells: ClipCells, clips: ClipTable, y: Any = None) -> Self:  # noqa: ARG002
         """Scores every canonical clip of `clips`.
@@ -97,17 +99,14 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         age = cells.day - clips.published_day[cells.clip]
         # Reposts are good clips with a young age: they would pass for novelty.
         first = clips.is_canonical[cells.clip]
-        self.offsets_: TimeOffsets = fit_time_offsets(
-            group[unit[first]],
-            cells.day[first],
-            age[first],
-            label=cells.sum_capped_label[first],
-            exposure=cells.sum_capped_exposure[first],
-            ceiling=self.ceiling_,
-            knots=self.knots,
-            n_days=int(cells.day.max()) + 1,
-        )
-        score, weight = self._one_step(cells, unit, self.offsets_.at(cells.day, age), group, _chances(clips))
+        of = unit[first]
+        seen = TimeCells(
+            prompt=clips.prompt[of], version=clips.model[of], group=group[of], day=cells.day[first], age=age[first],
+            label=cells.sum_capped_label[first], exposure=cells.sum_capped_exposure[first],
+        )  # fmt: skip
+        time = fit_time_offsets(seen, ceiling=self.ceiling_, n_days=int(cells.day.max()) + 1)
+        self.offsets_: TimeOffsets = time.offsets
+        score, weight, slope = self._one_step(cells, unit, time.offsets.at(cells.day, age), group, _chances(clips))
         opportunity, self_normalised = _fallback(_chances(clips), weight)
         own = np.full(len(clips), np.nan) if clips.opportunity is None else clips.opportunity
         keep = clips.is_canonical & (opportunity > 0) & ~(own <= 0)
@@ -116,18 +115,24 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         self.opportunities_: Floats = self._enough(np.where(np.isnan(own), opportunity, own)[keep])
         self.impressions_: Floats = sum_by(unit, cells.impressions, len(clips))[keep]
         self.normalised_: NDArray[np.bool_] = self_normalised[keep]
+        n, bucket = len(time.columns.time), age_bucket(age)
+        young = bucket < len(AGE_EDGES)
+        place = np.concatenate([time.columns.of_day[cells.day], n + bucket[young]])
+        entries = np.concatenate([slope, slope[young]]), (np.concatenate([unit, unit[young]]), place)
+        slopes = sparse.csr_matrix(entries, (len(clips), n + len(AGE_EDGES)))
+        self.time_doubt_ = TimeDoubt(time, slopes[self.units_], clips.model[self.units_])
         return self
 
     def _one_step(
         self, cells: ClipCells, unit: Ints, offset: Floats, group: Ints, chance: Floats
-    ) -> tuple[Floats, Floats]:
-        """Scores and sums of weights per row of the clip table, cross-fitted over viewer folds."""
+    ) -> tuple[Floats, Floats, Floats]:
+        """Scores and sums of weights per row of the clip table, cross-fitted over viewer folds; each cell's slope."""
         n, C = len(group), self.ceiling_
         # The prior only needs to be near the truth, so a multiplicative stand-in for the link is enough.
         exposure = cells.sum_exposure * np.exp(0.6 * offset)
         n_folds = int(cells.fold.max()) + 1
         share = sum_by(cells.fold, cells.impressions, n_folds) / cells.impressions.sum()
-        prior, correction = np.zeros(n), np.zeros(n)
+        prior, correction, lift = np.zeros(n), np.zeros(n), np.zeros(len(cells))
         for fold in range(n_folds):
             own = cells.fold == fold
             other = ~own if n_folds > 1 else own
@@ -137,10 +142,11 @@ class ClipAIPW(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             slope = np.maximum(moved * (1 - moved) / (still * (1 - still)), _LEAST_SLOPE)
             residual = cells.sum_weighted_label[own] - cells.sum_weighted_exposure[own] * C * moved
             correction += sum_by(unit[own], residual / slope, n)
+            lift[own] = cells.sum_weighted_exposure[own] * C * moved * (1 - moved) / slope
             prior += share[fold] * mean
         weight = sum_by(unit, cells.sum_weighted_exposure, n)
-        opportunity, _ = _fallback(chance, weight)
-        return prior + correction / self._enough(opportunity), weight
+        enough = self._enough(_fallback(chance, weight)[0])
+        return prior + correction / enough, weight, -lift / enough[unit]
 
     @staticmethod
     def _enough(opportunity: Floats) -> Floats:

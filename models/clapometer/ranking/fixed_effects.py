@@ -14,6 +14,7 @@ from clapometer.ranking.intervals import confidence_intervals, probability_best,
 from clapometer.ranking.overlap import comparable, shared_prompts
 from clapometer.ranking.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
+from clapometer.ranking.time_doubt import TimeDoubt
 
 __all__ = ["PromptFixedEffects"]
 
@@ -111,13 +112,14 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.level = level
         self.seed = seed
 
-    def fit(
+    def fit(  # noqa: PLR0917
         self,
         X: Any,
         y: Any,
         sample_weight: Any = None,
         opportunity: Any = None,
         n_items: int | None = None,
+        time: TimeDoubt | None = None,
     ) -> Self:
         """Fits clip scores.
 
@@ -128,6 +130,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             opportunity: Clip opportunities, from which precision weights are learnt; None is equal
                 precision.
             n_items: Number of items when some have no clip at all.
+            time: What the scores owe to estimated effects of days and ages; None for nothing.
 
         Raises:
             InputError: Shapes differ, or scores or weights are NaN, infinite or negative.
@@ -169,8 +172,17 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self._fitted = fitted
         self.effects_, self.level_ = fitted.effects, fitted.level
         self.prompt_scores_, self.curvature_slope_ = fitted.prompt_scores(), slope
+        if time is not None:
+            unknown = unknown + self._doubt_time(time)
         self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
         return self
+
+    def _doubt_time(self, time: TimeDoubt) -> Floats:
+        """Adds the errors of time's effects to those of the prompts; returns the covariance of all else."""
+        influence = np.column_stack([self.score_influence(item) for item in range(len(self.items_))])
+        errors, others = time.errors(influence, self.prompts_)
+        self.prompt_scores_ = self.prompt_scores_ + errors
+        return others
 
     def score_influence(self, left: int, right: int | None = None) -> Floats:
         """What one unit more of each clip's score adds to the effect of `left` minus that of `right`.

@@ -158,4 +158,4 @@ def _ours(log: _Log, shape: tuple[int, ...]) -> PromptFixedEffects:
     table = ClipTable(rows, rows % n_models, rows // n_models, published, opportunity=opportunities(slots, published))
     scores = ClipAIPW().fit(cells, table)
     X = np.column_stack([table.model[scores.units_], table.prompt[scores.units_]])
-    return PromptFixedEffects().fit(X, scores.scores_, opportunity=scores.opportunities_)
+    return PromptFixedEffects().fit(X, scores.scores_, opportunity=scores.opportunities_, time=scores.time_doubt_)

@@ -88,7 +88,7 @@ def _fit(seen: Observation, n_names: int) -> PromptFixedEffects:
     units = scores.units_
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
     fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature, borrow=DEFAULT_PARAMETERS.borrow)
-    return fit.fit(X, scores.scores_, opportunity=scores.opportunities_, n_items=n_names)
+    return fit.fit(X, scores.scores_, opportunity=scores.opportunities_, n_items=n_names, time=scores.time_doubt_)
 
 
 def _twin_contrasts(ranked: NDArray[np.int64], n_names: int) -> tuple[NDArray[np.int64], Floats]:

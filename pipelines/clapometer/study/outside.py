@@ -63,7 +63,7 @@ def _fit(seen: Observation, n_models: int) -> PromptFixedEffects:
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
     fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature, borrow=DEFAULT_PARAMETERS.borrow)
     known = None if scores.normalised_.any() else scores.opportunities_
-    return fit.fit(X, scores.scores_, opportunity=known, n_items=n_models)
+    return fit.fit(X, scores.scores_, opportunity=known, n_items=n_models, time=scores.time_doubt_)
 
 
 def _pair_variances(fit: PromptFixedEffects, left: Ints, right: Ints) -> Floats:

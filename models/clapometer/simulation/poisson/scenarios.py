@@ -45,7 +45,10 @@ OUTSIDE: tuple[PoissonScenario, ...] = (
     PoissonScenario("staggered launches, novelty of 10 days", PoissonConfig(**STAGGERED, week=0.25, novelty=0.4)),
     PoissonScenario("launched yesterday", PoissonConfig(launches=(0, 0, 0, -1), week=0.15)),
     PoissonScenario("launched yesterday, novelty", PoissonConfig(launches=(0, 0, 0, -1), novelty=0.3, novelty_days=3)),
-    PoissonScenario("catalogue registered at once", PoissonConfig(**STAGGERED, week=0.25, registered_at_once=True)),
+    PoissonScenario(
+        "catalogue registered at once",
+        PoissonConfig(**STAGGERED | {"publishing_days": 0}, week=0.25, registered_at_once=True),
+    ),
     PoissonScenario("drift by version", PoissonConfig(n_days=28, version_drift=0.08)),
     PoissonScenario("a feed that favours", PoissonConfig(explore=0.1, positions=5, slots_a_day=4_000)),
     PoissonScenario(

@@ -18,8 +18,10 @@ from clapometer.ranking import (
     ClipTable,
     PromptFixedEffects,
     Ranked,
+    TimeDoubt,
     TimeOffsets,
     always_valid_multiplier,
+    available_days,
     first_days,
     opportunities,
     sum_by,
@@ -53,7 +55,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         screen_viewers: Leave out viewers that are not people.
         ceiling_ratio: Of the clip scores.
         prior_strength: Of the clip scores.
-        knots: Of the clip scores.
+        knots: Bends of the curve that days had in older runs; every day has an effect of its own since.
         interaction_ridge: Of the fixed effects.
         curvature: Of the fixed effects.
         borrow: Of the fixed effects.
@@ -108,7 +110,10 @@ def slices(impressions: Impressions, clips: Clips, scored: Scored, parameters: P
         if segment not in clips.segments
     }
     everything, found = impressions.cells(scored.tier, values)
-    yield _slice(clips, everything, scored, segment="all")
+    shown = first_days(everything.cells.clip, everything.cells.day, everything.cells.impressions, len(clips))
+    slots = np.zeros_like(scored.slots) if scored.tier == "C" else scored.slots
+    published = available_days(clips.registered_day - scored.first_day, shown, clips.model.index[clips.unit], slots)
+    yield _slice(clips, everything, scored, published, segment="all")
     for segment in parameters.segments:
         if segment in clips.segments:
             codes = clips.segments[segment]
@@ -116,17 +121,22 @@ def slices(impressions: Impressions, clips: Clips, scored: Scored, parameters: P
             for index in np.argsort(-seen, kind="stable")[: parameters.max_values].tolist():
                 if seen[index] >= parameters.min_impressions:
                     chosen = codes.index[clips.unit] == index
-                    yield _slice(clips, everything, scored, chosen, segment=segment, value=codes.names[index])
+                    yield _slice(
+                        clips, everything, scored, published, chosen, segment=segment, value=codes.names[index]
+                    )
         else:
             for value in values[segment]:
                 # how many slots of such viewers a clip had a chance in is not known
-                yield _slice(clips, found[segment][value], scored, segment=segment, value=value, is_pool=False)
+                yield _slice(
+                    clips, found[segment][value], scored, published, segment=segment, value=value, is_pool=False
+                )
 
 
 def _slice(
     clips: Clips,
     cells: Cells,
     scored: Scored,
+    published: Ints,
     chosen: Flags | None = None,
     *,
     segment: str,
@@ -143,10 +153,7 @@ def _slice(
     columns = {name: getattr(kept.cells, name) for name in ClipCells.__slots__}
     renumbered = ClipCells(**(columns | {"clip": place[kept.cells.clip]}))
     kept = Cells(renumbered, kept.weight, kept.completed, kept.liked, kept.revenue)
-    published = clips.registered_day[rows] - scored.first_day
-    # a clip that was shown before it was registered was there before
-    shown = first_days(renumbered.clip, renumbered.day, renumbered.impressions, len(rows))
-    published = np.minimum(published, shown).astype(np.int64)
+    published = published[rows]
     withdrawn = clips.withdrawn_day[rows]
     table = ClipTable(
         unit=place[clips.unit[rows]],
@@ -188,6 +195,7 @@ class Scores:
         prior_strength: Impressions that the mean is worth in them.
         reason: Why there is no score at all.
         offsets: What day and age do to a label.
+        doubt: What the scores owe to errors of the offsets.
     """
 
     units: Ints
@@ -197,12 +205,13 @@ class Scores:
     prior_strength: float
     reason: str = ""
     offsets: TimeOffsets | None = None
+    doubt: TimeDoubt | None = None
 
 
 def score_clips(part: Slice, parameters: Parameters) -> Scores:
     """Returns the scores of the clips of a slice, or why there are none."""
     prior = parameters.prior_strength
-    estimator = ClipAIPW(parameters.ceiling_ratio, prior, parameters.knots)
+    estimator = ClipAIPW(parameters.ceiling_ratio, prior)
     if not len(part.cells.cells):
         return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), prior, "no impression of any clip counts")
     try:
@@ -210,7 +219,10 @@ def score_clips(part: Slice, parameters: Parameters) -> Scores:
     except InputError as error:
         return Scores(np.zeros(0, np.int64), np.zeros(0), None, np.zeros(0), prior, str(error))
     known = None if fitted.normalised_.any() else fitted.opportunities_
-    return Scores(fitted.units_, fitted.scores_, known, fitted.opportunities_, prior, offsets=fitted.offsets_)
+    return Scores(
+        fitted.units_, fitted.scores_, known, fitted.opportunities_, prior,
+        offsets=fitted.offsets_, doubt=fitted.time_doubt_,
+    )  # fmt: skip
 
 
 def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters, seed: int) -> PromptFixedEffects:
@@ -225,7 +237,8 @@ def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters
         curvature=parameters.curvature,
         borrow=parameters.borrow,
     )
-    return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=len(clips.model.names))
+    n_items = len(clips.model.names)
+    return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=n_items, time=scores.doubt)
 
 
 NUMERIC = (InputError, ArithmeticError, ValueError)
