@@ -34,7 +34,8 @@ SET_ASIDE = {
     "vote on a clip that is not registered": "`PUT /v1/clips/{id}` was not called for one of the two",
     "vote on clips of two prompts, or on one clip": "only clips of one prompt can be compared",
     "vote on a clip that does not count": "one of the two was taken down, or is an advertisement",
-    "revenue far beyond all other": "more than ten times as much as any other impression earned",
+    "revenue far beyond all other": "more than ten times as much as any other impression earned, "
+    "or 1.5 times where the label rule weighs revenue",
     COST: "the clips count, but not what they are said to have cost: `FROM excluded_costs` lists them",
 }
 """What the reasons of a run mean; a reason that is not here is shown as it stands."""

@@ -9,7 +9,7 @@ from tests.support.event_rows import Row, answer, at, clip, events_table, impres
 from tests.support.lakes import NOW, clock
 
 from clapometer.folding.fold import refresh_outcomes, silent
-from clapometer.labels import DEFAULT_RULE
+from clapometer.labels import DEFAULT_RULE, LabelRule, Weights
 from clapometer.lake.tables import Lake
 from clapometer.ranking import Reason
 from clapometer.training.boards.model_versions import Parameters
@@ -22,8 +22,14 @@ BOUND = {"model_versions": 0.25, "templates": 0.5, "prompts": 0.5}
 """Of the width of the item's interval: what one event may move its value or an end; a prompt has 16 impressions."""
 MOST_PAID = 10 * 25.0
 """What one event may earn: ten times the largest other purchase."""
+WEIGHED = 1.5 * 24.0
+"""The same with a rule that weighs revenue: 1.5 times the largest other purchase."""
 COSTS = (0.02, 0.5)
 """What a clip of each model version costs, at least; at most half as much again."""
+PRICES = (24.0, 31.0, 40.0, 200.0, 1e12, -200.0)
+"""Of one purchase more; others are of 5 to 24 EUR."""
+SOLD = (3, 7)
+"""Worlds with one purchase more."""
 MODELS, PROMPTS, SHOWN, EXPLORE, DAYS = 2, 25, 8, 0.4, 8
 
 
@@ -98,6 +104,15 @@ def extreme(kind: int, seed: int) -> list[Row]:
     ]
 
 
+def purchase(price: float) -> list[Row]:
+    """One impression as any other, and what somebody bought after it."""
+    usual = {"propensity": 1 / 50, "candidates": 50, "position": 0, "surface": "feed", "explored": True}
+    return [
+        impression("odd", "c3-0", at(days=2), viewer_id="v1", **usual),
+        answer("converted", "odd", "b-odd", at(days=2), kind="purchase", value=price, currency="EUR"),
+    ]
+
+
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Returns a lake whose tenants are all worlds, each once as it is and once with each extreme event."""
@@ -114,16 +129,24 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         con.register("odd", events_table(odd))
         con.execute("INSERT INTO events FROM odd")
         con.unregister("odd")
+    for seed in SOLD:
+        unsold = [row for row in world(seed) if row["type"] != "converted"]
+        sales = {f"w{seed}-{price}": world(seed) + purchase(price) for price in PRICES}
+        sales |= {f"w{seed}-only-{price}": unsold + purchase(price) for price in PRICES}
+        for tenant, rows in sales.items():
+            con.register("sold", events_table([row | {"tenant": tenant} for row in rows]))
+            con.execute("INSERT INTO events FROM sold")
+            con.unregister("sold")
     lake = Lake(tmp_path_factory.mktemp("worlds"))
     lake.append("events", con.sql("FROM events").to_arrow_table().cast(events_table([]).schema))
     refresh_outcomes(lake)
     return lake
 
 
-def ranked(lake: Lake, tenant: str) -> Results:
+def ranked(lake: Lake, tenant: str, rule: LabelRule = DEFAULT_RULE) -> Results:
     run = Run(
         run_id="r", tenant=tenant, status="failed", trigger="test", started_at=NOW, finished_at=NOW, as_of=NOW,
-        code_version="", rule=DEFAULT_RULE, parameters=Parameters(segments=()), seed=0,
+        code_version="", rule=rule, parameters=Parameters(segments=()), seed=0,
         snapshot={name: lake.version(name) for name in ("events", "outcomes")},
     )  # fmt: skip
     return compute(lake, run, UNLIMITED, silent)
@@ -175,6 +198,34 @@ def test_one_event_moves_no_value_and_no_interval_by_more_than_a_stated_share_of
         if aside:
             assert max(each for (*_, of), each in moved.items() if of == k) < 1e-9
     assert {place: by for place, by in moved.items() if by > BOUND[place[0]]} == {}
+
+
+@pytest.mark.parametrize("weight", [0.001, 0.1, 5.0, -0.1])
+@pytest.mark.parametrize("seed", SOLD)
+def test_one_purchase_moves_no_more_where_the_rule_weighs_revenue(lake: Lake, seed: int, weight: float) -> None:
+    rule = LabelRule(name="sales", version=1, weights=Weights(revenue=weight), currency="EUR")
+    before = placed(ranked(lake, f"w{seed}--1", rule))
+    moved: dict[tuple[str, str, float], float] = {}
+    for price in PRICES:
+        results = ranked(lake, f"w{seed}-{price}", rule)
+        assert results.excluded.get(UNPAID, 0) in {price > 24, price > WEIGHED}, price
+        after = {(row["subject"], row["item"]): row for row in results.rankings}
+        for (subject, item), row in before.items():
+            if "rank" in after[subject, item]:
+                moved[subject, item, price] = max(moves(row, after[subject, item]))
+    assert {subject for subject, *_ in moved} >= {"model_versions", "prompts"}
+    assert {place: by for place, by in moved.items() if by > BOUND[place[0]]} == {}
+
+
+@pytest.mark.parametrize(("weight", "most"), [(0.1, 30.0), (-0.01, 300.0)])
+def test_the_only_purchase_weighs_no_more_than_the_heaviest_other_signal(
+    lake: Lake, weight: float, most: float
+) -> None:
+    rule = LabelRule(name="sales", version=1, weights=Weights(revenue=weight), currency="EUR")
+    aside = {
+        price: ranked(lake, f"w{SOLD[0]}-only-{price}", rule).excluded.get(UNPAID, 0) for price in PRICES if price > 0
+    }
+    assert aside == {price: int(price > most) for price in aside}
 
 
 @pytest.mark.parametrize("seed", [0, 5])

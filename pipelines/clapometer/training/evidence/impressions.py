@@ -275,7 +275,7 @@ class Impressions:
 
     def _set_aside(self, counts: Ints) -> Ints:
         """Lets outliers count no longer; returns how many outcomes there are by reason, given how many there were."""
-        self.outliers = find_outliers(self.files)
+        self.outliers = find_outliers(self.files, self._rule)
         for file in self.files:
             for reason, rows in self.outliers.of(file).items():
                 out = file.leave_out(rows)

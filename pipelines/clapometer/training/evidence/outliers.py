@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from clapometer.labels import SIGNALS, LabelRule
 from clapometer.ranking import days_outside, outlier_limit
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.counted import Counted
@@ -22,8 +23,8 @@ from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
 __all__ = ["Outliers", "find_outliers"]
 
 _EPOCH = dt.date(1970, 1, 1)
-_WEIGHTS, _AMOUNTS = 2.0, 10.0
-"""By how much weights, and amounts, may exceed those of all others but a few."""
+_WEIGHTS, _AMOUNTS, _WEIGHED = 2.0, 10.0, 1.5
+"""By how much weights, amounts, and amounts that labels weigh, may exceed those of all others but a few."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Outliers:
         return rows + [{"subject": "revenue", "item": f"{name} {limit!r}", "reason": UNPAID} for name, limit in amounts]
 
 
-def find_outliers(files: Sequence[Counted]) -> Outliers:
-    """Returns where outliers begin among the outcomes that count."""
+def find_outliers(files: Sequence[Counted], rule: LabelRule) -> Outliers:
+    """Returns where outliers begin among the outcomes that count, given the rule that says what they are worth."""
     shown: dict[int, float] = {}
     for file in files:
         first = int(file.narrow.days[0] - file.days[0])
@@ -86,8 +87,21 @@ def find_outliers(files: Sequence[Counted]) -> Outliers:
     return Outliers(
         days=days,
         weight=outlier_limit([weight[~np.isnan(weight)] for weight in weights], _WEIGHTS),
-        revenue={name: outlier_limit(parts, _AMOUNTS) for name, parts in _amounts(inside).items()},
+        revenue={name: _most_paid(name, parts, rule) for name, parts in _amounts(inside).items()},
     )
+
+
+def _most_paid(currency: str, amounts: Sequence[NDArray[np.float64]], rule: LabelRule) -> float:
+    """Returns the most that an impression may have earned in a currency; less where labels weigh it.
+
+    A purchase that no other is there to compare with may weigh as much as the heaviest other signal.
+    """
+    weight = abs(rule.weights.revenue)
+    if not weight or currency != rule.currency:
+        return outlier_limit(amounts, _AMOUNTS)
+    if sum(len(part) for part in amounts) == 1:
+        return max(abs(rule.weights.of(signal.name)) for signal in SIGNALS if signal.name != "revenue") / weight
+    return outlier_limit(amounts, _WEIGHED)
 
 
 def _on(narrow: Narrow, days: frozenset[int]) -> NDArray[np.bool_]:
