@@ -21,7 +21,7 @@ from clapometer.labels import DEFAULT_RULE
 from clapometer.lake.duck import connect
 from clapometer.lake.schema import TABLES
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.runs import Run, record_run
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)

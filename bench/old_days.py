@@ -19,7 +19,8 @@ import duckdb
 
 from clapometer.lake.schema import TABLES
 from clapometer.lake.tables import Lake
-from clapometer.training.train import Resources, train_once
+from clapometer.training.reading import Resources
+from clapometer.training.train import train_once
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 

@@ -36,11 +36,16 @@ from clapometer.lake.kept import drop_kept
 from clapometer.lake.schema import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.training import train as training
-from clapometer.training.boards.model_versions import Parameters, fit_models, rank_models, score_clips, slices
+from clapometer.training.boards.model_versions import rank_models
+from clapometer.training.boards.scores import fit_models, score_clips
+from clapometer.training.boards.slices import slices
 from clapometer.training.evidence.clips import load_clips
-from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.evidence import Evidence
+from clapometer.training.evidence.outcomes import Outcomes
 from clapometer.training.evidence.screening import Screening
-from clapometer.training.train import Resources, train_once
+from clapometer.training.parameters import Parameters
+from clapometer.training.reading import Resources
+from clapometer.training.train import train_once
 from peers.training import write_comparisons
 
 PEERS = Path(__file__).parent / "peers" / "training.py"
@@ -52,8 +57,9 @@ CASES = (
     "train, a new day",
 )  # fmt: skip
 LOOKS = {
-    training: ("refresh_outcomes", "count_orphans", "hear", "model_robustness"),
-    Impressions: ("__init__", "screen", "score", "values", "cells", "sample", "viewers_by_model"),
+    training: ("refresh_outcomes", "count_orphans", "hear", "how_sturdy"),
+    Outcomes: ("read", "screened", "scored"),
+    Evidence: ("values", "cells", "sample", "viewers_by_model"),
 }
 """What of a whole run looks at single outcomes; all the rest works on sums by clip, day and viewer fold."""
 
@@ -162,14 +168,14 @@ def measure(case: str, folder: Path, threads: int) -> None:
     else:
         with lake.connect(threads=threads, memory_limit="3GB") as con:
             clips = load_clips(con, "default")
-            impressions = Impressions(con, lake, "default", (DEFAULT_RULE, NOW))
+            outcomes = Outcomes.read(con, lake, "default", (DEFAULT_RULE, NOW))
             if what == "screened":
-                impressions.screen(ScreeningLimits())
-            scored = impressions.score(Screening())
-            (part,) = slices(impressions, clips, scored, Parameters(segments=()))
+                outcomes = outcomes.screened(ScreeningLimits())
+            evidence = outcomes.scored(Screening())
+            (part,) = slices(evidence, clips, Parameters(segments=()))
         scores = _timed(score_clips, fits)(part, Parameters())
         fit = _timed(fit_models, fits)(part, scores, clips, Parameters(), 0)
-        _timed(rank_models, fits)(part, scores, clips, scored, parameters=Parameters(), fit=fit)
+        _timed(rank_models, fits)(part, scores, clips, evidence.summary, parameters=Parameters(), fit=fit)
     seconds = time.perf_counter() - started
     print(seconds, _cpu() - busy, sum(fits), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 

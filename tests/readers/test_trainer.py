@@ -12,7 +12,7 @@ from tests.support.lakes import clock, lake_of, traffic
 
 from clapometer.export.export import Source, export_run
 from clapometer.export.options import ExportOptions, Kind
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 ROOT = Path(__file__).parent.parent.parent

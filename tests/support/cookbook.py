@@ -17,7 +17,7 @@ from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.simulation import WorldConfig
 from clapometer.traffic import TrafficOptions, WorldTraffic, build_traffic
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cookbook.md"

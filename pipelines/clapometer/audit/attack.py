@@ -18,7 +18,7 @@ from clapometer.domain import Verdict
 from clapometer.lake.statements import sql
 from clapometer.training.boards.rows import Row
 from clapometer.training.boards.votes import EVIDENCE
-from clapometer.training.train import UNLIMITED, Resources
+from clapometer.training.reading import UNLIMITED, Resources
 
 __all__ = ["Attacker", "attack_findings"]
 

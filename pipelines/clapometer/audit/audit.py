@@ -27,7 +27,7 @@ from clapometer.audit.votes import vote_findings
 from clapometer.domain import ClapometerError, InputError
 from clapometer.folding.fold import Progress, silent
 from clapometer.lake.tables import Lake
-from clapometer.training.train import UNLIMITED, Resources
+from clapometer.training.reading import UNLIMITED, Resources
 
 Step = Callable[[Audited], Iterator[Finding]]
 
@@ -116,7 +116,7 @@ def checked(name: str, step: Step, audited: Audited) -> list[Finding]:
 
 
 def _steps(options: AuditOptions) -> dict[str, Step]:
-    """Returns the checks in order; the screening makes the tables anew that the others read."""
+    """Returns the checks in order."""
     attacker = options.attack
     return {
         "placebo": lambda audited: iter([placebo_finding(audited, options.repeats, options.seed)]),

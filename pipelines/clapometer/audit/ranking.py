@@ -55,7 +55,7 @@ def top_findings(audited: Audited) -> Iterator[Finding]:
     leader, rival = audited.name(first), audited.name(second)
     claimed = _claimed(fit)
     part, scores, uniform = audited.fitted.part, audited.fitted.scores, audited.fitted.scored.tier == "C"
-    sample = audited.impressions.sample(MOST_IMPRESSIONS, uniform=uniform)
+    sample = audited.evidence.sample(MOST_IMPRESSIONS, uniform=uniform)
     reach = reach_of(part, scores)
     found = pushes(sample, part, scores, reach)
     sturdy = model_robustness(found, reach, fit, every=sample.every, rule=run.rule)
@@ -88,7 +88,7 @@ def _claimed(fit: PromptFixedEffects) -> bool:
 
 def _viewers_to_drop(audited: Audited, first: int, second: int, *, uniform: bool) -> int | None:
     """Returns the fewest viewers without whom the second item would be first."""
-    fit, everybody = audited.fitted.fit, audited.impressions.sample(np.inf, uniform=uniform)
+    fit, everybody = audited.fitted.fit, audited.evidence.sample(np.inf, uniform=uniform)
     assert fit is not None
     part, scores = audited.fitted.part, audited.fitted.scores
     found = pushes(everybody, part, scores, reach_of(part, scores))
@@ -97,18 +97,15 @@ def _viewers_to_drop(audited: Audited, first: int, second: int, *, uniform: bool
 
 
 def screening_finding(audited: Audited) -> Finding:
-    """Screens viewers by limits that are twice as strict, and looks whether the ranking stays.
-
-    From then on other impressions count: nothing may be read from them afterwards.
-    """
+    """Screens viewers by limits that are twice as strict, and looks whether the ranking stays."""
     fit = audited.fitted.fit
     if fit is None:
         return _nothing("screening", audited)
     before = dict(zip(fit.items_.tolist(), fit.effects_.tolist(), strict=True))
     error = dict(zip(fit.items_.tolist(), np.sqrt(np.diag(fit.covariance_)).tolist(), strict=True))
-    usual = _screened(audited)
-    strict = fit_again(audited.con, audited.run, audited.clips, audited.impressions, STRICT)
-    more = _screened(audited) - usual
+    screened = audited.read.outcomes.screened(STRICT)
+    strict = fit_again(audited.run, audited.clips, screened.scored(audited.read.screening))
+    more = screened.automated.num_rows - audited.read.outcomes.automated.num_rows
     if strict.fit is None:
         return _nothing("screening", audited)
     after = dict(zip(strict.fit.items_.tolist(), strict.fit.effects_.tolist(), strict=True))
@@ -124,10 +121,6 @@ def screening_finding(audited: Audited) -> Finding:
         "clips without watching them" if failed else "",
         numbers={"viewers": more, "standard_errors": most, "difference": after[item] - before[item]},
     )  # fmt: skip
-
-
-def _screened(audited: Audited) -> int:
-    return int(audited.con.execute("SELECT count(*) FROM automated").fetchall()[0][0])
 
 
 def power_finding(audited: Audited, difference: float | None) -> Finding:

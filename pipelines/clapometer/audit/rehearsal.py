@@ -18,8 +18,9 @@ from clapometer.folding.fold import FOLDED, refresh_outcomes
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.training.boards.rows import Row
+from clapometer.training.reading import Resources
 from clapometer.training.runs import Run
-from clapometer.training.train import READ, Resources, compute
+from clapometer.training.train import READ, compute
 
 __all__ = ["rehearse"]
 

@@ -9,20 +9,18 @@ from dataclasses import dataclass
 import duckdb
 import msgspec
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from clapometer.domain import InputError, NotFoundError, TerminalError
-from clapometer.labels import ScreeningLimits
 from clapometer.lake.tables import Lake
 from clapometer.ranking import PromptFixedEffects
-from clapometer.training.boards.model_versions import Scores, fit_models, score_clips, slices
-from clapometer.training.boards.rows import Slice
-from clapometer.training.evidence.clips import Clips, load_clips
-from clapometer.training.evidence.heard import keep_automated
-from clapometer.training.evidence.impressions import Impressions
-from clapometer.training.evidence.screening import Scored, Screening
+from clapometer.training.boards.scores import Scores, fit_models, score_clips
+from clapometer.training.boards.slices import Slice, slices
+from clapometer.training.evidence.clips import Clips
+from clapometer.training.evidence.evidence import Evidence
+from clapometer.training.evidence.screening import Scored
+from clapometer.training.reading import Reading, Resources, reading
 from clapometer.training.runs import Run, read_run, read_runs
-from clapometer.training.train import Resources, check_kept
+from clapometer.training.train import check_kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,18 +52,29 @@ class Audited:
     Attributes:
         lake: The lake.
         run: The run.
-        con: Connection to the snapshot, with ``registered`` and ``automated``.
-        clips: The tenant's clips.
-        impressions: The tenant's, of which those of ``automated`` do not count.
+        read: What it read.
         fitted: As the run had it.
     """
 
     lake: Lake
     run: Run
-    con: duckdb.DuckDBPyConnection
-    clips: Clips
-    impressions: Impressions
+    read: Reading
     fitted: Fitted
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """Connection to the snapshot, with ``registered`` and ``automated``."""
+        return self.read.con
+
+    @property
+    def clips(self) -> Clips:
+        """The tenant's clips."""
+        return self.read.clips
+
+    @property
+    def evidence(self) -> Evidence:
+        """The tenant's outcomes that count."""
+        return self.read.evidence
 
     def name(self, item: int) -> str:
         """Returns the model version at a place in ``fit.items_``."""
@@ -111,30 +120,15 @@ def opened(lake: Lake, run: Run, resources: Resources) -> Iterator[Audited]:
     except TerminalError as error:
         msg = f"{error}; train again and audit the new run"
         raise InputError(msg, "run") from error
-    connection = lake.connect(run.snapshot, threads=resources.threads, memory_limit=resources.memory_limit)
-    parameters = run.parameters
-    with connection as con, threadpool_limits(1):
-        clips = load_clips(con, run.tenant, drop_ads=parameters.drop_ads, drop_watermarks=parameters.drop_watermarks)
-        limits = ScreeningLimits() if parameters.screen_viewers else None
-        version = run.snapshot["outcomes"]
-        impressions = Impressions(con, lake, run.tenant, (run.rule, run.as_of), version)
-        fitted = fit_again(con, run, clips, impressions, limits)
-        yield Audited(lake, run, con, clips, impressions, fitted)
+    given = {"parameters": run.parameters, "snapshot": run.snapshot, "resources": resources}
+    with reading(lake, run.tenant, (run.rule, run.as_of), **given) as read:  # type: ignore[arg-type]
+        yield Audited(lake, run, read, fit_again(run, read.clips, read.evidence))
 
 
-def fit_again(
-    con: duckdb.DuckDBPyConnection, run: Run, clips: Clips, impressions: Impressions, limits: ScreeningLimits | None
-) -> Fitted:
-    """Returns what a run's ranking comes from, its viewers screened by ``limits`` (None: not at all).
-
-    Makes ``automated`` anew, and from then on other impressions count.
-    """
-    parameters = run.parameters
-    keep_automated(con, impressions.screen(limits))
-    screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
-    scored = impressions.score(screening)
-    everything = msgspec.structs.replace(parameters, segments=())
-    part = next(slices(impressions, clips, scored, everything))
-    scores = score_clips(part, parameters)
-    fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
-    return Fitted(scored, part, scores, fit if fit is not None and len(fit.items_) > 1 else None)
+def fit_again(run: Run, clips: Clips, evidence: Evidence) -> Fitted:
+    """Returns what a run's ranking comes from, or would come from if other evidence counted."""
+    everything = msgspec.structs.replace(run.parameters, segments=())
+    part = next(slices(evidence, clips, everything))
+    scores = score_clips(part, everything)
+    fit = None if scores.reason else fit_models(part, scores, clips, everything, run.seed)
+    return Fitted(evidence.summary, part, scores, fit if fit is not None and len(fit.items_) > 1 else None)

@@ -24,7 +24,7 @@ from clapometer.ranking import (
     sample_ratio_p_value,
     sum_by,
 )
-from clapometer.training.evidence.tiers import exposure_of
+from clapometer.training.evidence.tiers import counted_exposure, exposure_of
 
 Plan = Mapping[str, Mapping[str, float]]
 """Planned shares of the arms, by experiment."""
@@ -97,7 +97,7 @@ def _experiment(
 
 def policy_findings(audited: Audited) -> Iterator[Finding]:
     """Yields for each policy whether it shows clips as often as its logged propensities say."""
-    outliers = audited.impressions.outliers
+    outliers = audited.evidence.outliers
     given = {"tenant": audited.run.tenant, "weight": outliers.weight, "days": outliers.dates}
     table = audited.con.sql(sql("audit/sql/policies.sql"), params=given).to_arrow_table()
     names = table["policy_id"].to_pylist()
@@ -118,7 +118,7 @@ def propensity_findings(audited: Audited) -> Iterator[Finding]:
             advice=f"{_MATCH}; or let POST /v1/slates choose, which does so",
         )  # fmt: skip
         return
-    exposure = audited.impressions.exposure()
+    exposure = counted_exposure(audited.evidence.files)
     yield from _fit_findings(exposure, subject="", chances=_chances(audited))
     yield _overlap(audited, exposure)
 
@@ -223,7 +223,7 @@ def _said(audited: Audited) -> dict[str, ShareChange]:
 
 
 def _of_run(audited: Audited) -> dict[str, object]:
-    return {"tenant": audited.run.tenant, "days": audited.impressions.outliers.dates}
+    return {"tenant": audited.run.tenant, "days": audited.evidence.outliers.dates}
 
 
 def ledger_finding(lake: Lake) -> Finding:

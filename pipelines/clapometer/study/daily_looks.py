@@ -16,7 +16,7 @@ from clapometer.contestants import Observation, observe
 from clapometer.ranking import ClipAIPW, PromptFixedEffects, always_valid_multiplier
 from clapometer.simulation import Scenario, WorldConfig, build_twins, compute_truth, fit_label, simulate_log
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
-from clapometer.training.boards.model_versions import DEFAULT_PARAMETERS
+from clapometer.training.parameters import DEFAULT_PARAMETERS
 
 __all__ = ["LOOKS", "TWINS"]
 

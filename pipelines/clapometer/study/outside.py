@@ -21,7 +21,7 @@ from clapometer.simulation.poisson import (
 )
 from clapometer.study.model_versions import kendall_tau
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
-from clapometer.training.boards.model_versions import DEFAULT_PARAMETERS
+from clapometer.training.parameters import DEFAULT_PARAMETERS
 
 __all__ = ["OUTSIDE_PART", "run", "summarise"]
 

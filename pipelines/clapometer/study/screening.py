@@ -34,7 +34,7 @@ from clapometer.simulation import (
     with_adversary,
 )
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
-from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.outcomes import Outcomes
 from clapometer.training.evidence.screening import REASONS
 
 __all__ = ["SCREENING"]
@@ -96,8 +96,8 @@ def _aside(world: World, log: EngagementLog) -> pa.Table:
         lake.append("outcomes", _outcomes(log))
         with lake.connect(threads=1) as con:
             _register(con, world)
-            impressions = Impressions(con, lake, "default", (DEFAULT_RULE, START + dt.timedelta(days=365)))
-            return impressions.screen(ScreeningLimits())
+            outcomes = Outcomes.read(con, lake, "default", (DEFAULT_RULE, START + dt.timedelta(days=365)))
+            return outcomes.screened(ScreeningLimits()).automated
 
 
 def _register(con: duckdb.DuckDBPyConnection, world: World) -> None:

@@ -12,11 +12,12 @@ from clapometer.folding.fold import Progress, silent
 from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake.lock import TrainingLockedError
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import DEFAULT_PARAMETERS, Parameters
+from clapometer.training.parameters import DEFAULT_PARAMETERS, Parameters
 from clapometer.training.planning import tenants
+from clapometer.training.reading import UNLIMITED, Resources
 from clapometer.training.runs import Run, read_runs
 from clapometer.training.schedule import Report, Tick
-from clapometer.training.train import UNLIMITED, Clock, Resources, train_once
+from clapometer.training.train import Clock, train_once
 
 
 class Stopped(ClapometerError):  # noqa: N818 - not a fault

@@ -17,7 +17,7 @@ from clapometer.labels import LabelRule, decode_rule, encode_rule
 from clapometer.lake.history import RUN_ID
 from clapometer.lake.schema import TABLES
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 
 ESTIMATOR = "ClipAIPW + PromptFixedEffects; HierarchicalBayes"
 RESULTS = ("rankings", "contrasts", "comparisons", "screened")

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 import duckdb
 import msgspec
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from clapometer.domain import ClapometerError, InputError, TerminalError
 from clapometer.folding.fold import Progress, refresh_outcomes, silent
-from clapometer.labels import DEFAULT_RULE, LabelRule, ScreeningLimits
+from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake.delta.table import CommitConflictError
 from clapometer.lake.kept import drop_kept
 from clapometer.lake.published.publish import publish
@@ -22,28 +21,21 @@ from clapometer.lake.schema import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.ranking import Budget
 from clapometer.training.boards.buyable import NOT_FOR_SALE
-from clapometer.training.boards.left_out import screened_items
-from clapometer.training.boards.model_versions import (
-    DEFAULT_PARAMETERS,
-    NUMERIC,
-    Parameters,
-    fit_models,
-    not_computed,
-    rank_models,
-    score_clips,
-    slices,
-)
+from clapometer.training.boards.left_out import count_orphans, screened_items
+from clapometer.training.boards.model_versions import rank_models
 from clapometer.training.boards.preference_labels import compare_clips
 from clapometer.training.boards.prompts import fit_prompts, rank_prompts
 from clapometer.training.boards.robustness import MOST_IMPRESSIONS, how_sturdy
 from clapometer.training.boards.rows import Row, to_table
+from clapometer.training.boards.scores import NUMERIC, fit_models, not_computed, score_clips
+from clapometer.training.boards.slices import slices
 from clapometer.training.boards.votes import rank_said
-from clapometer.training.evidence.clips import load_clips
-from clapometer.training.evidence.heard import hear, keep_automated
-from clapometer.training.evidence.impressions import Impressions
-from clapometer.training.evidence.screening import COSTLY, ORPHANS, Screening, count_orphans
+from clapometer.training.evidence.heard import hear
+from clapometer.training.evidence.screening import COSTLY, ORPHANS
 from clapometer.training.lock import training_lock
+from clapometer.training.parameters import DEFAULT_PARAMETERS, Parameters
 from clapometer.training.planning import tenants
+from clapometer.training.reading import UNLIMITED, Resources, reading
 from clapometer.training.runs import (
     RESULTS,
     Run,
@@ -58,22 +50,6 @@ from clapometer.training.runs import (
 Clock = Callable[[], dt.datetime]
 READ = ("events", "outcomes")
 """Tables that a ranking is made from."""
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What a job may use; nothing here changes a result.
-
-    Attributes:
-        threads: For DuckDB; None is all cores.
-        memory_limit: For DuckDB, such as ``"2GB"``; what does not fit spills to the lake's disk.
-    """
-
-    threads: int | None = None
-    memory_limit: str | None = None
-
-
-UNLIMITED = Resources()
 
 
 @dataclass(frozen=True)
@@ -269,53 +245,45 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
     Raises:
         InputError: There is nothing to rank.
     """
-    connection = lake.connect(run.snapshot, threads=resources.threads, memory_limit=resources.memory_limit)
-    parameters = run.parameters
-    # The order in which a linear algebra library adds up depends on its threads.
-    with connection as con, threadpool_limits(1):
-        progress("clips", 0, 1)
-        screening = Screening(parameters.drop_ads, parameters.drop_watermarks, parameters.drop_reposts)
-        clips = load_clips(con, run.tenant, drop_ads=screening.ads, drop_watermarks=screening.watermarks)
+    parameters, rule = run.parameters, (run.rule, run.as_of)
+    given = {"parameters": parameters, "snapshot": run.snapshot, "resources": resources, "progress": progress}
+    with reading(lake, run.tenant, rule, **given) as read:  # type: ignore[arg-type]
+        con, clips, evidence, scored = read.con, read.clips, read.evidence, read.evidence.summary
         if not len(clips):
             msg = "there is nothing to rank: no clip is registered; PUT /v1/clips/{id} before it is shown"
             raise InputError(msg)
-        progress("statistics", 0, 1)
-        version = run.snapshot["outcomes"]
-        impressions = Impressions(con, lake, run.tenant, (run.rule, run.as_of), version)
-        automated = impressions.screen(ScreeningLimits() if parameters.screen_viewers else None)
-        scored = impressions.score(screening)
         if not scored.outcomes:
             msg = "there is nothing to rank: no impression was received; POST impressions to /v1/events"
             raise InputError(msg)
         rankings, contrasts, comparisons = list[Row](), list[Row](), list[Row]()
         sturdy, buyable = dict[int, Row](), NOT_FOR_SALE
-        for done, part in enumerate(slices(impressions, clips, scored, parameters)):
+        for done, part in enumerate(slices(evidence, clips, parameters)):
             progress("rankings", done, done + 1)
             scores = score_clips(part, parameters)
-            fitted = fit_prompts(part, scores, clips, parameters)
             fit = None
             try:  # what one subject fails of is its own
                 fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
             except NUMERIC as error:
                 scores = replace(scores, reason=not_computed(error))
             if part.segment == "all" and fit is not None:
-                sample = impressions.sample(MOST_IMPRESSIONS, uniform=scored.tier == "C")
+                sample = evidence.sample(MOST_IMPRESSIONS, uniform=scored.tier == "C")
                 budget = Budget(viewers=0) if scored.tier == "C" else parameters.budget  # nothing is claimed there
                 sturdy, buyable = how_sturdy(sample, part, scores, fit, rule=run.rule, budget=budget)
+            models = rank_models(part, scores, clips, scored, parameters=parameters, fit=fit, buyable=buyable)
+            fitted = fit_prompts(part, scores, clips, parameters)
             for found, pairs in (
-                rank_models(part, scores, clips, scored, parameters=parameters, fit=fit, buyable=buyable),
+                models,
                 rank_prompts(part, fitted, clips, scored, parameters=parameters, seed=run.seed, rule=run.rule),
             ):
                 rankings += found
                 contrasts += pairs
             if part.segment == "all":
-                viewers = impressions.viewers_by_model(clips.model.index[clips.unit])
+                viewers = evidence.viewers_by_model(clips.model.index[clips.unit])
                 for row in rankings:
                     if row["subject"] == "model_versions":
                         item = clips.model.names.index(row["item"])
                         row["viewers"] = int(viewers[item])
                         row.update(sturdy.get(item, {}))
-                keep_automated(con, automated)
                 heard = hear(con, clips, run.tenant)
                 voted, contrasted = rank_said(heard, part, clips, scored, parameters=parameters, seed=run.seed)
                 rankings += voted
@@ -326,7 +294,7 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         beside = {ORPHANS: orphans, COSTLY: len(clips.odd_costs)}
         excluded = scored.excluded | {reason: n for reason, n in beside.items() if n} | heard.aside
-        left_out = screened_items(con, clips, automated, screening, impressions.outliers)
+        left_out = screened_items(con, clips, read.outcomes.automated, read.screening, evidence.outliers)
         return Results(
             rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported when the command runs, so that help is quick
     from clapometer.audit.attack import Attacker
     from clapometer.audit.findings import AuditReport, Finding
     from clapometer.settings import Settings
-    from clapometer.training.train import Resources
+    from clapometer.training.reading import Resources
 
 _MARKS = {
     "passed": Text("passed", "green"), "failed": Text("FAILED", "red bold"), "noted": Text("noted"),
@@ -53,7 +53,7 @@ def audit(
     from clapometer.audit.audit import AuditOptions
     from clapometer.audit.audit import audit as audited
     from clapometer.audit.record import record_attack
-    from clapometer.training.train import Resources
+    from clapometer.training.reading import Resources
 
     settings = load_settings()
     resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)

@@ -84,7 +84,7 @@ def due(
     if not tenants(lake):
         return  # without the estimators, which a service that just started has no use for
     from clapometer.training.due import Training, train_due, until_stopped
-    from clapometer.training.train import Resources
+    from clapometer.training.reading import Resources
 
     training = Training(
         lake=lake,

@@ -87,7 +87,8 @@ def _rule(settings: Settings, given: Path | None) -> "LabelRule":
 
 
 def _again(settings: Settings, run: str, told: "Callable[[str, int, int], None]") -> str:
-    from clapometer.training.train import Resources, reproduce
+    from clapometer.training.reading import Resources
+    from clapometer.training.train import reproduce
 
     resources = Resources(threads=settings.threads, memory_limit=settings.memory_limit)
     result = reproduce(wiring.open_lake(settings), run, resources=resources, progress=told)
@@ -107,7 +108,8 @@ def _train(
 ) -> "tuple[list[TrainReport], dict[str, Exception]]":
     """Returns what became of each tenant, and what kept others from being trained at all."""
     from clapometer.training.planning import tenants
-    from clapometer.training.train import Resources, train_once
+    from clapometer.training.reading import Resources
+    from clapometer.training.train import train_once
 
     lake = wiring.open_lake(settings)
     chosen = _rule(settings, rule)

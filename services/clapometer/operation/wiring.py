@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # imported where they are used, so that no command pays for t
     from clapometer.lake.tables import Lake
     from clapometer.loading.loader import Loader
     from clapometer.telemetry.traces import Spans
-    from clapometer.training.boards.model_versions import Parameters
+    from clapometer.training.parameters import Parameters
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 """What asks a process to drain and end."""
@@ -322,7 +322,7 @@ def check_references(settings: Settings) -> None:
 
 def parameters(settings: Settings) -> "Parameters":
     """Returns what decides rankings beside the label rule, with what the settings say of it."""
-    from clapometer.training.boards.model_versions import Parameters
+    from clapometer.training.parameters import Parameters
 
     return Parameters(
         bought_viewers=settings.bought_viewers,

@@ -13,8 +13,9 @@ from clapometer.audit.findings import Finding
 from clapometer.audit.run import choose_run, opened
 from clapometer.collector import CollectorConfig, Door
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
-from clapometer.training.train import UNLIMITED, reproduce, train_once
+from clapometer.training.parameters import Parameters
+from clapometer.training.reading import UNLIMITED
+from clapometer.training.train import reproduce, train_once
 
 CLOSED = {
     "impressions without a token": "it bears no token",

@@ -19,7 +19,7 @@ from clapometer.domain import InputError, NotFoundError
 from clapometer.lake.ledger import LedgerEntry, to_metadata
 from clapometer.lake.tables import Lake
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 WORLD = WorldConfig(

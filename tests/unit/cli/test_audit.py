@@ -15,7 +15,7 @@ from clapometer.cli.main import app
 from clapometer.domain import InputError, NotFoundError
 from clapometer.lake.ledger import LedgerEntry, to_metadata
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 Invoke = Callable[..., Result]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from clapometer.cli.main import app
 from clapometer.domain import InputError, NotFoundError
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 

@@ -16,7 +16,7 @@ from clapometer.export.export import Source, export_run
 from clapometer.export.folder import read_manifest
 from clapometer.export.options import ExportOptions
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 PREFERENCE = ExportOptions(kind="trl-preference")

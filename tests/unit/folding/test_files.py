@@ -13,7 +13,7 @@ from clapometer.folding.fold import refresh_outcomes
 from clapometer.labels import DEFAULT_RULE
 from clapometer.lake.tables import Lake
 from clapometer.training.evidence.clips import load_clips
-from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.outcomes import Outcomes
 from clapometer.training.evidence.screening import Scored, Screening
 from clapometer.upkeep.merge import UpkeepSettings, compact
 
@@ -38,8 +38,8 @@ def scored(lake: Lake) -> tuple[Scored, int]:
     """What counts, and how many files were read for it."""
     with lake.connect() as con:
         load_clips(con, "default")
-        impressions = Impressions(con, lake, "default", (DEFAULT_RULE, NOW))
-        return impressions.score(Screening()), len(impressions.files)
+        outcomes = Outcomes.read(con, lake, "default", (DEFAULT_RULE, NOW))
+        return outcomes.scored(Screening()).summary, len(outcomes.files)
 
 
 def test_many_days_with_few_outcomes_are_one_query_and_one_file(tmp_path: Path) -> None:
@@ -127,9 +127,8 @@ def test_a_training_counts_the_days_of_a_shared_file_one_by_one(tmp_path: Path) 
     refresh_outcomes(lake)
     with lake.connect() as con:
         load_clips(con, "default")
-        impressions = Impressions(con, lake, "default", (DEFAULT_RULE, NOW))
-        assert impressions.screen(None).num_rows == 0
-        impressions.score(Screening())
-        cells = impressions.cells("C", {})[0].cells
+        outcomes = Outcomes.read(con, lake, "default", (DEFAULT_RULE, NOW)).screened(None)
+        assert outcomes.automated.num_rows == 0
+        cells = outcomes.scored(Screening()).cells("C", {})[0].cells
     shown = np.bincount(cells.day, cells.impressions)
     assert shown.tolist() == [1, 1, 1, 2, 2]

@@ -13,7 +13,7 @@ from clapometer.ranking import ClipAIPW, PromptFixedEffects
 from clapometer.simulation import Scenario, WorldConfig
 from clapometer.study import model_versions as study
 from clapometer.study.fingerprint import fingerprint
-from clapometer.training.boards.model_versions import DEFAULT_PARAMETERS
+from clapometer.training.parameters import DEFAULT_PARAMETERS
 
 TINY = replace(WorldConfig(), n_models=3, n_prompts=120, n_viewers=300, n_sessions=1400, n_days=14, bots=2)
 

@@ -12,10 +12,11 @@ from clapometer.folding.fold import refresh_outcomes, silent
 from clapometer.labels import DEFAULT_RULE, LabelRule, Weights
 from clapometer.lake.tables import Lake
 from clapometer.ranking import Reason
-from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.evidence.screening import COSTLY, OUTSIDE, UNLIKELY, UNPAID
+from clapometer.training.parameters import Parameters
+from clapometer.training.reading import UNLIMITED
 from clapometer.training.runs import Run
-from clapometer.training.train import UNLIMITED, Results, compute, train_once
+from clapometer.training.train import Results, compute, train_once
 
 WORLDS, TRIES, KINDS = 10, 20, 14
 BOUND = {"model_versions": 0.25, "templates": 0.5, "prompts": 0.5}

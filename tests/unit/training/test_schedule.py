@@ -13,8 +13,8 @@ from tests.support.lakes import clock, lake_of, traffic
 from tests.support.waiting import until
 
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.due import Training, train_due, until_stopped
+from clapometer.training.parameters import Parameters
 from clapometer.training.planning import last_start
 from clapometer.training.runs import read_runs
 from clapometer.training.schedule import Tick, next_time, run_schedule

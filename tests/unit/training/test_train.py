@@ -11,10 +11,11 @@ from tests.support.lakes import NOW, clock, lake_of, traffic
 from clapometer.domain import InputError, TransientError
 from clapometer.labels import LabelRule, Weights
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.lock import training_lock
+from clapometer.training.parameters import Parameters
+from clapometer.training.reading import Resources
 from clapometer.training.runs import read_runs
-from clapometer.training.train import Resources, reproduce, train_all, train_once
+from clapometer.training.train import reproduce, train_all, train_once
 
 SMALL = Parameters(min_impressions=50)
 

@@ -11,10 +11,10 @@ from scipy.stats import t as student
 
 from clapometer.labels import voter_weights
 from clapometer.ranking import BradleyTerry, Unranked, comparable_items
-from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.clips import Clips
 from clapometer.training.evidence.heard import Heard
+from clapometer.training.parameters import Parameters
 
 __all__ = ["FEWEST_VOTERS", "Compared", "Strengths", "compare_versions", "fit_strengths", "sided"]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from clapometer.lake.statements import sql
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.clips import Clips, numbers
+from clapometer.training.evidence.outcome_files import MOST_WEIGHT
 from clapometer.training.evidence.outliers import Outliers
-from clapometer.training.evidence.screening import COSTLY, REASONS, Screening
+from clapometer.training.evidence.screening import COSTLY, OUTSIDE, REASONS, UNLIKELY, UNPAID, Screening
 
-__all__ = ["screened_items"]
+__all__ = ["count_orphans", "screened_items"]
 
 REPOST = REASONS.index("repost")
 
@@ -37,4 +39,19 @@ def screened_items(
     rows += [{"subject": "cost", "item": clips.ids[clip], "reason": COSTLY} for clip in clips.odd_costs.tolist()]
     viewers = automated.to_pylist()
     rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
-    return rows + outliers.rows()
+    return rows + _limits(outliers)
+
+
+def _limits(outliers: Outliers) -> list[Row]:
+    """Returns the days that do not belong to the run, and beyond which limits an outcome does not count."""
+    rows: list[Row] = [{"subject": "day", "item": day.isoformat(), "reason": OUTSIDE} for day in outliers.dates]
+    if outliers.weight < MOST_WEIGHT:
+        rows.append({"subject": "weight", "item": repr(outliers.weight), "reason": UNLIKELY})
+    amounts = sorted((name, limit) for name, limit in outliers.revenue.items() if np.isfinite(limit))
+    return rows + [{"subject": "revenue", "item": f"{name} {limit!r}", "reason": UNPAID} for name, limit in amounts]
+
+
+def count_orphans(con: duckdb.DuckDBPyConnection, tenant: str) -> int:
+    """Returns how many impressions are answered by events although nobody showed them."""
+    count: int = con.execute(sql("training/sql/orphans.sql"), {"tenant": tenant}).fetchall()[0][0]
+    return count

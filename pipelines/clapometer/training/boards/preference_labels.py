@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from clapometer.labels import PairLabels, Said, explicit_pairs, pairs_of_prompts, posterior_pairs
 from clapometer.training.boards.prompts import Fitted
-from clapometer.training.boards.rows import Row, Slice
+from clapometer.training.boards.rows import Row
+from clapometer.training.boards.slices import Slice
 from clapometer.training.evidence.clips import Clips
 
 Ints = NDArray[np.int64]

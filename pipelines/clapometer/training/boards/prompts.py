@@ -12,11 +12,13 @@ from scipy.stats import norm
 
 from clapometer.labels import LabelRule
 from clapometer.ranking import ClipRates, Estimate, HierarchicalBayes, Interval, Reason, Unranked, clip_rates
-from clapometer.training.boards.model_versions import NUMERIC, Parameters, Scores, not_computed
 from clapometer.training.boards.robustness import prompt_robustness
-from clapometer.training.boards.rows import Row, Sheet, Slice, item_facts
-from clapometer.training.evidence.clips import Clips, Codes, strata
+from clapometer.training.boards.rows import Row, Sheet, item_facts
+from clapometer.training.boards.scores import NUMERIC, Scores, not_computed
+from clapometer.training.boards.slices import Slice
+from clapometer.training.evidence.clips import Clips, Codes
 from clapometer.training.evidence.screening import Scored
+from clapometer.training.parameters import Parameters
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -53,7 +55,7 @@ def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameter
     factors = [_of_prompt(clips, codes.index) for codes in (clips.template, clips.segments["task"])]
     try:
         bayes = HierarchicalBayes(level=parameters.level).fit(
-            X, rates, factors=np.column_stack(factors), stratum=_of_prompt(clips, strata(clips))
+            X, rates, factors=np.column_stack(factors), stratum=_of_prompt(clips, clips.strata)
         )
     except NUMERIC as error:
         return not_computed(error)

@@ -21,9 +21,10 @@ from clapometer.ranking import (
 )
 from clapometer.ranking.robustness import BUCKETS_PER_OCTAVE
 from clapometer.training.boards.buyable import NOT_FOR_SALE, Buyable
-from clapometer.training.boards.model_versions import Scores
-from clapometer.training.boards.rows import Row, Slice
-from clapometer.training.evidence.impressions import Sample
+from clapometer.training.boards.rows import Row
+from clapometer.training.boards.scores import Scores
+from clapometer.training.boards.slices import Slice
+from clapometer.training.evidence.evidence import Sample
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

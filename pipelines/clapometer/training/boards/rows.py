@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from clapometer.domain import Verdict, verdict
-from clapometer.ranking import ClipTable, Interval, Ranked, sum_by
-from clapometer.training.evidence.cells import Cells
+from clapometer.ranking import Interval, Ranked, sum_by
+from clapometer.training.boards.slices import Slice
 from clapometer.training.evidence.clips import Clips, Codes
 from clapometer.training.evidence.screening import MainCurrency, Scored, main_currency
 
@@ -21,25 +21,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Slice:
-    """The clips and cells of one segment value.
-
-    Attributes:
-        segment: ``all``, or the dimension.
-        value: Empty where the segment is ``all``.
-        cells: Of clips that can be ranked; ``cells.cells.clip`` counts in `rows`.
-        rows: Rows of the clips in `Clips`, ``(n,)``.
-        table: The clips.
-    """
-
-    segment: str
-    value: str
-    cells: Cells
-    rows: Ints
-    table: ClipTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,11 +22,12 @@ from clapometer.ranking import (
     simultaneous_intervals,
 )
 from clapometer.training.boards.compared import Compared, compare_versions, fit_strengths
-from clapometer.training.boards.model_versions import Parameters
-from clapometer.training.boards.rows import Row, Sheet, Slice, item_facts
+from clapometer.training.boards.rows import Row, Sheet, item_facts
+from clapometer.training.boards.slices import Slice
 from clapometer.training.evidence.clips import Clips
 from clapometer.training.evidence.heard import Heard
 from clapometer.training.evidence.screening import Scored
+from clapometer.training.parameters import Parameters
 
 __all__ = ["EVIDENCE", "VOTES", "rank_said"]
 

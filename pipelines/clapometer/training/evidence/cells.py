@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from clapometer.ranking import ClipCells
 
-__all__ = ["Cells", "Sums", "add_up", "cells_by_value", "cells_of", "sum_by_key"]
+__all__ = ["Cells", "Sums", "add_up", "sum_by_key"]
 
 Floats = NDArray[np.float64]
 Sums = tuple[NDArray[np.int64], Floats]
@@ -41,6 +41,18 @@ class Cells:
     completed: Floats
     liked: Floats
     revenue: Floats
+
+    @classmethod
+    def of(cls, parts: Iterable[Sums]) -> Cells:
+        """Returns the cells of some files together, from sums in whole units by ``clip * 2^17 + day * 2 + fold``.
+
+        Rows are impressions, the sums of `ClipCells`, weight, completed, liked and revenue.
+        """
+        key, sums = add_up(parts, len(_COLUMNS) + 5)
+        n = len(_COLUMNS)
+        named = {name: sums[k] / UNIT for k, name in enumerate(_COLUMNS, start=1)}
+        cells = ClipCells(clip=key >> 17, day=key >> 1 & 0xFFFF, fold=key & 1, impressions=sums[0], **named)
+        return cls(cells, sums[n + 1] / UNIT, sums[n + 2], sums[n + 3], sums[n + 4] / UNIT)
 
     def take(self, rows: NDArray[np.bool_]) -> Cells:
         """Returns some of the cells."""
@@ -83,39 +95,3 @@ def add_up(parts: Iterable[Sums], n_columns: int) -> Sums:
         column = np.concatenate([part[row] for _, part in listed])[order]
         sums[row] = column if len(first) == len(key) else np.add.reduceat(column, first)
     return key[first], sums
-
-
-def cells_of(parts: Iterable[Sums]) -> Cells:
-    """Returns the cells of some files together, from sums in whole units by ``clip * 2^17 + day * 2 + fold``.
-
-    Rows are impressions, the sums of `ClipCells`, weight, completed, liked and revenue.
-    """
-    key, sums = add_up(parts, len(_COLUMNS) + 5)
-    n = len(_COLUMNS)
-    named = {name: sums[k] / UNIT for k, name in enumerate(_COLUMNS, start=1)}
-    cells = ClipCells(clip=key >> 17, day=key >> 1 & 0xFFFF, fold=key & 1, impressions=sums[0], **named)
-    return Cells(cells, sums[n + 1] / UNIT, sums[n + 2], sums[n + 3], sums[n + 4] / UNIT)
-
-
-def cells_by_value(
-    code: NDArray[np.integer[Any]],
-    names: Sequence[str],
-    wanted: Sequence[str],
-    cell: NDArray[np.int64],
-    columns: Sequence[NDArray[Any] | None],
-) -> dict[str, Sums]:
-    """Returns sums by cell of the rows with each wanted value.
-
-    Args:
-        code: Value of each row, an index in ``names``.
-        names: Values.
-        wanted: Some of them, or others.
-        cell: Of each row.
-        columns: To be summed.
-    """
-    number = np.array([wanted.index(name) + 1 if name in wanted else 0 for name in names])[code]
-    rows, size = np.flatnonzero(number), len(wanted) + 1
-    chosen = [None if column is None else column[rows] for column in columns]
-    keys, sums = sum_by_key(cell[rows] * size + number[rows], chosen)
-    values = keys % size
-    return {name: (keys[values == k] // size, sums[:, values == k]) for k, name in enumerate(wanted, start=1)}

@@ -73,6 +73,14 @@ class Clips:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def strata(self) -> Ints:
+        """Index of task and scenario of each clip; of the task alone where there are too many of both."""
+        task, scenario = self.segments["task"].index, self.segments["scenario"].index
+        both = np.unique(task * (scenario.max(initial=0) + 2) + scenario + 1, return_inverse=True)[1]
+        chosen: Ints = both if both.max(initial=0) < MAX_STRATA else task
+        return chosen
+
 
 def load_clips(
     con: duckdb.DuckDBPyConnection, tenant: str, *, drop_ads: bool = True, drop_watermarks: bool = True
@@ -180,11 +188,3 @@ def _prompt_labels(prompt: Codes, texts: list[str | None]) -> list[str]:
         if text:
             labels[prompt.index[row]] = text if len(text) <= 120 else f"{text[:119]}…"
     return labels
-
-
-def strata(clips: Clips) -> Ints:
-    """Index of task and scenario of each clip; of the task alone where there are too many of both."""
-    task, scenario = clips.segments["task"].index, clips.segments["scenario"].index
-    both = np.unique(task * (scenario.max(initial=0) + 2) + scenario + 1, return_inverse=True)[1]
-    chosen: Ints = both if both.max(initial=0) < MAX_STRATA else task
-    return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Worths:
         return value
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Counted:
     """A file of outcomes, of which those count that nothing speaks against.
 
@@ -85,12 +85,10 @@ class Counted:
     def __len__(self) -> int:
         return len(self.narrow) if self.kept is None else len(self.kept)
 
-    def leave_out(self, rows: Flags) -> int:
-        """Lets some rows of the file count no longer; returns how many of them counted until now."""
+    def without(self, rows: Flags) -> Counted:
+        """Returns the file of which some rows do not count either."""
         kept = np.arange(len(self.narrow)) if self.kept is None else self.kept
-        out = rows[kept]
-        self.kept = kept[~out]
-        return int(out.sum())
+        return replace(self, kept=kept[~rows[kept]])
 
     def take(self, name: str, rows: Ints | None = None) -> Any:
         """Returns a column of the outcomes that count, or of some of them."""
@@ -161,7 +159,7 @@ class Counted:
         return looked
 
     def columns(self, worths: Worths, *, uniform: bool) -> list[Floats | Flags | None]:
-        """Returns the columns whose sums are cells (`cells_of`), in whole units; None where all are 0."""
+        """Returns the columns whose sums are cells (`Cells.of`), in whole units; None where all are 0."""
         flags, label, exposure = self.take("flags"), self.labels(worths), self.examination(worths)
         sizes = [label, exposure]
         if not uniform:

@@ -13,7 +13,7 @@ from clapometer.labels import Said
 from clapometer.lake.statements import sql
 from clapometer.training.evidence.clips import Clips, numbers
 
-__all__ = ["Heard", "hear", "keep_automated"]
+__all__ = ["Heard", "hear"]
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -38,13 +38,6 @@ class Heard:
     voted: Flags
     bad: Ints
     aside: dict[str, int]
-
-
-def keep_automated(con: duckdb.DuckDBPyConnection, automated: pa.Table) -> None:
-    """Makes the table ``automated`` of viewers that are no people, as `Impressions.screen` found them."""
-    con.register("given", automated)
-    con.execute("CREATE OR REPLACE TEMP TABLE automated AS FROM given")
-    con.unregister("given")
 
 
 def hear(con: duckdb.DuckDBPyConnection, clips: Clips, tenant: str) -> Heard:

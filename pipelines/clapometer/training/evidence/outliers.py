@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.labels import SIGNALS, LabelRule
 from clapometer.ranking import days_outside, outlier_limit
-from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.counted import Counted
-from clapometer.training.evidence.outcome_files import MOST_WEIGHT, Narrow
+from clapometer.training.evidence.outcome_files import Narrow
 from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
 
 __all__ = ["Outliers", "find_outliers"]
@@ -62,13 +61,13 @@ class Outliers:
             found[UNPAID] = np.isin(np.arange(len(narrow)), rich)
         return found
 
-    def rows(self) -> list[Row]:
-        """Returns rows of ``screened``: the days, and the limits."""
-        rows: list[Row] = [{"subject": "day", "item": day.isoformat(), "reason": OUTSIDE} for day in self.dates]
-        if self.weight < MOST_WEIGHT:
-            rows.append({"subject": "weight", "item": repr(self.weight), "reason": UNLIKELY})
-        amounts = sorted((name, limit) for name, limit in self.revenue.items() if np.isfinite(limit))
-        return rows + [{"subject": "revenue", "item": f"{name} {limit!r}", "reason": UNPAID} for name, limit in amounts]
+    def without(self, file: Counted) -> tuple[Counted, dict[str, int]]:
+        """Returns a file of which they do not count, and how many of those that did were left out, by reason."""
+        left: dict[str, int] = {}
+        for reason, rows in self.of(file).items():
+            before, file = len(file), file.without(rows)
+            left[reason] = before - len(file)
+        return file, left
 
 
 def find_outliers(files: Sequence[Counted], rule: LabelRule) -> Outliers:
@@ -79,10 +78,7 @@ def find_outliers(files: Sequence[Counted], rule: LabelRule) -> Outliers:
         for day, count in file.by_day().items():
             shown[first + day] = shown.get(first + day, 0.0) + count
     days = frozenset(days_outside(np.array([*shown]), np.array([*shown.values()], np.float64)).tolist())
-    inside = [replace(file) for file in files]
-    if days:
-        for file in inside:
-            file.leave_out(_on(file.narrow, days))
+    inside = [file.without(_on(file.narrow, days)) for file in files] if days else files
     weights = [file.take("weight") for file in inside]
     return Outliers(
         days=days,

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.labels import ScreeningReason
-from clapometer.lake.statements import sql
-from clapometer.training.evidence.tiers import why_not_b
 
 Floats = NDArray[np.float64]
 
@@ -38,7 +35,7 @@ REASONS = (
 """Why an outcome does not count, by its number; the first that applies is given."""
 
 ORPHANS = "engagement without impression"
-"""The reason of `count_orphans`: these are no outcomes, and not counted among them."""
+"""The reason of `boards.left_out.count_orphans`: these are no outcomes, and not counted among them."""
 
 COSTLY = "cost far beyond all other"
 """The reason of clips whose cost does not count; they do."""
@@ -98,7 +95,7 @@ class Scored:
         slots: Sum of ``1 / candidates`` over the logged ones by day, ``(n_days,)``.
         days: Of traffic, as many as days of equal traffic would tell as much (Kish); a day with next to none is none.
         currency: In which revenue is counted.
-        contradicted: In what the data contradict the logged propensities; empty where they do not.
+        tier_reason: Why the tier is C; empty where it is B.
     """
 
     first_day: int
@@ -109,7 +106,7 @@ class Scored:
     slots: Floats
     days: float
     currency: MainCurrency
-    contradicted: str = ""
+    tier_reason: str
 
     @property
     def counted(self) -> int:
@@ -120,16 +117,3 @@ class Scored:
     def tier(self) -> str:
         """B where exposure was partly left to logged chance, and the data do not contradict it; else C."""
         return "C" if self.tier_reason else "B"
-
-    @property
-    def tier_reason(self) -> str:
-        """Why the tier is C; empty where it is B."""
-        if not self.counted:
-            return "no impression counts"
-        return why_not_b(self.logged, self.explored, self.contradicted)
-
-
-def count_orphans(con: duckdb.DuckDBPyConnection, tenant: str) -> int:
-    """Returns how many impressions are answered by events although nobody showed them."""
-    count: int = con.execute(sql("training/sql/orphans.sql"), {"tenant": tenant}).fetchall()[0][0]
-    return count

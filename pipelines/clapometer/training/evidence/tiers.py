@@ -6,11 +6,15 @@ Tier A is what people said of two clips (votes, creators' choices): pair labels,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from clapometer.ranking import Exposure, balance, mean_weight
+from clapometer.training.evidence.cells import UNIT, Sums, add_up, sum_by_key
 from clapometer.training.evidence.clips import numbers
+from clapometer.training.evidence.counted import Counted
 
 MIN_EXPLORED = 100
 """Fewest logged impressions by chance for tier B."""
@@ -26,14 +30,28 @@ def exposure_of(table: pa.Table) -> Exposure:
     return Exposure(numbers(table["clip"]), numbers(table["fold"]), shown, weight, squares, explored)
 
 
-def contradiction(exposure: Exposure) -> str:
+def counted_exposure(files: Sequence[Counted]) -> Exposure:
+    """Returns what was shown with which chance, of the outcomes that count and have one."""
+    found: list[Sums] = []
+    for file in files:
+        weight, cell, explored = file.take("weight"), file.cell, file.explored
+        logged = ~np.isnan(weight)
+        if not logged.all():
+            weight, cell, explored = weight[logged], cell[logged], explored[logged]
+        cell, sums = sum_by_key(cell, (np.rint(weight * UNIT), np.rint(weight * weight * 64), explored))
+        found.append((file.clips_of(cell), sums))
+    keys, (shown, weight, squares, explored) = add_up(found, 4)
+    return Exposure(keys >> 1, keys & 1, shown, weight / UNIT, squares / 64, explored)
+
+
+def contradiction(shown: Exposure) -> str:
     """Returns in what the data contradict the logged propensities by far; empty where they do not."""
-    mean = mean_weight(exposure, _MEAN_TOLERANCE)
+    mean = mean_weight(shown, _MEAN_TOLERANCE)
     if mean.p_value < _CERTAIN:
         return (
             f"the sum of 1 / propensity is {1 + mean.size:.2f} times the number of candidates, and should be 1.00 times"
         )
-    unbalanced = balance(exposure)
+    unbalanced = balance(shown)
     if unbalanced.p_value < _CERTAIN and unbalanced.size > _BALANCE_TOLERANCE:
         return (
             f"by the logged propensities popular clips would get another share of the slots than by chance: "

@@ -16,7 +16,6 @@ from clapometer.labels import (
     SIGNALS,
     FittedRule,
     LabelRule,
-    ScreeningLimits,
     SignalName,
     fit_to_outcome,
     fit_to_votes,
@@ -24,11 +23,11 @@ from clapometer.labels import (
 )
 from clapometer.lake.lock import no_training
 from clapometer.lake.tables import Lake
-from clapometer.training.evidence.clips import Clips, load_clips
-from clapometer.training.evidence.heard import Heard, hear, keep_automated
-from clapometer.training.evidence.impressions import Impressions
-from clapometer.training.evidence.screening import Screening
+from clapometer.training.evidence.clips import Clips
+from clapometer.training.evidence.evidence import Evidence
+from clapometer.training.evidence.heard import Heard, hear
 from clapometer.training.label_rules.anchors import clip_means, purchases, returns
+from clapometer.training.reading import Resources, reading
 
 __all__ = ["ANCHORS", "AnchorName", "AnchorOptions", "fit_rule"]
 
@@ -91,21 +90,17 @@ def fit_rule(
     """
     with no_training(lake):  # an erasure must not be half done where outcomes are folded, or read
         refresh_outcomes(lake, threads=threads, memory_limit=memory_limit, progress=progress)
-        with lake.connect(threads=threads, memory_limit=memory_limit) as con:
-            progress("statistics", 0, 1)
-            clips = load_clips(con, tenant)
-            impressions = Impressions(con, lake, tenant, (rule, as_of))
-            automated = impressions.screen(ScreeningLimits())
-            scored = impressions.score(Screening())
-            if not scored.counted:
-                reasons = ", ".join(f"{count:,} {reason}" for reason, count in scored.excluded.items())
+        resources = Resources(threads, memory_limit)
+        with reading(lake, tenant, (rule, as_of), resources=resources, progress=progress) as read:
+            summary = read.evidence.summary
+            if not summary.counted:
+                reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.excluded.items())
                 msg = f"no impression counts, so there is nothing to fit ({reasons or 'none was received'})"
                 raise InputError(msg, "anchor")
             progress("fit", 0, 1)
             if anchor == "votes":
-                keep_automated(con, automated)
-                return _fit_votes(impressions, hear(con, clips, tenant), clips, rule, options)
-            return _fit_outcome(impressions, scored.counted, anchor, rule, options)
+                return _fit_votes(read.evidence, hear(read.con, read.clips, tenant), read.clips, rule, options)
+            return _fit_outcome(read.evidence, anchor, rule, options)
 
 
 def _signals(rule: LabelRule) -> tuple[SignalName, ...]:
@@ -113,11 +108,9 @@ def _signals(rule: LabelRule) -> tuple[SignalName, ...]:
     return tuple(signal.name for signal in SIGNALS if rule.weights.of(signal.name))
 
 
-def _fit_votes(
-    impressions: Impressions, heard: Heard, clips: Clips, rule: LabelRule, options: AnchorOptions
-) -> FittedRule:
+def _fit_votes(evidence: Evidence, heard: Heard, clips: Clips, rule: LabelRule, options: AnchorOptions) -> FittedRule:
     signals = _signals(rule)
-    shown, means = clip_means(impressions, signals, clips.unit)
+    shown, means = clip_means(evidence, signals, clips.unit)
     said, voted = heard.said, heard.voted
     assert said.voter is not None
     left, right = said.left, said.right
@@ -136,15 +129,13 @@ def _fit_votes(
     )  # fmt: skip
 
 
-def _fit_outcome(
-    impressions: Impressions, counted: int, anchor: AnchorName, rule: LabelRule, options: AnchorOptions
-) -> FittedRule:
-    one_in = max(1, -(-counted // MOST_ROWS))
+def _fit_outcome(evidence: Evidence, anchor: AnchorName, rule: LabelRule, options: AnchorOptions) -> FittedRule:
+    one_in = max(1, -(-evidence.summary.counted // MOST_ROWS))
     signals = tuple(name for name in _signals(rule) if anchor != "purchases" or name not in _ANSWERS)
     if anchor == "retention":
-        rows, what = returns(impressions, signals, one_in, options.within_days), "viewer-days"
+        rows, what = returns(evidence, signals, one_in, options.within_days), "viewer-days"
     else:
-        rows, what = purchases(impressions, signals, one_in), "impressions"
+        rows, what = purchases(evidence, signals, one_in), "impressions"
     return fit_to_outcome(
         rule, signals, rows.signals, rows.happened, group=rows.viewer, strength=options.strength,
         what=f"{what}, {anchor}",

@@ -15,7 +15,7 @@ from tests.unit.serving.running import Serving
 from clapometer.lake.published.publish import publish
 from clapometer.lake.tables import Lake
 from clapometer.serving import RankingQuery, ServingConfig, ranking_tables, read_ranking, set_aside_lines
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 PROMPTS, SHOWN = 24, 4

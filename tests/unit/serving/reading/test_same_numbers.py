@@ -12,7 +12,7 @@ from tests.unit.serving.running import Serving
 
 from clapometer.lake.published.publish import publish
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 SHARED = {"impressions", "clips", "completion_rate", "like_rate", "revenue_per_1000", "cost_per_clip"}

@@ -7,7 +7,7 @@ import duckdb
 from tests.support.event_rows import Row, answer, at, clip, impression, row
 from tests.support.lakes import clock, lake_of, traffic
 
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 WHOLE = Parameters(segments=())

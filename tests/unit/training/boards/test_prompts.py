@@ -13,9 +13,10 @@ from tests.support.worlds import world_events
 from clapometer.audit.run import opened
 from clapometer.lake.tables import Lake
 from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, simulate_log
-from clapometer.training.boards.model_versions import Parameters
 from clapometer.training.boards.prompts import Fitted, fit_prompts, rank_prompts
-from clapometer.training.train import UNLIMITED, train_once
+from clapometer.training.parameters import Parameters
+from clapometer.training.reading import UNLIMITED
+from clapometer.training.train import train_once
 
 WHOLE = Parameters(segments=())
 

@@ -10,7 +10,6 @@ from clapometer.contestants import Observation, observe
 from clapometer.labels import DEFAULT_RULE
 from clapometer.ranking import ClipAIPW, ClipCells, Estimate, Interval, PromptFixedEffects
 from clapometer.simulation import WorldConfig, build_world, fit_label, simulate_log
-from clapometer.training.boards.model_versions import Parameters, Scores
 from clapometer.training.boards.robustness import (
     attack,
     fake_reactions,
@@ -19,9 +18,11 @@ from clapometer.training.boards.robustness import (
     pushes,
     reach_of,
 )
-from clapometer.training.boards.rows import Slice
+from clapometer.training.boards.scores import Scores
+from clapometer.training.boards.slices import Slice
 from clapometer.training.evidence.cells import Cells
-from clapometer.training.evidence.impressions import Sample
+from clapometer.training.evidence.evidence import Sample
+from clapometer.training.parameters import Parameters
 
 
 @dataclass(frozen=True)

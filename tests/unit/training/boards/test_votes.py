@@ -16,7 +16,7 @@ from tests.unit.training.boards.test_prompts import rows_of
 
 from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
-from clapometer.training.boards.model_versions import Parameters
+from clapometer.training.parameters import Parameters
 from clapometer.training.train import train_once
 
 WHOLE = Parameters(segments=())

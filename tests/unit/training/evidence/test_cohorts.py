@@ -14,7 +14,7 @@ from clapometer.labels import DEFAULT_RULE, ScreeningLimits, ScreeningReason
 from clapometer.lake.tables import Lake
 from clapometer.simulation import Adversary, EngagementLog, WorldConfig, build_world, simulate_log, with_adversary
 from clapometer.training.evidence.clips import load_clips
-from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.outcomes import Outcomes
 from clapometer.training.evidence.screening import REASONS
 from clapometer.training.train import train_once
 
@@ -31,7 +31,7 @@ def screened(path: Path, log: EngagementLog, limits: ScreeningLimits | None = No
     refresh_outcomes(lake)
     with lake.connect() as con:
         load_clips(con, "default")
-        found = Impressions(con, lake, "default", (DEFAULT_RULE, NOW)).screen(limits or ScreeningLimits())
+        found = Outcomes.read(con, lake, "default", (DEFAULT_RULE, NOW)).screened(limits or ScreeningLimits()).automated
     return {reason: pc.sum(pc.equal(found["reason"], reason)).as_py() or 0 for reason in (NEW, COHORT)}
 
 

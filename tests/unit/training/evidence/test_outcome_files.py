@@ -24,7 +24,7 @@ from clapometer.lake.tables import Lake
 from clapometer.simulation import WorldConfig, build_world, simulate_log
 from clapometer.training.evidence.cells import Cells
 from clapometer.training.evidence.clips import load_clips
-from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.outcomes import Outcomes
 from clapometer.training.evidence.screening import Screening
 from clapometer.training.train import train_once
 from clapometer.upkeep.merge import UpkeepSettings, compact, vacuum
@@ -36,9 +36,7 @@ def summed(lake: Lake, rule: LabelRule = DEFAULT_RULE, as_of: dt.datetime = NOW,
     refresh_outcomes(lake)
     with lake.connect() as con:
         load_clips(con, tenant)
-        impressions = Impressions(con, lake, tenant, (rule, as_of))
-        impressions.score(Screening())
-        return impressions.cells("C", {})[0]
+        return Outcomes.read(con, lake, tenant, (rule, as_of)).scored(Screening()).cells("C", {})[0]
 
 
 def kept(lake: Lake) -> dict[str, int]:
@@ -174,7 +172,7 @@ def test_viewers_are_screened_as_their_sums_in_sql_say(tmp_path: Path, limits: S
     refresh_outcomes(lake)
     with lake.connect() as con:
         load_clips(con, "default")
-        found = Impressions(con, lake, "default", (DEFAULT_RULE, NOW)).screen(limits)
+        found = Outcomes.read(con, lake, "default", (DEFAULT_RULE, NOW)).screened(limits).automated
         judged = f"reactions >= {limits.min_reactions} OR impressions >= {limits.everything_impressions}"
         viewers, sums = viewer_sums(con, "outcomes", judged)
     expected = [name for name, reason in zip(viewers, screen_viewers(sums, limits), strict=True) if reason]

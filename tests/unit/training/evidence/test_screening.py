@@ -13,7 +13,7 @@ from clapometer.lake.tables import Lake
 from clapometer.ranking import ClipCells
 from clapometer.training.evidence.cells import Cells
 from clapometer.training.evidence.clips import load_clips
-from clapometer.training.evidence.impressions import Impressions
+from clapometer.training.evidence.outcomes import Outcomes
 from clapometer.training.evidence.screening import Scored, Screening
 
 RULE = LabelRule(name="test", version=1, weights=Weights(watch=0.5, completed=0.25))
@@ -23,9 +23,8 @@ def summed(lake: Lake, tier: str = "B", rule: LabelRule = RULE) -> tuple[Scored,
     refresh_outcomes(lake)
     with lake.connect() as con:
         load_clips(con, "default")
-        impressions = Impressions(con, lake, "default", (rule, NOW))
-        scored = impressions.score(Screening())
-        return scored, impressions.cells(tier, {})[0]
+        evidence = Outcomes.read(con, lake, "default", (rule, NOW)).scored(Screening())
+        return evidence.summary, evidence.cells(tier, {})[0]
 
 
 def test_cells_are_the_sums_that_numpy_makes_of_the_same_impressions(tmp_path: Path) -> None:
@@ -70,11 +69,11 @@ def test_sums_do_not_depend_on_how_the_outcomes_lie_in_files_in_any_bit(tmp_path
             half.append("outcomes", rows.to_arrow_table())
     with half.connect() as con:
         load_clips(con, "default")
-        impressions = Impressions(con, half, "default", (RULE, NOW))
-        assert impressions.score(Screening()).excluded == scored.excluded
+        evidence = Outcomes.read(con, half, "default", (RULE, NOW)).scored(Screening())
+        assert evidence.summary.excluded == scored.excluded
         assert len(half.files("outcomes")) == 2 * 3
         assert len(lake.files("outcomes")) == 2
-        assert same(impressions.cells("B", {})[0], together)
+        assert same(evidence.cells("B", {})[0], together)
 
 
 def test_propensities_that_are_missing_or_tiny_leave_finite_sums(tmp_path: Path) -> None:
@@ -114,16 +113,15 @@ def test_cells_of_segments_add_up_to_those_of_everything_and_are_what_is_summed_
     refresh_outcomes(lake)
     with lake.connect() as con:
         load_clips(con, "default")
-        impressions = Impressions(con, lake, "default", (RULE, NOW))
-        impressions.score(Screening())
-        whole, _ = impressions.cells("B", {})
-        again, found = impressions.cells("B", {"audience": ["adults", "kids"], "locale": ["en"]})
+        evidence = Outcomes.read(con, lake, "default", (RULE, NOW)).scored(Screening())
+        whole, _ = evidence.cells("B", {})
+        again, found = evidence.cells("B", {"audience": ["adults", "kids"], "locale": ["en"]})
         assert same(again, whole)
         assert {column: set(values) for column, values in found.items()} == {
             "audience": {"kids", "adults"}, "locale": {"en"},
         }  # fmt: skip
         kids = con.sql("SELECT * FROM outcomes WHERE audience = 'kids'").to_arrow_table()
-        assert impressions.values("audience", 1, 5) == sorted(
+        assert evidence.values("audience", 1, 5) == sorted(
             ("kids", "adults"),
             key=lambda name: (
                 -con.execute("SELECT count(*) FROM outcomes WHERE audience = ?", [name]).fetchall()[0][0],
