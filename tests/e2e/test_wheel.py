@@ -42,10 +42,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture(params=interpreters(), ids=lambda path: Path(path).resolve().name)
-def installed(request: pytest.FixtureRequest, wheel: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", params=interpreters(), ids=lambda path: Path(path).resolve().name)
+def installed(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``clapometer`` of a fresh environment that holds the wheel and what it needs, and nothing else."""
-    folder = tmp_path / "environment"
+    folder = tmp_path_factory.mktemp("wheel") / "environment"
     uv("venv", "--quiet", "--python", request.param, folder)
     python = folder / "bin" / "python"
     locked = ("--require-hashes", "--only-binary", ":all:", "-r", ROOT / "requirements-run.lock")
@@ -92,3 +92,28 @@ def test_demo_and_what_its_last_lines_say_work_from_the_wheel(installed: Path, t
         up.send_signal(signal.SIGTERM)
         code = up.wait(300)
     assert code == 0, (tmp_path / "up.log").read_text()
+
+
+USERS_FILE = """
+from pathlib import Path
+from typing import assert_type
+
+from clapometer.domain import Event, decode_event
+from clapometer.lake.tables import Lake
+from clapometer.settings import Settings, load_settings
+from clapometer.traffic import SendOptions
+
+assert_type(decode_event(b"{}"), Event)
+assert_type(load_settings(), Settings)
+SendOptions(url="http://localhost:8100", key="csk_x", rate="fast")
+Lake(Path("lake")).no_such_method()
+"""
+
+
+def test_the_types_of_the_wheel_are_seen_by_whoever_checks_against_it(installed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(USERS_FILE)
+    checker = [sys.executable, "-m", "mypy", "--strict", "--python-executable", installed.with_name("python"), file]
+    told = subprocess.run(checker, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    wrong = [line.partition("[")[2] for line in told.stdout.splitlines() if "mine.py" in line]
+    assert wrong == ["arg-type]", "attr-defined]"], told.stdout
