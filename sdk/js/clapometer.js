@@ -304,7 +304,7 @@ export class Clapometer {
    * leaving page send goes out now. A beacon brings no answer; arriving twice is harmless, as ids stay the same.
    */
   #leave(reason) {
-    this.#followed.forEach((shown) => (reason === "heartbeat" ? shown.heartbeat() : shown.leave(reason)));
+    this.#followed.forEach((shown) => (reason === "heartbeat" ? shown.hide() : shown.leave(reason)));
     const homeless = this.#keep.put(this.#queue);
     this.#beacon();
     this.#lose(homeless.filter((letter) => !this.#beaconed.has(letter)), "there is no room to keep them");

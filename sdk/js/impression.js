@@ -4,7 +4,8 @@ import { Watch } from "./watch.js";
 export class Impression {
   #client;
   #watch = null;
-  #ended = false; // its clip's end was reported
+  #told = false; // something was reported
+  #ended = false; // its clip's end was
 
   constructor(client, id, token) {
     this.#client = client;
@@ -34,11 +35,18 @@ export class Impression {
     if (!this.#watch) return;
     this.#client.track("watched", { ...this.#watch.data(this.id, reason), token: this.token });
     this.#ended = reason === "ended";
+    this.#told = true;
   }
 
   /** Reports what changed since the last report, if anything. */
   heartbeat() {
     if (this.#watch?.changed) this.report();
+  }
+
+  /** The page is hidden, and may be closed without another word: also that nothing was played yet is said then. */
+  hide() {
+    if (!this.#told) this.report();
+    else this.heartbeat();
   }
 
   /** Stops following, such as when the viewer swipes on: `skipped`, `closed`, `navigated`. `watch` goes on. */

@@ -68,6 +68,42 @@ def test_the_last_word_of_a_closed_tab_arrives_at_the_latest_with_the_next_page(
     assert stored(collector, "watched")[-1]["total_ms"] == pytest.approx(truth["total_ms"], abs=near(truth))
 
 
+def test_a_tab_that_is_closed_before_anything_played_says_so(
+    page: Any, browser: Any, way: Way, collector: Collector, shop: Serving
+) -> None:
+    tab = browser.new_page()
+    tab.goto(f"{shop.address}/page/two")
+    begin(tab, way, **NEVER)
+    load(tab)
+    tab.evaluate("() => { clapometer.impression({ clip_id: 'unseen' }).watch(video); }")
+    tab.close()
+    kept = "Object.values(localStorage).join()"
+    until(lambda: stored(collector, "watched") or "total_ms" in page.evaluate(kept))
+    begin(page, way)
+    until(lambda: stored(collector, "watched"))
+    assert {report["total_ms"] for report in stored(collector, "watched")} == {0}
+    assert len(stored(collector, "impression")) == 1
+
+
+def test_a_tab_that_is_hidden_again_and_again_says_once_that_nothing_was_played(
+    page: Any, way: Way, collector: Collector
+) -> None:
+    begin(page, way, **NEVER)
+    load(page)
+    page.evaluate(
+        """async () => {
+          clapometer.impression({ clip_id: "c1" }).watch(video);
+          for (const state of ["hidden", "visible", "hidden", "visible"]) {
+            Object.defineProperty(document, "visibilityState", { configurable: true, get: () => state });
+            document.dispatchEvent(new Event("visibilitychange"));
+          }
+          await clapometer.flush();
+        }"""
+    )
+    (report,) = stored(collector, "watched")
+    assert (report["end_reason"], report["total_ms"]) == ("heartbeat", 0)
+
+
 def test_of_401_events_that_nobody_took_the_latest_report_goes_first_and_none_is_lost(
     page: Any, way: Way, collector: Collector, shop: Serving
 ) -> None:
