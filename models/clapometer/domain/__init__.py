@@ -32,6 +32,7 @@ from clapometer.domain.errors import (
     TransientError,
 )
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
+from clapometer.domain.exclusions import BY_NUMBER, VOUCHED, Exclusion
 from clapometer.domain.explain import explain
 from clapometer.domain.nearest import NEAREST, in_words, nearest
 from clapometer.domain.origins import check_origin
@@ -45,6 +46,7 @@ from clapometer.domain.verdicts import MEANINGS, Against, Verdict, against, verd
 
 __all__ = [
     "BROWSER_EVENTS",
+    "BY_NUMBER",
     "CLIPS_ROUTE",
     "CODES",
     "EVENT_TYPES",
@@ -52,6 +54,7 @@ __all__ = [
     "NEAREST",
     "REASONS",
     "VIEWERS_ROUTE",
+    "VOUCHED",
     "Against",
     "Answer",
     "Batch",
@@ -62,6 +65,7 @@ __all__ = [
     "CorruptBlockError",
     "Decision",
     "Event",
+    "Exclusion",
     "InputError",
     "LogFullError",
     "NotFoundError",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clapometer.domain import VOUCHED
 from clapometer.lake.ledger import LedgerEntry
 from clapometer.loading.blocks import Refusal
 from clapometer.loading.duplicates import Verdicts
@@ -48,7 +49,7 @@ def count(
 
 def _weightless(events: pa.Table, verdicts: Verdicts) -> pa.ChunkedArray:
     """Returns 1 for each event that is stored, is an impression, and is vouched for by nobody; else 0."""
-    vouched = pc.is_in(events["trust"], pa.array(["key", "token"]))
+    vouched = pc.is_in(events["trust"], pa.array(VOUCHED))
     shown = pc.and_not(pc.equal(events["type"], "impression"), vouched)
     return pc.and_(shown, pa.array(verdicts.stored)).cast(pa.int64())
 

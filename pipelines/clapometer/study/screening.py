@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from clapometer.contestants import CONTESTANTS, observe
-from clapometer.labels import DEFAULT_RULE, ScreeningLimits, ScreeningReason, duration_bin_sql
+from clapometer.domain import Exclusion
+from clapometer.labels import DEFAULT_RULE, ScreeningLimits, duration_bin_sql
 from clapometer.lake.schema import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.simulation import (
@@ -35,7 +36,6 @@ from clapometer.simulation import (
 )
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
 from clapometer.training.evidence.outcomes import Outcomes
-from clapometer.training.evidence.screening import REASONS
 
 __all__ = ["SCREENING"]
 
@@ -43,7 +43,7 @@ FAKES = (1, 10, 200)
 NOBODY = "nobody is fake"
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 PRECISE = 0.95
-WAITS = REASONS.index(f"viewer {ScreeningReason.NEW}")
+WAITS = Exclusion.NEW.number
 _OURS = CONTESTANTS["clip AIPW + prompt effects"].estimate
 
 Floats = NDArray[np.float64]

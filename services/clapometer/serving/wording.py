@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clapometer.domain import MEANINGS
+from clapometer.domain import MEANINGS, Exclusion
 
 _TIERS = {
     "A": "Tier A: people compared these directly, by votes or creators' choices.",
@@ -13,18 +13,18 @@ _TIERS = {
     "C": "Tier C: no logged exposure; these intervals are not calibrated.",
 }
 COST = "cost far beyond all other"
-SET_ASIDE = {
-    "untrusted impression": "sent by a browser without a token that `POST /v1/slates` signed for it",
-    "clip not registered": "`PUT /v1/clips/{id}` was not called for the clip",
-    "clip withdrawn": "the clip was taken down",
-    "advertisement": "the clip is an advertisement",
-    "watermark": "the clip has a watermark",
-    "repost": "the clip is a copy of another one",
-    "creator's own view": "the viewer made the clip",
-    "too recent": "viewers may still answer it: the next run counts it",
+SET_ASIDE: dict[str, str] = {
+    Exclusion.UNTRUSTED: "sent by a browser without a token that `POST /v1/slates` signed for it",
+    Exclusion.UNREGISTERED: "`PUT /v1/clips/{id}` was not called for the clip",
+    Exclusion.WITHDRAWN: "the clip was taken down",
+    Exclusion.AD: "the clip is an advertisement",
+    Exclusion.WATERMARK: "the clip has a watermark",
+    Exclusion.REPOST: "the clip is a copy of another one",
+    Exclusion.OWN_VIEW: "the viewer made the clip",
+    Exclusion.TOO_RECENT: "viewers may still answer it: the next run counts it",
     "engagement without impression": "events that answer an impression which nobody sent",
-    "outside the days of the run": "its date is far from all other traffic: look at the clock of its sender",
-    "propensity below what exploration allows": "no slot can have been filled with so small a chance",
+    Exclusion.OUTSIDE: "its date is far from all other traffic: look at the clock of its sender",
+    Exclusion.UNLIKELY: "no slot can have been filled with so small a chance",
     "vote that does not quote the tokens of its impressions": "whoever knows two ids could have sent it",
     "vote on an untrusted impression": "nobody vouches for both impressions, by a secret key or a token",
     "vote on impressions of two viewers": "a vote compares two clips that the voter was shown",
@@ -34,7 +34,7 @@ SET_ASIDE = {
     "vote on a clip that is not registered": "`PUT /v1/clips/{id}` was not called for one of the two",
     "vote on clips of two prompts, or on one clip": "only clips of one prompt can be compared",
     "vote on a clip that does not count": "one of the two was taken down, or is an advertisement",
-    "revenue far beyond all other": "more than ten times as much as any other impression earned, "
+    Exclusion.UNPAID: "more than ten times as much as any other impression earned, "
     "or 1.5 times where the label rule weighs revenue",
     COST: "the clips count, but not what they are said to have cost: `FROM excluded_costs` lists them",
 }

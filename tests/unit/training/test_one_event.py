@@ -8,11 +8,12 @@ import pytest
 from tests.support.event_rows import Row, answer, at, clip, events_table, impression
 from tests.support.lakes import NOW, clock
 
+from clapometer.domain import Exclusion
 from clapometer.folding.fold import refresh_outcomes, silent
 from clapometer.labels import DEFAULT_RULE, LabelRule, Weights
 from clapometer.lake.tables import Lake
 from clapometer.ranking import Reason
-from clapometer.training.evidence.screening import COSTLY, OUTSIDE, UNLIKELY, UNPAID
+from clapometer.training.evidence.screening import COSTLY
 from clapometer.training.parameters import Parameters
 from clapometer.training.reading import UNLIMITED
 from clapometer.training.runs import Run
@@ -183,7 +184,7 @@ def test_one_event_moves_no_value_and_no_interval_by_more_than_a_stated_share_of
         results = ranked(lake, f"w{seed}-{k}")
         aside = {reason: n - plain.excluded.get(reason, 0) for reason, n in results.excluded.items()}
         aside.pop(COSTLY, None)  # the clip counts
-        assert {reason for reason, n in aside.items() if n} <= {OUTSIDE, UNLIKELY, UNPAID}
+        assert {reason for reason, n in aside.items() if n} <= {Exclusion.OUTSIDE, Exclusion.UNLIKELY, Exclusion.UNPAID}
         assert (results.tier, results.outcomes) == ("B", plain.outcomes + 1), results.tier_reason
         after = {(row["subject"], row["item"]): row for row in results.rankings}
         for (subject, item), row in before.items():
@@ -209,7 +210,7 @@ def test_one_purchase_moves_no_more_where_the_rule_weighs_revenue(lake: Lake, se
     moved: dict[tuple[str, str, float], float] = {}
     for price in PRICES:
         results = ranked(lake, f"w{seed}-{price}", rule)
-        assert results.excluded.get(UNPAID, 0) in {price > 24, price > WEIGHED}, price
+        assert results.excluded.get(Exclusion.UNPAID, 0) in {price > 24, price > WEIGHED}, price
         after = {(row["subject"], row["item"]): row for row in results.rankings}
         for (subject, item), row in before.items():
             if "rank" in after[subject, item]:
@@ -224,7 +225,9 @@ def test_the_only_purchase_weighs_no_more_than_the_heaviest_other_signal(
 ) -> None:
     rule = LabelRule(name="sales", version=1, weights=Weights(revenue=weight), currency="EUR")
     aside = {
-        price: ranked(lake, f"w{SOLD[0]}-only-{price}", rule).excluded.get(UNPAID, 0) for price in PRICES if price > 0
+        price: ranked(lake, f"w{SOLD[0]}-only-{price}", rule).excluded.get(Exclusion.UNPAID, 0)
+        for price in PRICES
+        if price > 0
     }
     assert aside == {price: int(price > most) for price in aside}
 
@@ -247,4 +250,4 @@ def test_what_is_set_aside_is_so_in_the_views_too_and_says_why(lake: Lake, seed:
     reasons = {tenant: reason for tenant, id_, reason in left_out if id_ == "odd" and tenant in runs}
     assert {tenant: {reason: 1} for tenant, reason in reasons.items()} == {of: one for of, one in runs.items() if one}
     assert {tenant for tenant, counts in counted if tenant in runs and not counts} == {*reasons}
-    assert {*reasons.values()} >= {UNLIKELY, UNPAID}
+    assert {*reasons.values()} >= {Exclusion.UNLIKELY, Exclusion.UNPAID}

@@ -5,7 +5,7 @@ WITH seen AS (
     FROM (
         SELECT viewer_id, unnest(from_json(experiment, '[{"id": "VARCHAR", "variant": "VARCHAR"}]')) AS arm
         FROM outcomes
-        WHERE tenant = $tenant AND trust IN ('key', 'token') AND experiment IS NOT NULL
+        WHERE tenant = $tenant AND trust IN {vouched} AND experiment IS NOT NULL
     )
 ),
 torn AS (

@@ -3,7 +3,7 @@
 WITH people AS (
     SELECT *
     FROM outcomes o ANTI JOIN automated a ON a.viewer_id = o.viewer_id
-    WHERE tenant = $tenant AND trust IN ('key', 'token') AND shown_date NOT IN (SELECT unnest($days::DATE[]))
+    WHERE tenant = $tenant AND trust IN {vouched} AND shown_date NOT IN (SELECT unnest($days::DATE[]))
 ),
 middle AS (
     {sql:audit/sql/middle.sql}

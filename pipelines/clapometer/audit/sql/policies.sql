@@ -9,7 +9,7 @@ SELECT
 FROM outcomes o
     JOIN registered r USING (clip_id)
     ANTI JOIN automated a ON a.viewer_id = o.viewer_id
-WHERE o.tenant = $tenant AND o.trust IN ('key', 'token') AND o.policy_id IS NOT NULL
+WHERE o.tenant = $tenant AND o.trust IN {vouched} AND o.policy_id IS NOT NULL
     AND o.propensity > 0 AND o.candidates > 0 AND 1 / (o.propensity * o.candidates) <= $weight
     AND o.shown_date NOT IN (SELECT unnest($days::DATE[]))
 GROUP BY ALL

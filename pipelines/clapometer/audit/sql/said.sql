@@ -5,7 +5,7 @@
 WITH vouched AS (
     SELECT impression_id, clip_id, viewer_id
     FROM outcomes ANTI JOIN automated USING (viewer_id)
-    WHERE tenant = $tenant AND trust IN ('key', 'token')
+    WHERE tenant = $tenant AND trust IN {vouched}
 ),
 heard AS (
     -- of each viewer and pair the latest vote, on impressions that are vouched for
@@ -31,7 +31,7 @@ said AS (
 people AS (
     SELECT shown_date
     FROM outcomes
-    WHERE tenant = $tenant AND trust IN ('key', 'token') AND shown_date NOT IN (SELECT unnest($days::DATE[]))
+    WHERE tenant = $tenant AND trust IN {vouched} AND shown_date NOT IN (SELECT unnest($days::DATE[]))
 ),
 middle AS (
     {sql:audit/sql/middle.sql}

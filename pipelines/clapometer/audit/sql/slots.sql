@@ -6,6 +6,6 @@ SELECT
     o.policy_id, o.propensity, o.candidates, CASE WHEN o.propensity IS NOT NULL THEN o.explored END AS explored, o.audience, o.locale,
     o.impression_id, o.viewer_id
 FROM outcomes o JOIN registered r USING (clip_id)
-WHERE o.tenant = $tenant AND o.trust IN ('key', 'token') AND r.withdrawn_at IS NULL AND r.model IN $models
+WHERE o.tenant = $tenant AND o.trust IN {vouched} AND r.withdrawn_at IS NULL AND r.model IN $models
 QUALIFY row_number() OVER (PARTITION BY r.model ORDER BY hash(o.impression_id), o.impression_id) <= $most
 ORDER BY hash(o.impression_id), o.impression_id

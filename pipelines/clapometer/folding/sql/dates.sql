@@ -4,5 +4,5 @@ SELECT shown_date FROM touched WHERE shown_date IS NOT NULL
 UNION
 SELECT outcomes.shown_date
 FROM outcomes JOIN touched USING (tenant, impression_id)
-WHERE NOT (touched.unvouched AND coalesce(outcomes.trust IN ('key', 'token'), false))
+WHERE NOT (touched.unvouched AND coalesce(outcomes.trust IN {vouched}, false))
 ORDER BY shown_date

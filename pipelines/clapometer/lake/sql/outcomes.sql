@@ -39,7 +39,7 @@ shown AS NOT MATERIALIZED (
         )
         -- a forged copy must not displace the impression that was offered
         ORDER BY
-            trust NOT IN ('key', 'token'), order_us, shown_at, trust, clip_id, viewer_id, session_id, slate_id,
+            trust NOT IN {vouched}, order_us, shown_at, trust, clip_id, viewer_id, session_id, slate_id,
             position, surface, policy_id, propensity, candidates, explored, experiment, audience, locale, device_class,
             muted_start, autoplay
     )
@@ -51,7 +51,7 @@ folded AS NOT MATERIALIZED (
         ANTI JOIN settled USING (tenant, impression_id)
 ),
 keys AS MATERIALIZED (
-    SELECT tenant, impression_id, shown_at, trust IN ('key', 'token') AS vouched FROM folded
+    SELECT tenant, impression_id, shown_at, trust IN {vouched} AS vouched FROM folded
 ),
 watched AS (
     SELECT

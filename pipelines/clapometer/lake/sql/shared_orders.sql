@@ -34,7 +34,7 @@ placed AS (
 ),
 touches AS (
     SELECT DISTINCT ON (tenant, order_id, impression_id)
-        tenant, order_id, impression_id, trust IN ('key', 'token') AS vouched, order_us
+        tenant, order_id, impression_id, trust IN {vouched} AS vouched, order_us
     FROM said
     WHERE kind = 'shown'
     ORDER BY vouched DESC, order_us

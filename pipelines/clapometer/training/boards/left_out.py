@@ -6,16 +6,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from clapometer.domain import BY_NUMBER, Exclusion
 from clapometer.lake.statements import sql
 from clapometer.training.boards.rows import Row
 from clapometer.training.evidence.clips import Clips, numbers
 from clapometer.training.evidence.outcome_files import MOST_WEIGHT
 from clapometer.training.evidence.outliers import Outliers
-from clapometer.training.evidence.screening import COSTLY, OUTSIDE, REASONS, UNLIKELY, UNPAID, Screening
+from clapometer.training.evidence.screening import COSTLY, Screening
 
 __all__ = ["count_orphans", "screened_items"]
-
-REPOST = REASONS.index("repost")
 
 
 def screened_items(
@@ -30,25 +29,26 @@ def screened_items(
         screening: Which clips do not count.
         outliers: What an outcome must not be to count.
     """
-    given = {"drop_ads": screening.ads, "drop_watermarks": screening.watermarks}
+    given = screening.parameters() | {"drop_reposts": True}  # a repost counts, but for another clip
     found = con.sql(sql("training/sql/screened.sql"), params=given).to_arrow_table()
     rows: list[Row] = []
     for clip, reason in zip(numbers(found["clip"]).tolist(), numbers(found["reason"]).tolist(), strict=True):
-        original = clips.ids[clips.unit[clip]] if reason == REPOST and not screening.reposts else None
-        rows.append({"subject": "clip", "item": clips.ids[clip], "reason": REASONS[reason], "counts_for": original})
+        original = clips.ids[clips.unit[clip]] if reason == Exclusion.REPOST.number and not screening.reposts else None
+        rows.append({"subject": "clip", "item": clips.ids[clip], "reason": BY_NUMBER[reason], "counts_for": original})
     rows += [{"subject": "cost", "item": clips.ids[clip], "reason": COSTLY} for clip in clips.odd_costs.tolist()]
     viewers = automated.to_pylist()
-    rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": REASONS[each["reason"]]} for each in viewers]
+    rows += [{"subject": "viewer", "item": each["viewer_id"], "reason": BY_NUMBER[each["reason"]]} for each in viewers]
     return rows + _limits(outliers)
 
 
 def _limits(outliers: Outliers) -> list[Row]:
     """Returns the days that do not belong to the run, and beyond which limits an outcome does not count."""
-    rows: list[Row] = [{"subject": "day", "item": day.isoformat(), "reason": OUTSIDE} for day in outliers.dates]
+    found = [("day", day.isoformat(), Exclusion.OUTSIDE) for day in outliers.dates]
     if outliers.weight < MOST_WEIGHT:
-        rows.append({"subject": "weight", "item": repr(outliers.weight), "reason": UNLIKELY})
+        found.append(("weight", repr(outliers.weight), Exclusion.UNLIKELY))
     amounts = sorted((name, limit) for name, limit in outliers.revenue.items() if np.isfinite(limit))
-    return rows + [{"subject": "revenue", "item": f"{name} {limit!r}", "reason": UNPAID} for name, limit in amounts]
+    found += [("revenue", f"{name} {limit!r}", Exclusion.UNPAID) for name, limit in amounts]
+    return [{"subject": subject, "item": item, "reason": str(reason)} for subject, item, reason in found]
 
 
 def count_orphans(con: duckdb.DuckDBPyConnection, tenant: str) -> int:

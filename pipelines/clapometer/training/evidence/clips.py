@@ -93,7 +93,8 @@ def load_clips(
         "coalesce(CAST(withdrawn_at AS DATE) - DATE '1970-01-01', -1) AS withdrawn_day FROM registered ORDER BY clip"
     ).to_arrow_table()
     withdrawn = numbers(table["withdrawn_day"])
-    excluded = (withdrawn >= 0) | (_flags(table["ad"]) & drop_ads) | (_flags(table["watermark"]) & drop_watermarks)
+    given = {"drop_ads": drop_ads, "drop_watermarks": drop_watermarks, "drop_reposts": False}
+    excluded = numbers(con.sql(sql("training/sql/known.sql"), params=given).to_arrow_table()["reason"]) > 0
     unit = canonical(
         table["clip_id"].to_pylist(), table["repost_of"].to_pylist(), table["content_hash"].to_pylist(), excluded
     )

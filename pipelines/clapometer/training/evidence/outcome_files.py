@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from clapometer.domain import VOUCHED
 from clapometer.labels import FLAGS, LabelRule, Watch, watch_bins
 from clapometer.labels.duration import watch_time
 from clapometer.lake.delta.durable import fsync
@@ -313,7 +314,7 @@ def _watched(table: pa.Table, watch: Watch, duration: Floats) -> tuple[Ints, NDA
 def _trusted(column: pa.ChunkedArray) -> Flags:
     """Returns whether each impression is vouched for."""
     codes, names = _codes(column)
-    counts = np.array([*(name in ("key", "token") for name in names.to_pylist()), False])  # the last is for null
+    counts = np.array([*(name in VOUCHED for name in names.to_pylist()), False])  # the last is for null
     return counts[codes]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clapometer.domain import BY_NUMBER, Exclusion
 from clapometer.labels import LabelRule, ScreeningLimits, ScreeningReason
 from clapometer.lake.schema import WEIGHTLESS_SUFFIX
 from clapometer.lake.statements import sql
@@ -23,7 +24,7 @@ from clapometer.training.evidence.counted import Counted, Worths
 from clapometer.training.evidence.evidence import Evidence
 from clapometer.training.evidence.outcome_files import IMMATURE, OWN, KnownClips, Narrow, NarrowFiles
 from clapometer.training.evidence.outliers import find_outliers
-from clapometer.training.evidence.screening import REASONS, Scored, Screening
+from clapometer.training.evidence.screening import Scored, Screening
 from clapometer.training.evidence.tiers import MIN_EXPLORED, contradiction, counted_exposure, why_not_b
 from clapometer.training.evidence.viewers import Viewers
 from clapometer.training.evidence.weighing import weigh
@@ -34,9 +35,6 @@ Ints = NDArray[np.integer[Any]]
 
 NOBODY = pa.table({"viewer_id": pa.array([], pa.string()), "reason": pa.array([], pa.uint8())})
 _MOST_SURFACES = 1_000
-_UNTRUSTED, _UNREGISTERED, _OWN, _RECENT = (
-    REASONS.index(name) for name in ("untrusted impression", "clip not registered", "creator's own view", "too recent")
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +101,7 @@ class Outcomes:
             limits: Where a person ends; None lets everybody count.
         """
         found = {} if limits is None or not self.files else self._found(limits)
-        reasons = {viewer: REASONS.index(f"viewer {reason}") for viewer, reason in found.items()}
+        reasons = {viewer: Exclusion(f"viewer {reason}").number for viewer, reason in found.items()}
         names = self.viewers.names(list(found), self.paths, self.tenant)
         rows = sorted(zip(names, reasons.values(), strict=True))
         columns = {"viewer_id": [name for name, _ in rows], "reason": [reason for _, reason in rows]}
@@ -130,14 +128,14 @@ class Outcomes:
             files.append(file)
             for reason, count in left_out.items():
                 counts[0] -= count
-                counts[REASONS.index(reason)] += count
+                counts[reason.number] += count
         found = weigh(files, self.rule)
         counted, logged, explored = int(counts[0]), found.places.logged, found.places.explored
         contradicted = contradiction(counted_exposure(files)) if explored >= MIN_EXPLORED else ""
         summary = Scored(
             first_day=min((int(file.narrow.days[0]) for file in self.files), default=0),
             outcomes=int(counts.sum()),
-            excluded={REASONS[reason]: count for reason, count in enumerate(counts.tolist()) if reason and count},
+            excluded={str(reason): counts.item(reason.number) for reason in Exclusion if counts[reason.number]},
             logged=logged,
             explored=explored,
             slots=found.places.slots,
@@ -152,23 +150,23 @@ class Outcomes:
         table = self.con.sql(sql("training/sql/known.sql"), params=screening.parameters()).to_arrow_table()
         by_clip = np.zeros(table.num_rows + 1, np.uint8)
         by_clip[numbers(table["clip"])] = numbers(table["reason"])
-        by_clip[-1] = _UNREGISTERED
+        by_clip[-1] = Exclusion.UNREGISTERED.number
         by_viewer = np.zeros(len(self.viewers.hashes) if self.screened_out else 0, np.uint8)
         by_viewer[list(self.screened_out)] = list(self.screened_out.values())
-        counts = np.zeros(len(REASONS), np.int64)
-        counts[_UNTRUSTED] = self.weightless
+        counts = np.zeros(len(BY_NUMBER), np.int64)
+        counts[Exclusion.UNTRUSTED.number] = self.weightless
         files = []
         for file, viewers in zip(self.files, self.viewers.rows, strict=True):
             flags = file.narrow.flags
             reason = by_clip[file.clip][file.narrow.clip]
             some = np.bitwise_or.reduce(flags)
             if some & OWN:
-                reason[(reason == 0) & (flags & OWN > 0)] = _OWN
+                reason[(reason == 0) & (flags & OWN > 0)] = Exclusion.OWN_VIEW.number
             if self.screened_out:
                 reason = np.where(reason == 0, by_viewer[viewers][file.narrow.viewer], reason)
             if some & IMMATURE:
-                reason[(reason == 0) & (flags & IMMATURE > 0)] = _RECENT
-            counts += np.bincount(reason, minlength=len(REASONS))
+                reason[(reason == 0) & (flags & IMMATURE > 0)] = Exclusion.TOO_RECENT.number
+            counts += np.bincount(reason, minlength=len(BY_NUMBER))
             files.append(replace(file, kept=np.flatnonzero(reason == 0) if reason.any() else None))
         return files, counts
 

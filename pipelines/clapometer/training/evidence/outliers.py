@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from clapometer.domain import Exclusion
 from clapometer.labels import SIGNALS, LabelRule
 from clapometer.ranking import days_outside, outlier_limit
 from clapometer.training.evidence.counted import Counted
 from clapometer.training.evidence.outcome_files import Narrow
-from clapometer.training.evidence.screening import OUTSIDE, UNLIKELY, UNPAID
 
 __all__ = ["Outliers", "find_outliers"]
 
@@ -45,25 +45,25 @@ class Outliers:
         """The days, in order."""
         return [_EPOCH + dt.timedelta(days=day) for day in sorted(self.days)]
 
-    def of(self, file: Counted) -> dict[str, NDArray[np.bool_]]:
+    def of(self, file: Counted) -> dict[Exclusion, NDArray[np.bool_]]:
         """Returns by reason which outcomes of a file it leaves out, ``(n,)`` each; the first that applies is given."""
         narrow = file.narrow
-        found: dict[str, NDArray[np.bool_]] = {}
+        found: dict[Exclusion, NDArray[np.bool_]] = {}
         outside = _on(narrow, self.days)
         if outside.any():
-            found[OUTSIDE] = outside
+            found[Exclusion.OUTSIDE] = outside
         unlikely = narrow.weight > self.weight  # unknown ones are not
         if unlikely.any():
-            found[UNLIKELY] = unlikely
+            found[Exclusion.UNLIKELY] = unlikely
         limit = np.array([self.revenue.get(name, np.inf) for name in narrow.currency.to_pylist()])
         rich = narrow.paid[np.abs(narrow.revenue) > limit] if len(limit) else narrow.paid
         if len(rich):
-            found[UNPAID] = np.isin(np.arange(len(narrow)), rich)
+            found[Exclusion.UNPAID] = np.isin(np.arange(len(narrow)), rich)
         return found
 
-    def without(self, file: Counted) -> tuple[Counted, dict[str, int]]:
+    def without(self, file: Counted) -> tuple[Counted, dict[Exclusion, int]]:
         """Returns a file of which they do not count, and how many of those that did were left out, by reason."""
-        left: dict[str, int] = {}
+        left: dict[Exclusion, int] = {}
         for reason, rows in self.of(file).items():
             before, file = len(file), file.without(rows)
             left[reason] = before - len(file)

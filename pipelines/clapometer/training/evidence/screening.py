@@ -8,31 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clapometer.labels import ScreeningReason
-
 Floats = NDArray[np.float64]
-
-OUTSIDE = "outside the days of the run"
-UNLIKELY = "propensity below what exploration allows"
-UNPAID = "revenue far beyond all other"
-"""Reasons of `clapometer.training.evidence.outliers`."""
-
-REASONS = (
-    "",
-    "untrusted impression",
-    "clip not registered",
-    "clip withdrawn",
-    "advertisement",
-    "watermark",
-    "repost",
-    "creator's own view",
-    "too recent",
-    *(f"viewer {reason}" for reason in ScreeningReason),
-    OUTSIDE,
-    UNLIKELY,
-    UNPAID,
-)
-"""Why an outcome does not count, by its number; the first that applies is given."""
 
 ORPHANS = "engagement without impression"
 """The reason of `boards.left_out.count_orphans`: these are no outcomes, and not counted among them."""
@@ -56,7 +32,7 @@ class Screening:
     reposts: bool = False
 
     def parameters(self) -> dict[str, bool]:
-        """Returns those of ``train_known.sql``."""
+        """Returns those of ``known.sql``."""
         return {"drop_ads": self.ads, "drop_watermarks": self.watermarks, "drop_reposts": self.reposts}
 
 

@@ -20,7 +20,7 @@ quoted AS (
 shown AS (
     SELECT o.impression_id, o.clip_id, o.viewer_id
     FROM outcomes o SEMI JOIN quoted USING (impression_id)
-    WHERE o.tenant = $tenant AND o.trust IN ('key', 'token')
+    WHERE o.tenant = $tenant AND o.trust IN {vouched}
 ),
 cast_votes AS (
     SELECT

@@ -12,10 +12,11 @@ from tests.unit.serving.sample_lake import EVIL, add_failed_run, add_pipeline, a
 
 from clapometer.audit.findings import AuditReport, Finding
 from clapometer.audit.record import record_attack
+from clapometer.domain import Exclusion
 from clapometer.lake.published.publish import publish
 from clapometer.lake.tables import Lake
 from clapometer.serving.wording import set_aside
-from clapometer.training.evidence.screening import ORPHANS, REASONS
+from clapometer.training.evidence.screening import ORPHANS
 
 
 class Tags(HTMLParser):
@@ -206,7 +207,7 @@ def test_what_a_run_set_aside_is_listed_with_what_it_means(serving: Serving) -> 
 
 
 def test_every_reason_for_which_a_run_sets_impressions_aside_has_words() -> None:
-    ours = [reason for reason in (*REASONS, ORPHANS) if reason]
+    ours = [*Exclusion, ORPHANS]
     found = set_aside(dict.fromkeys(ours, 1), votes=False)
     assert sorted(reason for _, reason, _ in found) == sorted(ours)
     assert all(meaning for _, _, meaning in found)

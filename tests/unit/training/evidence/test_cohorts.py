@@ -9,19 +9,19 @@ import pytest
 from tests.support.lakes import NOW, clock, lake_of
 from tests.support.worlds import world_events
 
+from clapometer.domain import Exclusion
 from clapometer.folding.fold import refresh_outcomes
-from clapometer.labels import DEFAULT_RULE, ScreeningLimits, ScreeningReason
+from clapometer.labels import DEFAULT_RULE, ScreeningLimits
 from clapometer.lake.tables import Lake
 from clapometer.simulation import Adversary, EngagementLog, WorldConfig, build_world, simulate_log, with_adversary
 from clapometer.training.evidence.clips import load_clips
 from clapometer.training.evidence.outcomes import Outcomes
-from clapometer.training.evidence.screening import REASONS
 from clapometer.training.train import train_once
 
 WORLD = build_world(
     WorldConfig(n_models=4, n_prompts=80, n_viewers=500, n_sessions=1_800, n_days=20, bots=0, drift=False), 3
 )
-NEW, COHORT = (REASONS.index(f"viewer {reason}") for reason in (ScreeningReason.NEW, ScreeningReason.COHORT))
+NEW, COHORT = Exclusion.NEW.number, Exclusion.COHORT.number
 
 
 def screened(path: Path, log: EngagementLog, limits: ScreeningLimits | None = None) -> dict[int, int]:
@@ -65,7 +65,7 @@ def test_what_waits_is_in_the_views_with_its_reason(tmp_path: Path, people: Enga
     lake: Lake = lake_of(tmp_path, [])
     lake.append("events", world_events(WORLD, people))
     run = train_once(lake, clock=clock).run
-    reason = REASONS[NEW]
+    reason = str(Exclusion.NEW)
     with duckdb.connect(str(tmp_path / "clapometer.duckdb"), read_only=True) as con:
         found = con.execute("SELECT count(*) FROM excluded_outcomes WHERE excluded_reason = ?", [reason]).fetchall()
     assert run.excluded[reason] == found[0][0] > 0

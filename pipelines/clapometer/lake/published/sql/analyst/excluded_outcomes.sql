@@ -1,5 +1,5 @@
 -- The outcomes that did not count in each tenant's latest run, with the reason.
--- Reasons and their order are those of a run (`screened.reason`).
+-- Reasons and their order are those of a run (`screened.reason`): the domain's `Exclusion`.
 CREATE VIEW excluded_outcomes AS
 WITH latest AS (
     SELECT tenant, max(ROW(started_at, run_id))[2] AS run_id
@@ -12,10 +12,10 @@ reasons AS (
     SELECT
         outcomes.*,
         CASE
-            WHEN outcomes.trust NOT IN ('key', 'token') THEN 'untrusted impression'
-            WHEN clips.clip_id IS NULL THEN 'clip not registered'
+            WHEN outcomes.trust NOT IN {vouched} THEN {exclusion:UNTRUSTED}
+            WHEN clips.clip_id IS NULL THEN {exclusion:UNREGISTERED}
             WHEN clip.item IS NOT NULL THEN clip.reason
-            WHEN outcomes.viewer_id = clips.lineage_creator_id THEN 'creator''s own view'
+            WHEN outcomes.viewer_id = clips.lineage_creator_id THEN {exclusion:OWN_VIEW}
             WHEN viewer.item IS NOT NULL THEN viewer.reason
             WHEN day.item IS NOT NULL THEN day.reason
             WHEN 1 / (outcomes.propensity * outcomes.candidates) > TRY_CAST(weight.item AS DOUBLE) THEN weight.reason

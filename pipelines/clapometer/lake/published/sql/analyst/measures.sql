@@ -24,7 +24,7 @@ SELECT
     clips.cost_amount,
     clips.cost_currency,
     -- as the rankings count, whose latest run says which viewers are no people, and what no other outcome is like
-    outcomes.trust IN ('key', 'token')
+    outcomes.trust IN {vouched}
     AND clips.clip_id IS NOT NULL
     AND NOT clips.withdrawn
     AND NOT clips.ad
