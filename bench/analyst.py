@@ -36,7 +36,7 @@ from clapometer.lake.delta.packing import is_packed
 from clapometer.lake.published.catalogue import statements
 from clapometer.lake.published.publish import publish
 from clapometer.lake.published.views import OTHER_EVENTS
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadReport, LoadSettings
 

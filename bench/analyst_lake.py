@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from clapometer.lake.delta.packing import PACKED, suffix_of, write_tidily
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.upkeep.merge import UpkeepSettings
 

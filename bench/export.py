@@ -19,7 +19,7 @@ from clapometer.export.export import Source, export_run
 from clapometer.export.options import ExportOptions
 from clapometer.labels import DEFAULT_RULE
 from clapometer.lake.duck import connect
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.training.parameters import Parameters
 from clapometer.training.runs import Run, record_run

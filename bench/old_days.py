@@ -17,7 +17,7 @@ from pathlib import Path
 
 import duckdb
 
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.training.reading import Resources
 from clapometer.training.train import train_once

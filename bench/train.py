@@ -33,7 +33,7 @@ import duckdb
 from clapometer.folding.fold import FOLDED
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits
 from clapometer.lake.kept import drop_kept
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.training import train as training
 from clapometer.training.boards.model_versions import rank_models

@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 from clapometer.collector.metrics import CollectorMetrics
 from clapometer.http.connections import ConnectionLimits, Connections
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import LoadReport
 from clapometer.serving.metrics import ServingMetrics, TrainingMetrics

@@ -21,7 +21,7 @@ from tests.support.event_rows import Row, at, clip, events_table, row
 from tests.support.metric_worlds import FLAGS
 
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "duckdb"

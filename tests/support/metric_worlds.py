@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from tests.support.event_rows import Row, at, clip, events_table, row
 
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 FLAGS = (

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from clapometer.audit.findings import AuditReport
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 __all__ = ["record_attack"]

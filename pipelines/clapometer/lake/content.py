@@ -6,15 +6,9 @@ import hashlib
 from dataclasses import dataclass
 
 from clapometer.domain import InputError
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import SPECS
 from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
-
-OWN_COLUMNS: dict[str, tuple[str, ...]] = {
-    "ledger": ("commit", "weightless"), "rejected": ("partition", "offset"), "rankings": ("run_id", "created_at"),
-    "contrasts": ("run_id",), "comparisons": ("run_id",), "events": ("event_key", "payload_hash"),
-}  # fmt: skip
-"""Columns that say who wrote a row when, or that others tell and are not kept for ever: they are left out."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +36,11 @@ def content(
     Raises:
         InputError: There is no such table.
     """
-    if table not in TABLES:
-        msg = f"{table!r} is no table of the lake; one of {', '.join(TABLES)}"
+    if table not in SPECS:
+        msg = f"{table!r} is no table of the lake; one of {', '.join(SPECS)}"
         raise InputError(msg, "table")
     chosen = lake.version(table) if version is None else version
-    left_out = OWN_COLUMNS.get(table, ())
+    left_out = SPECS[table].own
     exclude = "EXCLUDE ({})".format(", ".join(f'"{name}"' for name in left_out)) if left_out else ""
     with lake.connect({table: chosen}, threads=threads, memory_limit=memory_limit) as con:
         con.execute(f"CREATE TEMP VIEW chosen AS SELECT * {exclude} FROM {table}")  # noqa: S608 - our own names

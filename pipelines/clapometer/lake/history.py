@@ -14,14 +14,12 @@ import msgspec
 
 from clapometer.domain import InputError, nearest
 from clapometer.lake.published.views import OTHER_EVENTS
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import SPECS, TABLES
 from clapometer.lake.statements import quote, sql
 from clapometer.lake.tables import Lake
 
 RUN_ID = "clapometer.run_id"
 """Metadata of the commit that records a run."""
-OF_RUNS = ("rankings", "contrasts", "comparisons", "screened")
-"""Tables whose rows belong to a run and are never replaced."""
 _FOLDED = """
 WITH refresh_dates AS (
     SELECT DISTINCT CAST(time AT TIME ZONE 'UTC' AS DATE) AS shown_date FROM events WHERE type = 'impression'
@@ -129,16 +127,9 @@ def _told(queries: dict[str, str], known: _Known) -> dict[str, str]:
     """Returns the queries for the rows that were known then."""
     received, recorded = (f"TIMESTAMPTZ {quote(str(at))}" for at in (known.received, known.recorded))
     runs = f"SELECT run_id FROM ({queries['runs']}) WHERE finished_at <= {recorded}"  # noqa: S608
-    conditions = {
-        "events": f"received_at <= {received}",
-        OTHER_EVENTS: f"received_at <= {received}",
-        "rejected": f"received_at <= {received}",
-        "ledger": f"hour < date_trunc('hour', {received})",
-        "runs": f"finished_at <= {recorded}",
-        "erasures": f"finished_at <= {recorded}",
-        "audits": f"audited_at <= {recorded}",
-        **dict.fromkeys(OF_RUNS, f"run_id IN ({runs})"),
-    }
+    given = {"received": received, "recorded": recorded, "runs": runs}
+    conditions = {name: spec.known.format(**given) for name, spec in SPECS.items() if spec.known is not None}
+    conditions[OTHER_EVENTS] = conditions["events"]
     told = {name: f"SELECT * FROM ({queries[name]}) WHERE {condition}" for name, condition in conditions.items()}  # noqa: S608
     return {
         **told,

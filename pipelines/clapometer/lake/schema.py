@@ -259,18 +259,3 @@ AUDITS = pa.schema(
     ]
 )  # fmt: skip
 """What attacks on a ranking came to that were tried on a copy: a row per route. JSON in numbers."""
-
-TABLES: dict[str, tuple[pa.Schema, tuple[str, ...]]] = {
-    "events": (EVENTS, ("received_date",)),
-    "rejected": (REJECTED, ("received_date",)),
-    "ledger": (LEDGER, ()),
-    "outcomes": (OUTCOMES, ("shown_date",)),
-    "comparisons": (COMPARISONS, ()),
-    "rankings": (RANKINGS, ()),
-    "contrasts": (CONTRASTS, ()),
-    "screened": (SCREENED, ()),
-    "runs": (RUNS, ()),
-    "erasures": (ERASURES, ()),
-    "audits": (AUDITS, ()),
-}
-"""Every table with its partition columns."""

@@ -17,7 +17,7 @@ from clapometer.lake.delta.storage import Storage
 from clapometer.lake.delta.table import CommitConflictError, Table
 from clapometer.lake.duck import connect
 from clapometer.lake.published.views import create_views, sources
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 
 LOADED = ("events", "rejected", "ledger")
 """Tables that the loader commits to every second."""

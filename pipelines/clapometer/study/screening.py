@@ -19,7 +19,7 @@ from scipy.stats import kendalltau
 from clapometer.contestants import CONTESTANTS, observe
 from clapometer.domain import Exclusion
 from clapometer.labels import DEFAULT_RULE, ScreeningLimits, duration_bin_sql
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.simulation import (
     ADVERSARIES,

@@ -21,6 +21,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from clapometer.domain import TerminalError
 from clapometer.eventlog import EventLog
 from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
@@ -29,25 +30,22 @@ from clapometer.lake.lock import no_training
 from clapometer.lake.progress import load_app_id
 from clapometer.lake.published.publish import publish
 from clapometer.lake.published.views import scan
-from clapometer.lake.schema import TABLES, WATCHING_SUFFIX
+from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.specs import SPECS, TABLES, TableSpec, ViewerColumns
 from clapometer.lake.tables import Lake
 from clapometer.takedown.rewrite import Edit, rewrite, stale_files
 from clapometer.takedown.spellings import QUOTED, spellings
 
 Clock = Callable[[], dt.datetime]
 
-IMPRESSION_COLUMNS = ("impression_id", "left_impression_id", "right_impression_id")
 ORDERS_GONE = "erasure-orders"
 """Application transaction of ``events``, of commits that take out orders; of ``erasures`` once their files are gone."""
 REGISTERED = "clapometer.erasure"
 """Metadata of commits of ``erasures``: which orders it stands for, as digests, so that none is registered twice."""
 
-_VIEWER = "EXISTS (SELECT 1 FROM erased e WHERE e.tenant = t.tenant AND e.viewer_id = t.viewer_id)"
-_SCREENED = (
-    "t.subject = 'viewer' AND EXISTS (SELECT 1 FROM erased e WHERE e.tenant = t.tenant AND e.viewer_id = t.item)"
-)
+_VIEWER = "EXISTS (SELECT 1 FROM erased e WHERE e.tenant = t.tenant AND e.viewer_id = t.{column})"
+_ITEM = f"t.subject = 'viewer' AND {_VIEWER}"
 _IMPRESSION = "EXISTS (SELECT 1 FROM seen e WHERE e.tenant = t.tenant AND e.impression_id = t.{column})"
-_CREATOR = "EXISTS (SELECT 1 FROM erased e WHERE e.tenant = t.tenant AND e.viewer_id = t.lineage_creator_id)"
 _ORDER = (
     "t.type = 'viewer_erased' AND EXISTS (SELECT 1 FROM orders o WHERE o.tenant = t.tenant AND o.source = t.source "
     "AND o.id = t.id AND o.received_at = t.received_at)"
@@ -91,9 +89,8 @@ def erase_viewers(lake: Lake, *, clock: Clock, log: EventLog | None = None) -> E
     """
     if not _left_over(lake) and not pending(lake).num_rows:
         return ErasureReport()
-    # brings scikit-learn with it, 100 MB that a loader needs only here
-
     with no_training(lake):
+        viewer_columns()  # before anything is changed
         if _left_over(lake):
             _delete_orders(lake)
         orders = _orders(lake)  # anew: somebody else may have done it meanwhile
@@ -177,11 +174,11 @@ def _rewrite(lake: Lake, viewers: pa.Table) -> tuple[dict[str, int], list[Path]]
         return edits["events"]
 
     rows, doomed = {}, list[Path]()
-    for name in sorted(TABLES, key=lambda name: name == "events"):
-        columns = {"viewer_id", *IMPRESSION_COLUMNS}.intersection(TABLES[name][0].names)
+    specs = viewer_columns()
+    for name in sorted(specs, key=lambda name: name == "events"):
         if name == "events":
             rows[name], files = rewrite(lake, name, edit_events, _ledger)
-        elif columns or name in {"rejected", "screened"}:
+        elif specs[name].names:
             edits[name] = _edit(name, viewers, seen)
             rows[name], files = rewrite(lake, name, edits[name])
         else:
@@ -201,15 +198,32 @@ def _seen(rows: str) -> str:
 def _edit(name: str, viewers: pa.Table, seen: pa.Table) -> Edit:
     """Returns what becomes of a table that knows viewers."""
     given = {"erased": viewers, "seen": seen}
-    if name == "rejected":
+    columns = viewer_columns()[name]
+    if columns.quotes:
         return Edit({**given, "spelled": spellings(viewers)}, change=QUOTED, values=_BLANK)
-    if name == "screened":
-        return Edit(given, _SCREENED)
-    columns = TABLES[name][0].names
-    drop = " OR ".join([_VIEWER, *(_IMPRESSION.format(column=each) for each in IMPRESSION_COLUMNS if each in columns)])
+    conditions = ((_VIEWER, columns.viewers), (_ITEM, columns.items), (_IMPRESSION, columns.impressions))
+    drop = " OR ".join(f"({condition.format(column=each)})" for condition, names in conditions for each in names)
     if name == "events":
-        return Edit(given, f"NOT ({_ANY_ORDER}) AND ({drop})", _CREATOR, {"lineage_creator_id": "NULL"})
+        (creator,) = columns.creators
+        return Edit(given, f"NOT ({_ANY_ORDER}) AND ({drop})", _VIEWER.format(column=creator), {creator: "NULL"})
     return Edit(given, drop)
+
+
+def viewer_columns(specs: Mapping[str, TableSpec] = SPECS) -> dict[str, ViewerColumns]:
+    """Returns where viewers are found, by table.
+
+    Raises:
+        TerminalError: A table does not say it: what it has of a viewer would stay.
+    """
+    known = {name: spec.viewers for name, spec in specs.items() if spec.viewers is not None}
+    silent = [name for name in specs if name not in known]
+    if silent:
+        msg = (
+            f"nothing was erased: {', '.join(silent)} does not say in which columns viewers are found; declare "
+            "`viewers` of its TableSpec (lake/specs.py), NOBODY where no viewer is in it"
+        )
+        raise TerminalError(msg)
+    return known
 
 
 def _left_over(lake: Lake) -> bool:

@@ -15,13 +15,11 @@ import pyarrow as pa
 from clapometer.domain import NotFoundError, nearest
 from clapometer.labels import LabelRule, decode_rule, encode_rule
 from clapometer.lake.history import RUN_ID
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import RESULTS, SPECS, TABLES
 from clapometer.lake.tables import Lake
 from clapometer.training.parameters import Parameters
 
 ESTIMATOR = "ClipAIPW + PromptFixedEffects; HierarchicalBayes"
-RESULTS = ("rankings", "contrasts", "comparisons", "screened")
-"""Tables that hold the results of runs."""
 _LIBRARIES = ("duckdb", "numpy", "scipy", "scikit-learn", "pyarrow")
 
 
@@ -96,7 +94,7 @@ def result_hash(tables: Mapping[str, pa.Table]) -> str:
     digest = hashlib.sha256()
     for name in RESULTS:
         if name in tables and name != "screened":
-            rows = tables[name].drop_columns([c for c in ("run_id", "created_at") if c in tables[name].schema.names])
+            rows = tables[name].drop_columns([*SPECS[name].own])
             lines = sorted(msgspec.json.encode(row, order="sorted") for row in rows.to_pylist())
             digest.update(name.encode() + b"\n" + b"\n".join(lines) + b"\n")
     return digest.hexdigest()

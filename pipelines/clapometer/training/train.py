@@ -17,7 +17,7 @@ from clapometer.labels import DEFAULT_RULE, LabelRule
 from clapometer.lake.delta.table import CommitConflictError
 from clapometer.lake.kept import drop_kept
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import RESULTS, TABLES
 from clapometer.lake.tables import Lake
 from clapometer.ranking import Budget
 from clapometer.training.boards.buyable import NOT_FOR_SALE
@@ -37,7 +37,6 @@ from clapometer.training.parameters import DEFAULT_PARAMETERS, Parameters
 from clapometer.training.planning import tenants
 from clapometer.training.reading import UNLIMITED, Resources, reading
 from clapometer.training.runs import (
-    RESULTS,
     Run,
     code_version,
     drop_old_results,

@@ -24,15 +24,13 @@ from clapometer.eventlog import EventLog
 from clapometer.lake.delta.durable import fsync
 from clapometer.lake.delta.format import MARKER
 from clapometer.lake.progress import loaded_offsets
+from clapometer.lake.specs import SPECS
 from clapometer.lake.tables import Lake
 from clapometer.upkeep.copies import CopiedFile, copy_file, describe_file, fsync_tree
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-ORDER = (
-    "erasures", "audits", "runs", "rankings", "contrasts", "comparisons", "screened", "ledger", "outcomes", "events",
-    "rejected",
-)  # fmt: skip
+ORDER = sorted(SPECS, key=lambda name: SPECS[name].backup)
 LAKE, LOG, FILES = "lake", "log", "files"
 _LOG_ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint.*\.parquet)$")
 _LAST_CHECKPOINT = "_last_checkpoint"

@@ -25,7 +25,7 @@ from clapometer.lake.delta.table import CommitConflictError, Table
 from clapometer.lake.duck import connect
 from clapometer.lake.kept import drop_kept
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import REWRITES, Lake
 

@@ -14,7 +14,11 @@ from clapometer.terminal.printing import echo, echo_json
 if TYPE_CHECKING:  # imported when a command runs, so that help is quick
     from clapometer.upkeep.backup import Manifest
 
-Table = Literal["events", "rejected", "ledger", "outcomes", "comparisons", "rankings", "contrasts", "runs", "erasures"]
+Table = Literal[
+    "events", "rejected", "ledger", "outcomes", "comparisons", "rankings", "contrasts", "screened", "runs", "erasures",
+    "audits",
+]  # fmt: skip
+"""Those of `clapometer.lake.specs`, which would bring Arrow with it."""
 
 
 def backup(

@@ -13,7 +13,7 @@ import pytest
 from clapometer.domain import TerminalError, TransientError
 from clapometer.lake.delta.durable import fsync
 from clapometer.lake.delta.table import REOPEN_INTERVAL, CommitConflictError
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 DAY = dt.date(2026, 5, 1)

@@ -11,7 +11,7 @@ from tests.support.event_rows import Row, answer, clip, events_table, impression
 
 from clapometer.domain import InputError
 from clapometer.lake.history import open_then, versions_at
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.takedown.erase import erase_viewers
 from clapometer.training.train import train_once

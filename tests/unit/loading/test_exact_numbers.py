@@ -15,7 +15,8 @@ from clapometer.domain import decode_batch
 from clapometer.eventlog import MemoryLog
 from clapometer.lake.delta.table import Table
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import DATA_COLUMNS, TABLES, WIDE
+from clapometer.lake.schema import DATA_COLUMNS, WIDE
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 

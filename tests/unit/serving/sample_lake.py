@@ -14,7 +14,7 @@ from tests.support.event_rows import Row, clip, events_table, row
 
 from clapometer.domain import verdict
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 NOW = dt.datetime(2026, 3, 2, 12, 0, tzinfo=dt.UTC)

@@ -15,7 +15,7 @@ from clapometer.eventlog import EmbeddedLog
 from clapometer.lake.content import content
 from clapometer.lake.ledger import ledger_difference
 from clapometer.lake.progress import loaded_offsets
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.upkeep.backup import ORDER, BackupPlan, back_up, latest_backup, read_manifest

@@ -20,7 +20,8 @@ from clapometer.folding.fold import refresh_outcomes
 from clapometer.lake.delta.table import Table
 from clapometer.lake.ledger import ledger_difference
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 from clapometer.upkeep import merge as maintain

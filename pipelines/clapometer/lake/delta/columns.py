@@ -12,9 +12,7 @@ from clapometer.domain import TerminalError, TransientError
 from clapometer.lake.delta.packing import is_packed, suffix_of
 from clapometer.lake.delta.table import CommitConflictError, Table
 from clapometer.lake.schema import WATCHING_SUFFIX, WIDE
-
-GROWN = frozenset({"contrasts", "rankings", "comparisons", "runs", "rejected", "ledger"})
-"""Tables of results, dead letters and counts: small enough to be written anew when they get a column."""
+from clapometer.lake.specs import SPECS
 
 
 def bring_columns_up_to_date(table: Table) -> list[str]:
@@ -31,7 +29,7 @@ def bring_columns_up_to_date(table: Table) -> list[str]:
         [name for name in table.schema.names if name not in found],
         sorted({*found} - {*table.schema.names}),
     )
-    if unknown or (missing and table.folder.name not in GROWN):
+    if unknown or (missing and not SPECS[table.folder.name].grows):
         differs = "; ".join(
             f"{what} {', '.join(names)}" for what, names in (("lacks", missing), ("also has", unknown)) if names
         )

@@ -12,8 +12,9 @@ from importlib.resources import files
 
 from clapometer.domain.fields import FIELDS
 from clapometer.lake.published.metrics import Metric, catalogue, named, of_level
-from clapometer.lake.published.views import TABLE_COMMENTS, VIEWS, view_sql
-from clapometer.lake.schema import DATA_COLUMNS, TABLES
+from clapometer.lake.published.views import VIEWS, view_sql
+from clapometer.lake.schema import DATA_COLUMNS
+from clapometer.lake.specs import SPECS, TABLES
 from clapometer.lake.statements import quote, sql
 
 MACROS = ("wilson_low", "wilson_high", "covers", "watch_quantile")
@@ -52,7 +53,7 @@ def statements() -> list[str]:
         for name, (schema, _) in TABLES.items()
     ]
     parts = [*map(analyst_sql, MACROS), *map(view_sql, VIEWS), *map(analyst_sql, ANALYST_VIEWS), _metrics_sql()]
-    return [*tables, *parts, *(f'COMMENT ON VIEW "{name}" IS {quote(text)}' for name, text in TABLE_COMMENTS.items())]
+    return [*tables, *parts, *(f'COMMENT ON VIEW "{name}" IS {quote(spec.comment)}' for name, spec in SPECS.items())]
 
 
 def column_comment(view: str, column: str) -> str | None:

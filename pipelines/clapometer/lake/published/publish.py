@@ -22,7 +22,7 @@ from clapometer.lake.delta.durable import fsync
 from clapometer.lake.published.catalogue import comment_statements, statements
 from clapometer.lake.published.filling import WHY, Filling
 from clapometer.lake.published.views import OTHER_EVENTS, sources
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.statements import quote
 from clapometer.lake.tables import Lake
 

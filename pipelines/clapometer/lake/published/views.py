@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from clapometer.domain import Verdict
 from clapometer.lake.delta.durable import UNKNOWN
-from clapometer.lake.schema import TABLES, WATCHING_COLUMNS, WATCHING_SUFFIX, WIDE
+from clapometer.lake.schema import WATCHING_COLUMNS, WATCHING_SUFFIX, WIDE
+from clapometer.lake.specs import SPECS, TABLES
 from clapometer.lake.statements import quote, sql
 
 VIEWS = (
@@ -23,20 +24,6 @@ VIEWS = (
     "rankings_current",
 )
 """Names of the files in ``sql/views`` that define a view, in the order in which they build on each other."""
-
-TABLE_COMMENTS = {
-    "events": "Every accepted event once; see the event reference for its columns. received_date is the partition.",
-    "rejected": "Events and blocks that were refused, with the reason and their bytes.",
-    "ledger": "What became of the events per source and hour: received = stored + duplicate + rejected + suppressed.",
-    "outcomes": "One row per impression: everything it came to.",
-    "comparisons": "Preference labels: two clips of one prompt, and how likely the left one is better.",
-    "rankings": "Every ranking ever made; rankings_current has the latest.",
-    "contrasts": "Differences between two ranked items, with intervals from their joint covariance.",
-    "screened": "Viewers, clips and days that a run left out, and limits to what counts, each with the reason.",
-    "runs": "What made a ranking: enough to make it again.",
-    "erasures": "Proof that viewers were erased, without their ids.",
-    "audits": "What attacks on rankings came to that `clapometer audit --attack` tried on a copy, a row per route.",
-}
 
 _SQL_TYPES = {
     pa.string(): "VARCHAR",
@@ -127,6 +114,6 @@ def create_views(connection: duckdb.DuckDBPyConnection, queries: Mapping[str, st
     connection.execute(f'CREATE VIEW files."{OTHER_EVENTS}" AS {queries[OTHER_EVENTS]}')
     for name in TABLES:
         connection.execute(f'CREATE VIEW "{name}" AS {queries[name]}')
-        connection.execute(f'COMMENT ON VIEW "{name}" IS {quote(TABLE_COMMENTS[name])}')
+        connection.execute(f'COMMENT ON VIEW "{name}" IS {quote(SPECS[name].comment)}')
     for name in VIEWS:
         connection.execute(view_sql(name))

@@ -20,7 +20,7 @@ from clapometer.lake.delta.format import FORMAT, MARKER
 from clapometer.lake.delta.table import Table
 from clapometer.lake.keys.index import KeyIndex
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 

@@ -16,7 +16,7 @@ from clapometer.lake.keys import index as module
 from clapometer.lake.keys import runs as key_runs
 from clapometer.lake.keys.index import KeyIndex
 from clapometer.lake.keys.runs import map_run, merge_runs, sort_run, store_run
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 TODAY = NOW.date()

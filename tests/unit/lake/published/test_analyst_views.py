@@ -15,7 +15,7 @@ from tests.support.event_rows import Row, answer, at, clip, events_table, impres
 
 from clapometer.folding.fold import refresh_outcomes
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 
 Connection = duckdb.DuckDBPyConnection

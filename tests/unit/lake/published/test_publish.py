@@ -11,7 +11,8 @@ from tests.unit.lake.test_tables import letters
 from clapometer.eventlog import MemoryLog
 from clapometer.lake.published.filling import round_place
 from clapometer.lake.published.publish import publish
-from clapometer.lake.schema import TABLES, WATCHING_SUFFIX
+from clapometer.lake.schema import WATCHING_SUFFIX
+from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
 
