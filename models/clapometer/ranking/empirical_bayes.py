@@ -190,7 +190,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
                 self._prompt, levels[0], relative_weight, residual, noise=relative, lost=lost, size=self._n_prompts
             )
             between, within = shared.between, shared.within
-        self._between, self.clip_variance_ = between, within
+        self._between, self.clip_variance_, self._clip_variance_error = between, within, shared.within_error
         self._luck, self._prompt_spread = shared.mean, shared.spread
         self._fitted, self._scale, self._relative = fitted, scale, relative
         # What a prompt is worth includes how it suits those who made its clips: any two of its clips tell of it.
@@ -263,7 +263,9 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         # An error of its template's effect is an error of the prompt as far as its own data have not replaced it.
         own_variance = self.clip_variance_ * self._apart**2 + noise
         told = sum_by(self._prompt, np.where(self._shown, self._scale**2 / own_variance, 0.0), self._n_prompts)
-        left = self._doubt() ** 2 / (told + 1 / max(self.prompt_variance_, _TINY))
+        left = self._doubt(self.prompt_variance_, self._variance_error) ** 2 / (
+            told + 1 / max(self.prompt_variance_, _TINY)
+        )
         borrowed = self._worth_spread / max(self.prompt_variance_, _TINY)
         self.prompt_errors_: Floats = np.sqrt(scale**2 * left + borrowed**2 * self._factor_spread(partitions))
         self.prompt_evidence_: Floats = 1 - self._worth_spread / max(self.prompt_variance_, _TINY)
@@ -273,12 +275,12 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
             (sum_by(level, self._shown.astype(float)), sum_by(level, y.impressions)) for level in levels[self._first :]
         ]
 
-    def _doubt(self) -> float:
-        """What errors are multiplied by because the prompts' variance is an estimate that all of them share.
+    def _doubt(self, variance: float, error: float) -> float:
+        """What errors are multiplied by because their variance is an estimate that all prompts, or clips, share.
 
         As wide as Student's t with the degrees of freedom that the variance is worth (Satterthwaite 1946).
         """
-        freedom = 2 * (self.prompt_variance_ / max(self._variance_error, _TINY)) ** 2
+        freedom = 2 * (variance / max(error, _TINY)) ** 2
         upper = 0.5 + self.level / 2
         return float(student.ppf(upper, max(freedom, _FEWEST_DEGREES)) / norm.ppf(upper))
 
@@ -361,7 +363,8 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
 
     def differences(self, left: Ints, right: Ints) -> tuple[Floats, Floats]:
         """Posterior mean and standard deviation of clip `left` minus clip `right`, rows of the fit."""
-        own = self.clip_variance_ * (1 - self._trust) * self._apart**2
+        doubt = self._doubt(self.clip_variance_, self._clip_variance_error)
+        own = doubt**2 * self.clip_variance_ * (1 - self._trust) * self._apart**2
         # The prompts' luck enters both clips; what the clip's own data replaced of it does not cancel.
         share = self._scale * (1 - self._trust)
         shared = (share[left] - share[right]) ** 2 * self._prompt_spread[self._prompt[left]]

@@ -25,6 +25,7 @@ class Shared(NamedTuple):
         between: Variance of it.
         error: Standard error of that variance.
         within: Variance of single clips.
+        within_error: Standard error of that variance.
         mean: Posterior mean for each group.
         spread: Posterior variance.
     """
@@ -32,6 +33,7 @@ class Shared(NamedTuple):
     between: float
     error: float
     within: float
+    within_error: float
     mean: Floats
     spread: Floats
 
@@ -57,10 +59,13 @@ def between_variance(group: Ints, maker: Ints, weight: Floats, residual: Floats,
         return 1e-5, 0.0
     variance = float(products.sum()) / total + float((weight * lost).sum() / max(weight.sum(), _TINY))
     error = float(np.sqrt(((products - products.sum() / total * pairs) ** 2).sum())) / total
+    return _not_nothing(variance, error)
+
+
+def _not_nothing(variance: float, error: float) -> tuple[float, float]:
+    """Mean and standard deviation of the posterior of a variance, a normal one that is cut off at 0."""
     found = above_zero(variance, error)
-    # the posterior is a normal one cut off at 0, of which this is the variance
-    doubt = max(error**2 - (found - variance) * found, 0.0)
-    return max(found, 1e-5), float(np.sqrt(doubt))
+    return max(found, 1e-5), float(np.sqrt(max(error**2 - (found - variance) * found, 0.0)))
 
 
 def makers_of(group: Ints, maker: Ints) -> Ints:
@@ -90,10 +95,20 @@ def _products(group: Ints, cell: Ints, value: Floats) -> Floats:
     return whole**2 - sum_by(inside, sum_by(cell, value) ** 2, len(whole))
 
 
-def within_variance(weight: Floats, residual: Floats, noise: Floats, between: float) -> float:
-    """Variance of single clips: what is left of the squares of residuals after noise and what groups share."""
+def within_variance(
+    group: Ints, weight: Floats, residual: Floats, noise: Floats, between: float
+) -> tuple[float, float]:
+    """Variance of single clips, and its standard error: squares of residuals less noise and what groups share.
+
+    As for what groups share, it is the mean of its posterior, groups being independent: few clips of a few
+    impressions each cannot tell it from nothing, and taken for nothing it would make every pair of them certain.
+    """
     square = weight**2
-    return max(float((square * (residual**2 - noise)).sum() / max(square.sum(), _TINY)) - between, 1e-5)
+    total = max(float(square.sum()), _TINY)
+    left = square * (residual**2 - noise)
+    variance = float(left.sum()) / total
+    error = float(np.sqrt((sum_by(group, left - variance * square) ** 2).sum())) / total
+    return _not_nothing(variance - between, error)
 
 
 def across(level: Ints, prompt: Ints, weight: Floats, residual: Floats) -> float:
@@ -141,6 +156,6 @@ def shared_and_own(
     Clips of weight 0 tell nothing; the other arguments are those of `between_variance` and `within_variance`.
     """
     between, error = between_variance(group, maker, weight, residual, lost)
-    within = within_variance(weight, residual, noise, between)
+    within, within_error = within_variance(group, weight, residual, noise, between)
     precision = np.where(weight > 0, 1 / (within + noise), 0.0)
-    return Shared(between, error, within, *posterior_mean(group, precision, residual, between, size))
+    return Shared(between, error, within, within_error, *posterior_mean(group, precision, residual, between, size))

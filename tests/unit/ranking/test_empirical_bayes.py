@@ -8,6 +8,7 @@ from scipy.stats import spearmanr
 
 from clapometer.contestants import bayesian_average, observe, raw_mean, wilson_lower_bound
 from clapometer.domain import InputError
+from clapometer.labels import pairs_of_prompts, posterior_pairs
 from clapometer.ranking import ClipAIPW, ClipRates, Estimate, HierarchicalBayes, Reason, Unranked, clip_rates
 from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, simulate_log
 
@@ -181,3 +182,23 @@ def test_what_is_not_known_of_the_spread_of_prompts_widens_their_intervals() -> 
     part = rates(y.label[few], y.exposure[few])
     doubtful = HierarchicalBayes().fit(X[few], part)
     assert doubtful.prompt_errors_.mean() > 1.1 * sure
+
+
+@pytest.mark.parametrize(("prompts", "shown"), [(30, 4), (30, 12), (200, 4), (200, 20)])
+def test_few_impressions_make_no_pair_of_clips_certain(prompts: int, shown: int) -> None:
+    """Where the spread of single clips cannot be told from nothing it is not nothing."""
+    said, right = [], []
+    for seed in range(6000 // (prompts * shown) + 4):
+        rng = np.random.default_rng(seed)
+        prompt, model = np.repeat(np.arange(prompts), 3), np.tile(np.arange(3), prompts)
+        value = 0.2 + 0.1 * model + rng.normal(0, 0.08, prompts)[prompt] + rng.normal(0, 0.12, 3 * prompts)
+        exposure = np.full((3 * prompts, 2), shown / 2)
+        liked = rng.binomial(shown // 2, np.clip(value, 0.02, 0.98)[:, None], (3 * prompts, 2)).astype(float)
+        rates = ClipRates(np.arange(3 * prompts), liked, exposure, liked, exposure, exposure.sum(1))
+        fitted = HierarchicalBayes().fit(np.column_stack([model, prompt]), rates)
+        left, other = pairs_of_prompts(prompt, rates.impressions)
+        chance = posterior_pairs(fitted, left, other, rates.impressions).p_left
+        said.append(np.maximum(chance, 1 - chance))
+        right.append((chance > 0.5) == (value[left] > value[other]))
+    sure = np.concatenate(said) > 0.9
+    assert np.concatenate(right)[sure].mean() > np.concatenate(said)[sure].mean() - 0.06
