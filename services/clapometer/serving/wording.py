@@ -10,7 +10,8 @@ from clapometer.domain import MEANINGS, Exclusion
 _TIERS = {
     "A": "Tier A: people compared these directly, by votes or creators' choices.",
     "B": "Tier B: exposure was randomised and logged, so these intervals answer for what viewers were shown.",
-    "C": "Tier C: no logged exposure; these intervals are not calibrated.",
+    "C": "Tier C: no logged exposure; these intervals are not calibrated. So the places that the data allow, and the "
+    "chances of being the best, are not known: the order is no more than a guess.",
 }
 COST = "cost far beyond all other"
 SET_ASIDE: dict[str, str] = {

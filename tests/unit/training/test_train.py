@@ -74,6 +74,8 @@ def test_without_propensities_the_ranking_says_so_and_claims_nothing(tmp_path: P
     assert {(line["tier"], line["calibrated"], line["verdict"]) for line in rankings(lake)} == {
         ("C", False, "not enough evidence")
     }
+    assert {line[name] for line in rankings(lake) for name in ("rank_low", "rank_high", "p_best")} == {None}
+    assert any(line["rank"] for line in rankings(lake))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

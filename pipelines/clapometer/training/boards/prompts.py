@@ -142,17 +142,15 @@ def _rows(sheet: Sheet, ranked: Sequence[Estimate], level: float, seed: int) -> 
         joint = Interval(float(low[i] - mean), float(high[i] - mean), level)
         yield sheet.row(place.item) | {
             "rank": i + 1,
-            "rank_low": places[0],
-            "rank_high": places[1],
             "effect": float(place.value - mean),
             "effect_low": float(place.interval.low - mean),
             "effect_high": float(place.interval.high - mean),
             "value": place.value,
             "value_low": place.interval.low,
             "value_high": place.interval.high,
-            "p_best": float(best[i]),
             "verdict": sheet.verdict(joint, places, n, float(best[i])),
             "calibrated": sheet.tier != "C",
+            **sheet.sureness(places, float(best[i])),
         }
 
 

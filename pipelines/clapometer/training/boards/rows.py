@@ -72,19 +72,22 @@ class Sheet:
         )
         return self.row(place.item) | {
             "rank": place.rank,
-            "rank_low": place.rank_range[0],
-            "rank_high": place.rank_range[1],
             "effect": place.effect,
             "effect_low": place.interval.low,
             "effect_high": place.interval.high,
             "value": value,
             "value_low": value - half,
             "value_high": value + half,
-            "p_best": place.probability_best,
             "verdict": sure,
             "withheld_verdict": None if said == sure else said,
             "calibrated": self.tier != "C",
+            **self.sureness(place.rank_range, place.probability_best),
         }
+
+    def sureness(self, places: tuple[int, int], best: float) -> Row:
+        """Returns the places that the data allow and the probability of being the best; unknown in tier C."""
+        known = (*places, best) if self.tier != "C" else (None, None, None)
+        return dict(zip(("rank_low", "rank_high", "p_best"), known, strict=True))
 
     def verdict(self, joint: Interval, places: tuple[int, int], n_ranked: int, best: float) -> str:
         """Returns the verdict on an item of `n_ranked` by the interval that holds for all of them at once."""

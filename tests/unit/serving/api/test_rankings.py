@@ -188,7 +188,11 @@ def test_without_logged_exposure_the_ranking_says_it_is_not_calibrated(
     publish(lake)
     ranking = start(lake.storage.published).get(RANKING).json()
     assert (ranking["tier"], ranking["calibrated"]) == ("C", False)
-    assert ranking["notes"] == ["Tier C: no logged exposure; these intervals are not calibrated."]
+    (note,) = ranking["notes"]
+    assert note.startswith("Tier C: no logged exposure; these intervals are not calibrated.")
+    assert "the places that the data allow, and the chances of being the best, are not known" in note
+    assert [row["rank"] for row in ranking["rows"]] == [*range(1, len(ranking["rows"]) + 1)]
+    assert {row[name] for row in ranking["rows"] for name in ("rank_low", "rank_high", "p_best")} == {None}
 
 
 def test_labels_are_handed_on_as_they_are(serving: Serving) -> None:

@@ -92,6 +92,8 @@ def test_warnings_are_in_plain_words(tmp_path: Path, start: Callable[..., Servin
     html = start(lake.storage.published).get("/").text
     assert "Tier C: no logged exposure; these intervals are not calibrated." in words(html)
     assert "Last good ranking. The newest run failed" in words(html)
+    assert "P(best)" in words(html)
+    assert not re.findall(r'<td class="n">\d+ %</td>', html), "nobody knows the chances of being the best"
     assert "comes first, but how sure that is cannot be told" in words(html)
     assert not re.findall(r'class="(?:n|interval) (?:above|below)"', html), "nothing is claimed without logged exposure"
     assert "<script>document" not in html

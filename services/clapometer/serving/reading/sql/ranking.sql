@@ -1,12 +1,14 @@
 -- One page of a ranking, best first, items without a rank last; completion_rank is the place that the raw
--- completion rate would give each ranked item.
+-- completion rate would give each ranked item. In tier C nobody knows how sure an order is: places that the data allow and
+-- the probability of being the best are NULL, also where a run of an earlier version stored some.
 -- Parameters  tenant, run, subject, segment, segment_value, only (list of items or NULL), n, skip.
 SELECT *
 FROM (
     SELECT
-        item, label, "rank", rank_low, rank_high, effect, effect_low, effect_high, value, value_low, value_high,
-        p_best, verdict, tier, calibrated, unranked_reason, impressions, clips, prompts, viewers,
-        completion_rate, like_rate, cost_per_clip, revenue_per_1000, currency, currency_share,
+        item, label, "rank", IF(tier = 'C', NULL, rank_low) AS rank_low, IF(tier = 'C', NULL, rank_high) AS rank_high,
+        effect, effect_low, effect_high, value, value_low, value_high,
+        IF(tier = 'C', NULL, p_best) AS p_best, verdict, tier, calibrated, unranked_reason, impressions, clips, prompts,
+        viewers, completion_rate, like_rate, cost_per_clip, revenue_per_1000, currency, currency_share,
         -- runs of versions that counted cost in the currency of revenue do not say it
         coalesce(cost_currency, CASE WHEN cost_per_clip IS NOT NULL THEN currency END) AS cost_currency,
         cost_currency_share,
