@@ -30,6 +30,7 @@ from clapometer.ranking.sequential import always_valid_intervals, always_valid_m
 from clapometer.ranking.time_doubt import TimeDoubt
 from clapometer.ranking.time_offsets import TimeOffsets
 from clapometer.ranking.trends import ShareChange, ViewerSumsOfHalf, change_of_counts, change_of_shares
+from clapometer.ranking.viewers import Leaning, Views, WithinViewers, leaning, of_time, within_viewers
 
 __all__ = [
     "Bought",
@@ -44,6 +45,7 @@ __all__ = [
     "Flip",
     "HierarchicalBayes",
     "Interval",
+    "Leaning",
     "Mismatch",
     "Placebo",
     "PromptFixedEffects",
@@ -55,6 +57,8 @@ __all__ = [
     "TimeOffsets",
     "Unranked",
     "ViewerSumsOfHalf",
+    "Views",
+    "WithinViewers",
     "always_valid_intervals",
     "always_valid_multiplier",
     "available_days",
@@ -73,7 +77,9 @@ __all__ = [
     "fewest_to_flip",
     "first_days",
     "invented_reactions",
+    "leaning",
     "mean_weight",
+    "of_time",
     "opportunities",
     "outlier_limit",
     "placebo",
@@ -83,4 +89,5 @@ __all__ = [
     "sample_ratio_p_value",
     "simultaneous_intervals",
     "sum_by",
+    "within_viewers",
 ]

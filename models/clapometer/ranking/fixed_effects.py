@@ -120,6 +120,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         opportunity: Any = None,
         n_items: int | None = None,
         time: TimeDoubt | None = None,
+        shared: Floats | None = None,
     ) -> Self:
         """Fits clip scores.
 
@@ -131,6 +132,8 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 precision.
             n_items: Number of items when some have no clip at all.
             time: What the scores owe to estimated effects of days and ages; None for nothing.
+            shared: Covariance of errors of the items' scores that clips of different prompts share, of which prompt
+                clusters see nothing, ``(k, k)`` for the items 0..k-1; None where there are none.
 
         Raises:
             InputError: Shapes differ, or scores or weights are NaN, infinite or negative.
@@ -174,7 +177,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.prompt_scores_, self.curvature_slope_ = fitted.prompt_scores(), slope
         if time is not None:
             unknown = unknown + self._doubt_time(time)
-        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
+        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown + self._shared(shared)
         return self
 
     def _doubt_time(self, time: TimeDoubt) -> Floats:
@@ -183,6 +186,15 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         errors, others = time.errors(influence, self.prompts_)
         self.prompt_scores_ = self.prompt_scores_ + errors
         return others
+
+    def _shared(self, covariance: Floats | None) -> Floats:
+        """The part of a covariance of all items that concerns contrasts of the ranked ones."""
+        n = len(self.items_)
+        if covariance is None:
+            return np.zeros((n, n))
+        centre = np.eye(n) - 1 / n
+        found: Floats = centre @ covariance[np.ix_(self.items_, self.items_)] @ centre
+        return found
 
     def score_influence(self, left: int, right: int | None = None) -> Floats:
         """What one unit more of each clip's score adds to the effect of `left` minus that of `right`.

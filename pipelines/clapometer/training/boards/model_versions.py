@@ -45,7 +45,8 @@ def rank_models(
     ``fit`` is that of `fit_models`, None where there is no score; ``buyable`` how far effects could have been bought.
     """
     names = clips.model
-    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
+    tier = "C" if scores.unsupported else scored.tier
+    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), tier)
     present = np.unique(part.table.model)
     left_out = [sheet.unranked(item, LEFT_OUT) for item in _left_out(part, clips)]
     if fit is None:
