@@ -20,7 +20,7 @@ from clapometer.ranking import (
     invented_reactions,
     sum_by,
 )
-from clapometer.ranking.robustness import BUCKETS_PER_OCTAVE
+from clapometer.ranking.scrutiny.robustness import BUCKETS_PER_OCTAVE
 from clapometer.training.boards.buyable import NOT_FOR_SALE, Buyable
 from clapometer.training.boards.rows import Row
 from clapometer.training.boards.scores import Scores

@@ -1,0 +1,1 @@
+"""What time does to an estimate: launches, weeks, novelty, trends."""
