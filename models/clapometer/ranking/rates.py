@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from clapometer.domain import InputError
 from clapometer.ranking.cells import ClipCells, ClipTable
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.time.offsets import TimeOffsets
+from clapometer.ranking.time_offsets import TimeOffsets
 
 __all__ = ["ClipRates", "clip_rates"]
 

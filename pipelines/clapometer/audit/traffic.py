@@ -18,13 +18,16 @@ from clapometer.ranking import (
     ShareChange,
     ViewerSumsOfHalf,
     balance,
+    by_version,
     change_of_counts,
     change_of_shares,
+    favoured,
     mean_weight,
     sample_ratio_p_value,
     sum_by,
 )
-from clapometer.training.evidence.tiers import counted_exposure, exposure_of
+from clapometer.training.evidence.chances import Chances
+from clapometer.training.evidence.tiers import MOST_UNEQUAL, counted_exposure, exposure_of
 
 Plan = Mapping[str, Mapping[str, float]]
 """Planned shares of the arms, by experiment."""
@@ -120,6 +123,8 @@ def propensity_findings(audited: Audited) -> Iterator[Finding]:
         return
     exposure = counted_exposure(audited.evidence.files)
     yield from _fit_findings(exposure, subject="", chances=_chances(audited))
+    if audited.evidence.chances is not None:
+        yield from _due_findings(exposure, audited.evidence.chances)
     yield _overlap(audited, exposure)
 
 
@@ -156,6 +161,31 @@ def _fit_findings(exposure: Exposure, *, subject: str, chances: np.ndarray | Non
             f"the feed favours clips by more than it logs: {_MATCH}",
             subject=subject, matters=found.size > _TOLERANCE, numbers={"misplaced": found.size},
         )  # fmt: skip
+
+
+def _due_findings(exposure: Exposure, chances: Chances) -> Iterator[Finding]:
+    """Yields whether clips of one version and day, and versions, are shown as often as they are due."""
+    clip, fold, n = exposure.clip, exposure.fold, len(chances.batch)
+    for what, column in (("weighted by 1 / propensity", exposure.weight), ("in explored slots", exposure.explored)):
+        found = favoured(clip, fold, column, chances.batch, n)
+        yield finding_of_test(
+            "exploration", found.p_value,
+            f"{what}, clips of one model version and day differ by {found.size:.0%} in how often they are shown, "
+            "alike in two halves of the viewers"
+            if found else f"too few clips to tell whether some are shown more often {what}",
+            f"what is logged as chance was chosen: {_MATCH}, and call only those slots explored that were drawn "
+            "uniformly",
+            subject=what, matters=found.size > MOST_UNEQUAL, numbers={"spread": found.size},
+        )  # fmt: skip
+    version, off = by_version(exposure, chances.version, chances.opportunity, chances.slack)
+    yield finding_of_test(
+        "exploration", off.p_value,
+        f"weighted by 1 / propensity, model versions are shown as often as their clips had chances, but for "
+        f"{chances.names[version]}, {1 + off.size:.2f} times as often"
+        if off else "weighted by 1 / propensity, every model version is shown as often as its clips had chances",
+        f"the feed favours or spares a model version by more than it logs: {_MATCH}",
+        subject=chances.names[version] if off else "", numbers={"ratio": 1 + off.size},
+    )  # fmt: skip
 
 
 def _overlap(audited: Audited, exposure: Exposure) -> Finding:

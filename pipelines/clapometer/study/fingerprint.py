@@ -8,6 +8,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -21,11 +22,16 @@ def fingerprint(*parts: Callable[..., Any] | ModuleType, salt: str = "") -> str:
 
     Comments, docstrings and layout do not count, nor do the libraries.
     """
+    return hashlib.sha256((salt + _text(parts)).encode()).hexdigest()[:16]
+
+
+@cache
+def _text(parts: tuple[Callable[..., Any] | ModuleType, ...]) -> str:
+    """All code of the parts and behind them; it does not change while we run, and reading it takes seconds."""
     found: dict[str, str] = {}
     for part in parts:
         _visit_module(part, found) if isinstance(part, ModuleType) else _visit(part, found)
-    text = "\n".join(found[name] for name in sorted(found))
-    return hashlib.sha256((salt + text).encode()).hexdigest()[:16]
+    return "\n".join(found[name] for name in sorted(found))
 
 
 def _visit(part: Any, found: dict[str, str]) -> None:

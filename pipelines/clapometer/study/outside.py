@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from clapometer.contestants import Observation, observe_poisson
-from clapometer.ranking import ClipAIPW, PromptFixedEffects, Views, always_valid_multiplier, of_time, within_viewers
+from clapometer.ranking import ClipAIPW, Exposure, PromptFixedEffects, always_valid_multiplier, sum_by
 from clapometer.simulation.poisson import (
     OUTSIDE,
     PoissonScenario,
@@ -21,6 +21,8 @@ from clapometer.simulation.poisson import (
 )
 from clapometer.study.model_versions import kendall_tau
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
+from clapometer.training.evidence.chances import Chances
+from clapometer.training.evidence.tiers import contradiction
 from clapometer.training.parameters import DEFAULT_PARAMETERS
 
 __all__ = ["OUTSIDE_PART", "run", "summarise"]
@@ -47,6 +49,7 @@ def run(scenario: PoissonScenario, seed: int) -> Line:
     equal = np.abs(true) < 1e-9
     reach = once * np.sqrt(np.diag(fit.covariance_))
     return {
+        "doubt": _doubt(seen),
         "truth": truth.tolist(),
         "items": fit.items_.tolist(),
         "effects": fit.effects_.tolist(),
@@ -57,30 +60,30 @@ def run(scenario: PoissonScenario, seed: int) -> Line:
     }
 
 
+def _doubt(seen: Observation) -> str:
+    """Why the ranking would be of tier C; empty where it would be of tier B."""
+    log, clips = seen.log, seen.clips
+    key, row = np.unique(log.clip * 2 + log.viewer % 2, return_inverse=True)
+    columns = (np.ones(len(log)), seen.weight, seen.weight**2, log.explored.astype(float))
+    exposure = Exposure(key >> 1, key & 1, *(sum_by(row, column, len(key)) for column in columns))
+    if clips.opportunity is None:
+        return contradiction(exposure)
+    _, batch = np.unique(np.column_stack([clips.model, clips.published_day]), axis=0, return_inverse=True)
+    n_days = int(log.day.max()) + 1
+    first = np.full(int(clips.model.max()) + 1, n_days)
+    np.minimum.at(first, clips.model, clips.published_day)
+    names = [f"version {version}" for version in range(len(first))]
+    slack = np.where(first > 0, 0.1 + 1 / np.maximum(n_days - first, 1), 0.1)
+    return contradiction(exposure, Chances(clips.model, names, clips.opportunity, batch.ravel(), slack))
+
+
 def _fit(seen: Observation, n_models: int) -> PromptFixedEffects:
     scores, clips = ClipAIPW().fit(seen.cells, seen.clips), seen.clips
     units = scores.units_
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
     fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature, borrow=DEFAULT_PARAMETERS.borrow)
-    if clips.opportunity is None:
-        return _within_viewers(seen, scores, fit, n_models)
     known = None if scores.normalised_.any() else scores.opportunities_
     return fit.fit(X, scores.scores_, opportunity=known, n_items=n_models, time=scores.time_doubt_)
-
-
-def _within_viewers(seen: Observation, scores: ClipAIPW, fit: PromptFixedEffects, n_models: int) -> PromptFixedEffects:
-    """The fit where slots were filled from some of the clips, as `clapometer.training.boards.offered` does it."""
-    log, clips = seen.log, seen.clips
-    views = Views(clips.model[log.clip], clips.prompt[log.clip], log.viewer, seen.weight * seen.examination)
-    usual = np.full(len(clips), np.nan)
-    usual[scores.units_] = scores.scores_
-    offset = scores.offsets_.at(log.day, log.day - clips.published_day[log.clip])
-    label = seen.label / seen.examination - of_time(usual[log.clip], offset, scores.ceiling_)
-    within = within_viewers(views, label, n_models, curvature=DEFAULT_PARAMETERS.curvature)
-    values, mass = within.clip_scores(views, log.clip, len(clips))
-    units, doubt = scores.units_, scores.time_doubt_
-    X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
-    return fit.fit(X, values[units], opportunity=mass[units], n_items=n_models, time=doubt, shared=within.covariance)
 
 
 def _pair_variances(fit: PromptFixedEffects, left: Ints, right: Ints) -> Floats:
@@ -99,6 +102,8 @@ def summarise(scenario: PoissonScenario, lines: list[Line]) -> list[Row]:
         {
             "scenario": scenario.name,
             "worlds": len(lines),
+            "tier": scenario.tier,
+            "tier_c": mean_and_error([float(bool(line["doubt"])) for line in lines])[0],
             "ranked": mean_and_error([float(len(line["items"])) / config.n_models for line in lines])[0],
             "false_claims": mean_and_error([_share(line["claimed"]) for line in lines])[0] if same else None,
             "false_claims_always": mean_and_error([_share(line["claimed_always"]) for line in lines])[0]

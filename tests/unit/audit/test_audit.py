@@ -61,17 +61,12 @@ def test_a_sound_lake_passes_every_check(report: AuditReport) -> None:
     assert report.failed == []
     assert report.passed
     checked = (
-        "placebo, sample ratio, propensities, balance, candidates, overlap, influence, attack cost, power, goodhart"
+        "placebo, placebo launch, launch, sample ratio, propensities, balance, exploration, overlap, influence, "
+        "attack cost, power, goodhart"
     )
     votes = {each.check: each.status for each in report.findings if each.check.startswith("vote")}
     assert votes == {"vote influence": "skipped", "vote cost": "skipped"}
-    assert {each.check for each in report.findings} == {
-        *checked.split(", "),
-        *votes,
-        "candidates",
-        "screening",
-        "ledger",
-    }
+    assert {each.check for each in report.findings} == {*checked.split(", "), *votes, "screening", "ledger"}
 
 
 def test_the_placebo_claims_about_one_difference_in_twenty(report: AuditReport) -> None:
@@ -141,6 +136,18 @@ def test_constants_logged_by_a_feed_that_favours_the_popular_are_found(tmp_path:
     assert {each.status for each in of(report, "propensities")} == {"passed"}
     assert "failed" in {each.status for each in of(report, "balance")}
     assert all("the feed favours clips" in each.advice for each in report.failed if each.check == "balance")
+
+
+def test_a_log_that_calls_everything_explored_is_found_although_its_weights_and_flags_agree(tmp_path: Path) -> None:
+    def uniform(log: EngagementLog) -> EngagementLog:
+        return dataclasses.replace(log, propensity=1 / log.candidates, explored=np.ones(len(log), np.bool_))
+
+    report = audited(tmp_path, events_of(1, uniform))
+    assert report.tier == "C"
+    assert {each.status for each in of(report, "propensities")} == {"passed"}
+    failed = [each for each in of(report, "exploration") if each.status == "failed"]
+    assert {each.subject for each in failed} >= {"weighted by 1 / propensity", "in explored slots"}
+    assert all("call only those slots explored that were drawn uniformly" in each.advice for each in failed[:2])
 
 
 def test_propensities_of_something_else_are_found(tmp_path: Path) -> None:

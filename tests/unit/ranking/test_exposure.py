@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clapometer.contestants import screened
 from clapometer.domain import InputError
-from clapometer.ranking import Exposure, balance, mean_weight
+from clapometer.ranking import Exposure, balance, by_version, favoured, mean_weight
 from clapometer.simulation import EngagementLog, WorldConfig, build_world, simulate_log
 
 Floats = NDArray[np.float64]
@@ -85,3 +85,55 @@ def test_nothing_is_said_where_nothing_was_shown() -> None:
     assert (mean_weight(empty).p_value, balance(empty).p_value) == (1.0, 1.0)
     with pytest.raises(InputError, match="weight"):
         Exposure(np.zeros(1, np.int64), np.zeros(1, np.int64), np.ones(1), np.array([np.nan]), np.ones(1), np.ones(1))
+
+
+def shown_by_chance(
+    seed: int, *, n_clips: int = 200, per_clip: float = 20.0, spread: float = 0.0
+) -> tuple[Floats, ...]:
+    """Clip, fold and slots of clips that are shown to two folds of viewers, some more than others by `spread`."""
+    random = np.random.default_rng(seed)
+    chance = random.gamma(1 / spread**2, spread**2, n_clips) if spread else np.ones(n_clips)
+    slots = random.poisson(per_clip * chance, (2, n_clips))
+    clip, fold = np.tile(np.arange(n_clips), 2), np.repeat([0, 1], n_clips)
+    return clip, fold, slots.ravel().astype(float)
+
+
+def test_clips_that_chance_chose_are_rarely_called_favoured() -> None:
+    batch = np.arange(200) % 3
+    p = np.array([favoured(*shown_by_chance(seed), batch, 200).p_value for seed in range(400)])
+    assert (p < 0.05).mean() < 0.09
+    assert p.min() > 1e-4
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_clips_that_every_viewer_is_shown_more_often_are_called_favoured(spread: float) -> None:
+    found = favoured(*shown_by_chance(1, spread=spread), np.zeros(200, np.int64), 200)
+    assert found.p_value < 1e-4
+    assert found.size == pytest.approx(spread, rel=0.4)
+
+
+def test_batches_that_came_on_different_days_are_not_favoured_clips() -> None:
+    clip, fold, slots = shown_by_chance(2)
+    batch = np.arange(200) // 100
+    later = slots * np.where(batch[clip] == 1, 0.2, 1.0)
+    assert favoured(clip, fold, later, batch, 200).p_value > 0.01
+    assert favoured(clip, fold, later, np.zeros(200, np.int64), 200).p_value < 1e-4
+
+
+def test_clips_of_no_batch_and_too_few_of_them_say_nothing() -> None:
+    rows = shown_by_chance(3, spread=1.0)
+    assert not favoured(*rows, np.full(200, -1), 200)
+    assert not favoured(*rows, np.where(np.arange(200) < 20, 0, -1), 200)
+
+
+def test_the_version_that_is_shown_more_than_it_is_due_is_found() -> None:
+    clip, fold, slots = shown_by_chance(4)
+    version = np.arange(200) % 4
+    more = slots * np.where(version[clip] == 2, 1.5, 1.0)
+    due, slack = np.full(200, 40.0), np.full(4, 0.1)
+    for weight, expected in ((more, 2), (slots, None)):
+        exposure = Exposure(clip, fold, slots, weight, weight, np.zeros(len(clip)))
+        found, off = by_version(exposure, version, due, slack)
+        assert (off.p_value < 1e-6) == (expected is not None)
+        if expected is not None:
+            assert (found, round(off.size, 1)) == (2, 0.5)

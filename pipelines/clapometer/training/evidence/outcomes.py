@@ -18,6 +18,7 @@ from clapometer.labels import LabelRule, ScreeningLimits, ScreeningReason
 from clapometer.lake.schema import WEIGHTLESS_SUFFIX
 from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
+from clapometer.training.evidence.chances import chances_of, first_shown
 from clapometer.training.evidence.clips import encode, numbers
 from clapometer.training.evidence.cohorts import screen_by_age
 from clapometer.training.evidence.counted import Counted, Worths
@@ -122,7 +123,7 @@ class Outcomes:
         Args:
             screening: Which clips do not count.
         """
-        chosen, counts = self._chosen(screening)
+        chosen, counts, clips_count = self._chosen(screening)
         outliers, files = find_outliers(chosen, self.rule), list[Counted]()
         for file, left_out in map(outliers.without, chosen):
             files.append(file)
@@ -131,9 +132,14 @@ class Outcomes:
                 counts[reason.number] += count
         found = weigh(files, self.rule)
         counted, logged, explored = int(counts[0]), found.places.logged, found.places.explored
-        contradicted = contradiction(counted_exposure(files)) if explored >= MIN_EXPLORED else ""
+        first_day = min((int(file.narrow.days[0]) for file in self.files), default=0)
+        chances = chances_of(
+            self.con, first_shown(files, len(clips_count)), clips_count,
+            first_day=first_day, slots=found.places.slots, logged=logged,
+        )  # fmt: skip
+        contradicted = contradiction(counted_exposure(files), chances) if explored >= MIN_EXPLORED else ""
         summary = Scored(
-            first_day=min((int(file.narrow.days[0]) for file in self.files), default=0),
+            first_day=first_day,
             outcomes=int(counts.sum()),
             excluded={str(reason): counts.item(reason.number) for reason in Exclusion if counts[reason.number]},
             logged=logged,
@@ -143,10 +149,10 @@ class Outcomes:
             currency=found.currency,
             tier_reason=why_not_b(logged, explored, contradicted) if counted else "no impression counts",
         )
-        return Evidence(files, self.viewers, found.worths, outliers, summary)
+        return Evidence(files, self.viewers, found.worths, outliers, summary, chances)
 
-    def _chosen(self, screening: Screening) -> tuple[list[Counted], Ints]:
-        """Returns the files with the rows that count, and how many outcomes there are by reason, 0 for those."""
+    def _chosen(self, screening: Screening) -> tuple[list[Counted], Ints, NDArray[np.bool_]]:
+        """Returns the files with the rows that count, outcomes by reason, 0 for those, and which clips count."""
         table = self.con.sql(sql("training/sql/known.sql"), params=screening.parameters()).to_arrow_table()
         by_clip = np.zeros(table.num_rows + 1, np.uint8)
         by_clip[numbers(table["clip"])] = numbers(table["reason"])
@@ -168,7 +174,7 @@ class Outcomes:
                 reason[(reason == 0) & (flags & IMMATURE > 0)] = Exclusion.TOO_RECENT.number
             counts += np.bincount(reason, minlength=len(BY_NUMBER))
             files.append(replace(file, kept=np.flatnonzero(reason == 0) if reason.any() else None))
-        return files, counts
+        return files, counts, by_clip[:-1] == 0
 
 
 def _surfaces(files: Sequence[Narrow]) -> dict[str, int]:

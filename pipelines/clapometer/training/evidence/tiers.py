@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from clapometer.ranking import Exposure, balance, mean_weight
+from clapometer.ranking import Exposure, balance, by_version, favoured, mean_weight
 from clapometer.training.evidence.cells import UNIT, Sums, add_up, sum_by_key
+from clapometer.training.evidence.chances import Chances
 from clapometer.training.evidence.clips import numbers
 from clapometer.training.evidence.counted import Counted
 
@@ -21,6 +22,10 @@ MIN_EXPLORED = 100
 _CERTAIN = 1e-6
 _MEAN_TOLERANCE = 0.2
 _BALANCE_TOLERANCE = 0.1
+MOST_UNEQUAL = 0.1
+"""Share by which clips of one version and day may be favoured."""
+_UNEQUAL = 1e-4
+"""Of logs whose chances are right, those whose clips are taken for favoured: the test looks at two columns."""
 
 
 def exposure_of(table: pa.Table) -> Exposure:
@@ -44,18 +49,48 @@ def counted_exposure(files: Sequence[Counted]) -> Exposure:
     return Exposure(keys >> 1, keys & 1, shown, weight / UNIT, squares / 64, explored)
 
 
-def contradiction(shown: Exposure) -> str:
-    """Returns in what the data contradict the logged propensities by far; empty where they do not."""
-    mean = mean_weight(shown, _MEAN_TOLERANCE)
+def contradiction(exposure: Exposure, chances: Chances | None = None) -> str:
+    """Returns in what the data contradict the logged propensities by far; empty where they do not.
+
+    Args:
+        exposure: What was shown with which chance.
+        chances: What clips were due, where it is known.
+    """
+    mean = mean_weight(exposure, _MEAN_TOLERANCE)
     if mean.p_value < _CERTAIN:
         return (
             f"the sum of 1 / propensity is {1 + mean.size:.2f} times the number of candidates, and should be 1.00 times"
         )
-    unbalanced = balance(shown)
+    unbalanced = balance(exposure)
     if unbalanced.p_value < _CERTAIN and unbalanced.size > _BALANCE_TOLERANCE:
         return (
             f"by the logged propensities popular clips would get another share of the slots than by chance: "
             f"{unbalanced.size:.0%} of the slots are in the wrong place"
+        )
+    return "" if chances is None else undue(exposure, chances)
+
+
+def undue(exposure: Exposure, chances: Chances, *, certain: float = _UNEQUAL) -> str:
+    """Returns what was shown far from what it was due; empty where nothing was.
+
+    Args:
+        exposure: What was shown with which chance.
+        chances: What clips were due.
+        certain: Of right logs, the share that may be doubted.
+    """
+    clip, fold, n = exposure.clip, exposure.fold, len(chances.batch)
+    for what, column in (("weighted by 1 / propensity", exposure.weight), ("in explored slots", exposure.explored)):
+        found = favoured(clip, fold, column, chances.batch, n)
+        if found.p_value < certain / 2 and found.size > MOST_UNEQUAL:
+            return (
+                f"{what}, clips of one model version and day are shown more or less often by {found.size:.0%}, "
+                "the same ones to different viewers, and should be alike"
+            )
+    version, found = by_version(exposure, chances.version, chances.opportunity, chances.slack)
+    if found.p_value < _CERTAIN:
+        return (
+            f"weighted by 1 / propensity, {chances.names[version]} is shown {1 + found.size:.2f} times as often as its "
+            "clips had chances"
         )
     return ""
 

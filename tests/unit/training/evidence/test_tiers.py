@@ -1,6 +1,7 @@
 """Each boundary between tier B and tier C, and the reason that a run gives."""
 
 import dataclasses
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ def impressions(rows: list[Row]) -> list[Row]:
 @pytest.mark.parametrize(("explored", "tier"), [(99, "C"), (100, "B")])
 def test_tier_b_needs_a_hundred_logged_impressions_by_chance(tmp_path: Path, explored: int, tier: str) -> None:
     rows = traffic()
-    for n, one in enumerate(impressions(rows)):
-        one["explored"] = n < explored
+    shown = impressions(rows)
+    chosen = random.Random(0).sample(range(len(shown)), explored)
+    for n, one in enumerate(shown):
+        one["explored"] = n in chosen
     run = run_of(lake_of(tmp_path, rows))
     assert run.tier == tier
     assert ("only 99 impressions" in run.tier_reason) == (tier == "C")
@@ -95,3 +98,29 @@ def test_a_feeds_log_is_believed_when_it_fits_what_was_shown(
         pairs = con.sql("SELECT DISTINCT tier FROM comparisons").fetchall()
     assert found == [(tier, tier == "B")]
     assert pairs == [(tier,)]
+
+
+def test_a_log_that_calls_every_slot_chance_is_not_believed(tmp_path: Path) -> None:
+    """Weights of 1 and flags of explored everywhere agree with each other; what was shown does not agree with them."""
+    world = build_world(WORLD, 1)
+    log = simulate_log(world, 2)
+    everything = np.ones(len(log), np.bool_)
+    written = dataclasses.replace(log, propensity=1 / log.candidates, explored=everything)
+    lake = Lake(tmp_path)
+    lake.append("events", world_events(world, written))
+    run = run_of(lake)
+    assert run.tier == "C"
+    assert "the same ones to different viewers, and should be alike" in run.tier_reason
+
+
+def test_a_version_that_is_shown_more_often_than_its_log_says_is_named(tmp_path: Path) -> None:
+    rows = traffic(prompts=120, shown=12)
+    kept = {
+        one["impression_id"]
+        for one in impressions(rows)
+        if one["clip_id"].endswith("-2") or one["impression_id"].endswith(tuple(f"-{n}" for n in range(6)))
+    }
+    run = run_of(lake_of(tmp_path, [row for row in rows if row.get("impression_id") in kept | {None}]))
+    assert run.tier == "C"
+    assert "m2@" in run.tier_reason
+    assert "times as often as its clips had chances" in run.tier_reason

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clapometer.ranking.time.offsets import TimeFit
+from clapometer.ranking.time_offsets import TimeFit
 
 __all__ = ["TimeDoubt"]
 
@@ -41,8 +41,8 @@ class TimeDoubt:
     slope: sparse.csr_matrix
     version: Ints
 
-    def errors(self, influence: Floats, prompts: Ints) -> tuple[Floats, Floats]:
-        """What prompts add to errors of items by their part in the offsets, and the covariance of all else.
+    def errors(self, influence: Floats, prompts: Ints) -> tuple[Floats, Floats, Floats]:
+        """What prompts add to errors of items by the offsets; covariances of other prompts' part and of all else.
 
         Args:
             influence: Of each score on each item, ``(n_clips, n_items)``.
@@ -52,7 +52,7 @@ class TimeDoubt:
         known = np.isin(self.fit.prompts, prompts)
         of_prompts = np.zeros((len(prompts), errors.shape[1]))
         of_prompts[np.searchsorted(prompts, self.fit.prompts[known])] = errors[known]
-        return of_prompts, errors[~known].T @ errors[~known] + self._unknown(influence)
+        return of_prompts, errors[~known].T @ errors[~known], self._unknown(influence)
 
     def _unknown(self, influence: Floats) -> Floats:
         covariance = self.fit.unknown_of(self.slope.T @ influence)

@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.special import expit, logit
 
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.time.prior import AGE_EDGES, Columns, age_bucket, columns_of, kernels, likely_priors
+from clapometer.ranking.time_prior import AGE_EDGES, Columns, age_bucket, columns_of, kernels, likely_priors
 
 __all__ = ["MOST_SHIFT", "TimeCells", "TimeFit", "TimeOffsets", "fit_time_offsets"]
 

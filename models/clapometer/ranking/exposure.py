@@ -22,7 +22,7 @@ from scipy.stats import norm
 from clapometer.domain import InputError
 from clapometer.ranking.grouping import sum_by
 
-__all__ = ["Exposure", "Mismatch", "balance", "mean_weight"]
+__all__ = ["Exposure", "Mismatch", "balance", "by_version", "favoured", "mean_weight"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,6 +30,8 @@ Ints = NDArray[np.int64]
 _BANDS = 10
 _MIN_EXPLORED = 20
 """Fewest explored slots per band."""
+_MIN_BATCHED = 30
+"""Fewest clips, beside one in each batch, to tell whether some are favoured."""
 _MOST_MEAN, _MIN_SLOTS = 2.0, 100
 _CLUSTERING = 1.5
 """Standard errors are taken as this much larger: slots of one viewer are not independent."""
@@ -132,6 +134,67 @@ def balance(exposure: Exposure, chances: Floats | None = None) -> Mismatch:
         return Mismatch(0.0, 1.0)
     together = sum(deviations) / np.sqrt(len(deviations)) / _CLUSTERING
     return Mismatch(float(np.mean(sizes)), float(norm.sf(together)))
+
+
+def favoured(clip: Ints, fold: Ints, weight: Floats, batch: Ints, n_clips: int) -> Mismatch:
+    """Tests that no clip has more weight than others of its batch *in both viewer folds*.
+
+    Clips of a batch, such as one version's that came on one day, have the same chances. Whatever the feed does, right
+    weights then differ between clips by chance alone, which is another one in the other fold: their product is 0 on
+    average, also where the feed learns from what both saw. A log that calls favourites chance has them in both.
+
+    Args:
+        clip: Of each row, ``(n,)``.
+        fold: Its viewer fold, 0 or 1.
+        weight: What was shown of it, weighted; or slots that are said to be by chance.
+        batch: Of each clip, ``(n_clips,)``; -1 for clips that are in none.
+        n_clips: Clips are 0..n_clips-1.
+
+    Returns:
+        The size is the spread of what clips of a batch are favoured by, as a share of their weight.
+    """
+    some = batch >= 0
+    of = np.unique(batch[some], return_inverse=True)[1]
+    if not len(of):
+        return Mismatch(0.0, 1.0)
+    many = np.bincount(of)
+    apart, usual = [], []
+    for each in (0, 1):
+        own = fold == each
+        total = sum_by(clip[own], weight[own], n_clips)[some]
+        mean = sum_by(of, total) / many
+        apart.append(total - mean[of])
+        usual.append(mean[of])
+    product, expected = apart[0] * apart[1], float((usual[0] * usual[1]).sum())
+    error = float(np.sqrt((product**2).sum()))
+    if error <= 0 or expected <= 0 or len(of) - len(many) < _MIN_BATCHED:
+        return Mismatch(0.0, 1.0)
+    together = float(product.sum())
+    return Mismatch(float(np.sqrt(max(together, 0.0) / expected)), float(norm.sf(together / error)))
+
+
+def by_version(exposure: Exposure, version: Ints, chances: Floats, slack: Floats) -> tuple[int, Mismatch]:
+    """Tests that each version has the weight that its clips' chances add up to; returns the worst, and how far.
+
+    Args:
+        exposure: The sums.
+        version: Of each clip, ``(n_clips,)``.
+        chances: Of each clip, ``(n_clips,)``.
+        slack: Share by which each version may be off without being tested, ``(n_versions,)``: when on its first day a
+            clip came is not known.
+    """
+    n, of = len(slack), version[exposure.clip]
+    weight, squares, due = sum_by(of, exposure.weight, n), sum_by(of, exposure.squares, n), sum_by(version, chances, n)
+    known = np.flatnonzero(due > 0)
+    if not len(known):
+        return -1, Mismatch(0.0, 1.0)
+    off = weight[known] / due[known] - 1
+    # what a clip that was due and never shown would have been shown at, too
+    error = _CLUSTERING * np.sqrt(np.maximum(squares[known], due[known])) / due[known]
+    p = np.minimum(1.0, len(known) * 2 * norm.sf(np.maximum(np.abs(off) - slack[known], 0.0) / error))
+    p = np.where(np.abs(off) <= slack[known], 1.0, p)
+    worst = int(np.lexsort((-np.abs(off), p))[0])
+    return int(known[worst]), Mismatch(float(off[worst]), float(p[worst]))
 
 
 def _trend(share: Floats, wanted: Floats, squares: Floats, chance: float) -> float:

@@ -10,11 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clapometer.domain import InputError
-from clapometer.ranking.estimators.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
 from clapometer.ranking.overlap import comparable, shared_prompts
+from clapometer.ranking.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
-from clapometer.ranking.time.doubt import TimeDoubt
+from clapometer.ranking.time_doubt import TimeDoubt
 
 __all__ = ["PromptFixedEffects"]
 
@@ -75,6 +75,8 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         prompts_: Prompt index of each row of `prompt_scores_`.
         prompt_scores_: Each prompt's contribution to the error of `effects_`,
             ``(n_prompts, n_ranked)``: sampling covariance, bootstrap and influence are sums over its rows.
+        time_variance_: Of `effects_`, because the data do not tell launches, days and novelty apart; zeros without
+            `time`.
         curvature_slope_: Derivative of `effects_` by the curvature, ``(n_ranked,)``; zeros without curvature.
         n_clips_: Clips per ranked item.
         n_prompts_: Prompts on which a ranked item meets another.
@@ -120,7 +122,6 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         opportunity: Any = None,
         n_items: int | None = None,
         time: TimeDoubt | None = None,
-        shared: Floats | None = None,
     ) -> Self:
         """Fits clip scores.
 
@@ -132,8 +133,6 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 precision.
             n_items: Number of items when some have no clip at all.
             time: What the scores owe to estimated effects of days and ages; None for nothing.
-            shared: Covariance of errors of the items' scores that clips of different prompts share, of which prompt
-                clusters see nothing, ``(k, k)`` for the items 0..k-1; None where there are none.
 
         Raises:
             InputError: Shapes differ, or scores or weights are NaN, infinite or negative.
@@ -147,7 +146,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
             self.items_, self.unranked_ = self.items_[:0], (*same, *self.unranked_)
         used &= np.isin(X[:, 0], self.items_)
         key, y, weight = self._keys(X[used]), y[used], weight[used]
-        self._used = used
+        self._used, self.time_variance_ = used, np.zeros(len(self.items_))
         n = len(self.items_)
         self.n_clips_: Ints = np.bincount(key[:, 0], minlength=n)
         self.n_prompts_: Ints = shared_prompts(key[:, 0], key[:, 1], n)
@@ -177,24 +176,16 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.prompt_scores_, self.curvature_slope_ = fitted.prompt_scores(), slope
         if time is not None:
             unknown = unknown + self._doubt_time(time)
-        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown + self._shared(shared)
+        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
         return self
 
     def _doubt_time(self, time: TimeDoubt) -> Floats:
         """Adds the errors of time's effects to those of the prompts; returns the covariance of all else."""
         influence = np.column_stack([self.score_influence(item) for item in range(len(self.items_))])
-        errors, others = time.errors(influence, self.prompts_)
+        errors, others, unknown = time.errors(influence, self.prompts_)
         self.prompt_scores_ = self.prompt_scores_ + errors
-        return others
-
-    def _shared(self, covariance: Floats | None) -> Floats:
-        """The part of a covariance of all items that concerns contrasts of the ranked ones."""
-        n = len(self.items_)
-        if covariance is None:
-            return np.zeros((n, n))
-        centre = np.eye(n) - 1 / n
-        found: Floats = centre @ covariance[np.ix_(self.items_, self.items_)] @ centre
-        return found
+        self.time_variance_ = np.diag(unknown).copy()
+        return others + unknown
 
     def score_influence(self, left: int, right: int | None = None) -> Floats:
         """What one unit more of each clip's score adds to the effect of `left` minus that of `right`.

@@ -1,1 +1,0 @@
-"""From comparisons and cells to strengths with intervals."""

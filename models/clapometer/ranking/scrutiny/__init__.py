@@ -1,1 +1,0 @@
-"""Reasons to doubt an estimate: audits, repeated looks, robustness, exposure."""

@@ -1,1 +1,0 @@
-"""What time does to an estimate: launches, weeks, novelty, trends."""
