@@ -59,7 +59,7 @@ def train(
         Console(stderr=True).print(f"tenant {owner} was not trained: {error}")
     failed = len(untrained) + sum(report.run.error is not None for report in reports)
     if failed:
-        msg = f"{failed} of {len(reports) + len(untrained)} runs failed; the last good ranking stays"
+        msg = f"{failed} of {len(reports) + len(untrained)} runs failed; a last good ranking stays"
         raise TerminalError(msg)
 
 
@@ -145,10 +145,11 @@ def _owners(known: list[str], asked: str | None) -> list[str]:
     Raises:
         NotFoundError: The one that was asked for has nothing to rank.
     """
-    if asked is not None and known and asked not in known:
+    known = known or ["default"]
+    if asked is not None and asked not in known:
         msg = f"tenant {asked!r} has registered no clip{nearest(asked, known)}"
         raise NotFoundError(msg)
-    return [asked] if asked is not None else known or ["default"]
+    return known if asked is None else [asked]
 
 
 def _print(report: "TrainReport", json: bool) -> None:

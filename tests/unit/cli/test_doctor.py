@@ -329,3 +329,10 @@ def test_a_public_tenant_that_is_nobody_is_found(root: Path, monkeypatch: pytest
     monkeypatch.setenv("CLAPOMETER_PUBLIC_TENANT", "defualt")
     (found,) = [each for each in examined(0) if each["found"].startswith("public_tenant is ")]
     assert (found["status"], "did you mean `default`?" in found["found"]) == ("warning", True)
+
+
+def test_a_tenant_that_nobody_knows_is_no_run_and_doctor_hears_nothing_of_it(root: Path) -> None:
+    refused = CliRunner().invoke(app, ["train", "--no-wait", "--tenant", "acme"])
+    assert "tenant 'acme' has registered no clip" in str(refused.exception)
+    told = json.loads(CliRunner().invoke(app, ["doctor", "--format", "json"]).stdout)
+    assert not [each for each in told["checks"] if "acme" in each["found"]]

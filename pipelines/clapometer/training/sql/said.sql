@@ -73,5 +73,5 @@ FROM (
 ) AS s
     LEFT JOIN registered l ON l.clip_id = s.left_clip_id
     LEFT JOIN registered r ON r.clip_id = s.right_clip_id
-WHERE s.aside IS NOT NULL OR s.left_clip_id <> s.right_clip_id
+WHERE s.evidence = 'vote' OR s.left_clip_id <> s.right_clip_id  -- a chosen clip is among those that were shown
 ORDER BY s.order_us DESC, s.received_at DESC, s.source DESC, s.id DESC, s.left_clip_id, s.right_clip_id

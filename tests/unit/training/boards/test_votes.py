@@ -227,6 +227,17 @@ def test_votes_that_nobody_vouches_for_or_no_single_viewer_cast_do_not_count(tmp
     assert sum(place["votes"] for place in by_name(lake).values()) == 400
 
 
+@pytest.mark.parametrize("right", ["b0 left", "again"])
+def test_a_vote_between_a_clip_and_itself_does_not_count_and_has_its_reason(tmp_path: Path, right: str) -> None:
+    good = [line for k, ballot in enumerate(ballots(200)) for line in ballot.rows(f"b{k}")]
+    again = [line | {"id": "show again", "impression_id": "again"} for line in good[:1]]
+    ids = {"left_impression_id": "b0 left", "right_impression_id": right}
+    lake = lake_of(tmp_path, [*traffic(), *good, *again, row("voted", "on itself", at(60), result="left", **ids)])
+    train_once(lake, clock=clock, parameters=WHOLE)
+    assert set_aside(lake) == {"vote on clips of two prompts, or on one clip": 1}
+    assert sum(place["votes"] for place in by_name(lake).values()) == 400
+
+
 def test_pair_labels_count_a_viewer_once(tmp_path: Path) -> None:
     many = [Ballot(0, 0, 1, "left", "one") for _ in range(30)]
     lake = trained(tmp_path, many)
