@@ -14,6 +14,9 @@ from clapometer.ranking.bradley_terry import BradleyTerry
 from clapometer.ranking.cells import ClipCells, ClipTable, opportunities
 from clapometer.ranking.clip_scores import ClipAIPW
 from clapometer.ranking.comparable import comparable_items
+from clapometer.ranking.days.doubt import TimeDoubt
+from clapometer.ranking.days.launches import as_launched, available_days
+from clapometer.ranking.days.offsets import TimeOffsets
 from clapometer.ranking.empirical_bayes import HierarchicalBayes
 from clapometer.ranking.estimates import Estimate
 from clapometer.ranking.examination import position_curve
@@ -21,14 +24,11 @@ from clapometer.ranking.exposure import Exposure, Mismatch, balance, by_version,
 from clapometer.ranking.fixed_effects import PromptFixedEffects
 from clapometer.ranking.grouping import sum_by
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
-from clapometer.ranking.launches import as_launched, available_days
 from clapometer.ranking.limits import days_outside, first_days, outlier_limit
 from clapometer.ranking.rates import ClipRates, clip_rates
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 from clapometer.ranking.robustness import Bought, Budget, Suspects, fewest, fewest_in_buckets, invented_reactions
 from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
-from clapometer.ranking.time_doubt import TimeDoubt
-from clapometer.ranking.time_offsets import TimeOffsets
 from clapometer.ranking.trends import ShareChange, ViewerSumsOfHalf, change_of_counts, change_of_shares
 
 __all__ = [

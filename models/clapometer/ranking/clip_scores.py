@@ -12,10 +12,10 @@ from sklearn.base import BaseEstimator
 
 from clapometer.domain import InputError
 from clapometer.ranking.cells import ClipCells, ClipTable
+from clapometer.ranking.days.doubt import TimeDoubt
+from clapometer.ranking.days.offsets import TimeCells, TimeOffsets, fit_time_offsets
+from clapometer.ranking.days.prior import AGE_EDGES, age_bucket
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.time_doubt import TimeDoubt
-from clapometer.ranking.time_offsets import TimeCells, TimeOffsets, fit_time_offsets
-from clapometer.ranking.time_prior import AGE_EDGES, age_bucket
 
 __all__ = ["ClipAIPW"]
 

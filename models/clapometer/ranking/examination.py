@@ -1,4 +1,4 @@
-"""What moves engagement without being about the clip: its place; day and age are in `time_offsets`.
+"""What moves engagement without being about the clip: its place; day and age are in `days`.
 
 The examination hypothesis: an impression's expected label is the examination of its surface and
 position times what the clip would earn when seen. The curve comes from explored slots, in which the

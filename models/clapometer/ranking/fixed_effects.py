@@ -10,11 +10,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clapometer.domain import InputError
+from clapometer.ranking.days.doubt import TimeDoubt
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
 from clapometer.ranking.overlap import comparable, shared_prompts
 from clapometer.ranking.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
-from clapometer.ranking.time_doubt import TimeDoubt
 
 __all__ = ["PromptFixedEffects"]
 

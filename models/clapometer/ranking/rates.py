@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from clapometer.domain import InputError
 from clapometer.ranking.cells import ClipCells, ClipTable
+from clapometer.ranking.days.offsets import TimeOffsets
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.time_offsets import TimeOffsets
 
 __all__ = ["ClipRates", "clip_rates"]
 

@@ -26,8 +26,7 @@ from clapometer.ranking import (
     sample_ratio_p_value,
     sum_by,
 )
-from clapometer.training.evidence.chances import Chances
-from clapometer.training.evidence.tiers import MOST_UNEQUAL, counted_exposure, exposure_of
+from clapometer.training.evidence.tiers import MOST_UNEQUAL, Chances, counted_exposure, exposure_of
 
 Plan = Mapping[str, Mapping[str, float]]
 """Planned shares of the arms, by experiment."""

@@ -21,8 +21,7 @@ from clapometer.simulation.poisson import (
 )
 from clapometer.study.model_versions import kendall_tau
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
-from clapometer.training.evidence.chances import Chances
-from clapometer.training.evidence.tiers import contradiction
+from clapometer.training.evidence.tiers import Chances, contradiction
 from clapometer.training.parameters import DEFAULT_PARAMETERS
 
 __all__ = ["OUTSIDE_PART", "run", "summarise"]

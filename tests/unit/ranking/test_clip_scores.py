@@ -3,7 +3,7 @@ import pytest
 
 from clapometer.domain import InputError
 from clapometer.ranking import ClipAIPW, ClipCells, ClipTable, opportunities, position_curve
-from clapometer.ranking.time_offsets import MOST_SHIFT
+from clapometer.ranking.days.offsets import MOST_SHIFT
 
 
 def one_world(seed=0, n_clips=40, n_impressions=40_000):

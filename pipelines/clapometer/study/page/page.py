@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from clapometer.study.page.labels import labels_section, prompts_section, real_section, screening_section
 from clapometer.study.page.models import looks_section, models_section
+from clapometer.study.page.outside import outside_section
 
 __all__ = ["SECTIONS", "Section", "write_report"]
 
@@ -35,6 +36,7 @@ class Section(NamedTuple):
 
 SECTIONS: tuple[Section, ...] = (
     Section("Rankings of model versions", "evidence.json", models_section),
+    Section("Outside our own worlds", "evidence-outside.json", outside_section),
     Section("Looking every day", "evidence-looks.json", looks_section),
     Section("Prompts and pair labels", "evidence-prompts.json", prompts_section),
     Section("Label rules", "evidence-labels.json", labels_section),

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.training.evidence.cells import Cells, Sums, sum_by_key
-from clapometer.training.evidence.chances import Chances
 from clapometer.training.evidence.counted import Counted, Worths
 from clapometer.training.evidence.outliers import Outliers
 from clapometer.training.evidence.screening import Scored
+from clapometer.training.evidence.tiers import Chances
 from clapometer.training.evidence.viewers import Viewers
 
 __all__ = ["Evidence", "Sample"]

@@ -18,7 +18,6 @@ from clapometer.labels import LabelRule, ScreeningLimits, ScreeningReason
 from clapometer.lake.schema import WEIGHTLESS_SUFFIX
 from clapometer.lake.statements import sql
 from clapometer.lake.tables import Lake
-from clapometer.training.evidence.chances import chances_of, first_shown
 from clapometer.training.evidence.clips import encode, numbers
 from clapometer.training.evidence.cohorts import screen_by_age
 from clapometer.training.evidence.counted import Counted, Worths
@@ -26,7 +25,14 @@ from clapometer.training.evidence.evidence import Evidence
 from clapometer.training.evidence.outcome_files import IMMATURE, OWN, KnownClips, Narrow, NarrowFiles
 from clapometer.training.evidence.outliers import find_outliers
 from clapometer.training.evidence.screening import Scored, Screening
-from clapometer.training.evidence.tiers import MIN_EXPLORED, contradiction, counted_exposure, why_not_b
+from clapometer.training.evidence.tiers import (
+    MIN_EXPLORED,
+    chances_of,
+    contradiction,
+    counted_exposure,
+    first_shown,
+    why_not_b,
+)
 from clapometer.training.evidence.viewers import Viewers
 from clapometer.training.evidence.weighing import weigh
 

@@ -60,6 +60,27 @@ def test_figures_are_drawn(page: str, tmp_path: Path) -> None:
     assert "drift alone" in (tmp_path / "assets" / "evidence-coverage.svg").read_text()
 
 
+def test_worlds_outside_our_own_name_the_rows_that_miss(tmp_path: Path) -> None:
+    common = {
+        "worlds": 9, "tier": "B", "tier_c": 0.0, "false_claims": None, "false_claims_always": None, "wrong_claims": 0.0,
+        "coverage": 0.95, "coverage_error": 0.01, "coverage_late": None, "tau": 0.8, "error": 0.02, "width": 0.2,
+    }  # fmt: skip
+    rows = [
+        common | {"scenario": "equals", "false_claims": 0.3, "false_claims_always": 0.01, "tau": None},
+        common | {"scenario": "calm"},
+        common | {"scenario": "novelty", "coverage": 0.9},
+        common | {"scenario": "false log", "tier": "C", "tier_c": 1.0, "coverage": 0.1},
+    ]
+    (tmp_path / "evidence-outside.json").write_text(json.dumps(rows))
+    assert write_report(tmp_path, tmp_path) == ("Outside our own worlds",)
+    page = (tmp_path / "evidence.md").read_text()
+    assert "| equals | 30.0 % | 1.0 % |" in page
+    assert "- At most 6% told apart: **missed** by equals" in page
+    assert "- At most 5% by always-valid intervals: met" in page
+    assert "or above: **missed** by novelty\n" in page
+    assert "- Tier C in at most 2% of right logs, in all false ones: met" in page
+
+
 def test_daily_looks_say_whether_they_keep_their_promise(tmp_path: Path) -> None:
     common = {
         "scenario": "daily looks", "worlds": 9, "looks": 60, "ranked_looks": 50.2, "prompts": 30, "impressions": 500,

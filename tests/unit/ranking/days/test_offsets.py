@@ -3,8 +3,8 @@ import pytest
 from scipy.special import expit
 
 from clapometer.ranking import ClipAIPW, ClipCells, ClipTable, PromptFixedEffects
-from clapometer.ranking.time_offsets import TimeCells, fit_time_offsets
-from clapometer.ranking.time_prior import AGE_EDGES, columns_of
+from clapometer.ranking.days.offsets import TimeCells, fit_time_offsets
+from clapometer.ranking.days.prior import AGE_EDGES, columns_of
 
 CEILING = 3.0
 

@@ -2,7 +2,7 @@ r"""What day and age do to a label, with what is not known of them.
 
 The examination hypothesis and position are in `examination`; here is time. Effects of days and ages are common to all
 clips, :math:`E y = e\,C\,\mathrm{expit}(\ell_g + \theta_{\mathrm{day}} + \theta_{\mathrm{age}})` with the level
-:math:`\ell_g` of each group absorbed, and random with the covariance of `time_prior`. So every version is compared with
+:math:`\ell_g` of each group absorbed, and random with the covariance of `prior`. So every version is compared with
 the others *on the days on which both were there*, and a launch is told from novelty only as far as clips of several
 ages were there on one day.
 
@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit, logit
 
+from clapometer.ranking.days.prior import AGE_EDGES, Columns, age_bucket, columns_of, kernels, likely_priors
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.time_prior import AGE_EDGES, Columns, age_bucket, columns_of, kernels, likely_priors
 
 __all__ = ["MOST_SHIFT", "TimeCells", "TimeFit", "TimeOffsets", "fit_time_offsets"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clapometer.ranking.time_offsets import TimeFit
+from clapometer.ranking.days.offsets import TimeFit
 
 __all__ = ["TimeDoubt"]
 
