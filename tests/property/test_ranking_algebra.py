@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clapometer.ranking import ClipCells, PromptFixedEffects, opportunities, rank_ranges
-from clapometer.ranking.audit import fewest_to_flip
+from clapometer.ranking.scrutiny.audit import fewest_to_flip
 
 seeds = st.integers(0, 2**32 - 1)
 

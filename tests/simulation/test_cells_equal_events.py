@@ -4,7 +4,7 @@ from scipy.special import expit, logit
 
 from clapometer.contestants import observe
 from clapometer.ranking import ClipAIPW
-from clapometer.ranking.clip_scores import _exposure_bands, _margins
+from clapometer.ranking.estimators.clip_scores import _exposure_bands, _margins
 from clapometer.simulation import WorldConfig, build_world, fit_label, simulate_log
 
 SMALL = WorldConfig(n_models=5, n_prompts=150, n_viewers=800, n_sessions=2800, bots=5, n_days=14)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from clapometer.domain import InputError
-from clapometer.ranking.bradley_terry import BradleyTerry
+from clapometer.ranking.estimators.bradley_terry import BradleyTerry
 from clapometer.ranking.grouping import sum_by
 
 __all__ = [

@@ -54,7 +54,7 @@ def top_findings(audited: Audited) -> Iterator[Finding]:
     first, second = audited.fitted.order[:2]
     leader, rival = audited.name(first), audited.name(second)
     claimed = _claimed(fit)
-    part, scores, uniform = audited.fitted.part, audited.fitted.scores, audited.fitted.scored.tier == "C"
+    part, scores, uniform = audited.fitted.part, audited.fitted.scores, audited.evidence.summary.tier == "C"
     sample = audited.evidence.sample(MOST_IMPRESSIONS, uniform=uniform)
     reach = reach_of(part, scores)
     found = pushes(sample, part, scores, reach)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import msgspec
@@ -13,7 +13,7 @@ import numpy as np
 from clapometer.domain import InputError, NotFoundError, TerminalError
 from clapometer.lake.tables import Lake
 from clapometer.ranking import PromptFixedEffects
-from clapometer.training.boards.scores import Scores, fit_models, score_clips
+from clapometer.training.boards.scores import Scores, fit_models, score_part
 from clapometer.training.boards.slices import Slice, slices
 from clapometer.training.evidence.clips import Clips
 from clapometer.training.evidence.evidence import Evidence
@@ -129,6 +129,9 @@ def fit_again(run: Run, clips: Clips, evidence: Evidence) -> Fitted:
     """Returns what a run's ranking comes from, or would come from if other evidence counted."""
     everything = msgspec.structs.replace(run.parameters, segments=())
     part = next(slices(evidence, clips, everything))
-    scores = score_clips(part, everything)
+    scores = score_part(evidence, part, everything)
     fit = None if scores.reason else fit_models(part, scores, clips, everything, run.seed)
-    return Fitted(evidence.summary, part, scores, fit if fit is not None and len(fit.items_) > 1 else None)
+    ranked = fit if fit is not None and len(fit.items_) > 1 else None
+    scored = evidence.summary
+    scored = replace(scored, tier_reason=scored.tier_reason or scores.unsupported)
+    return Fitted(scored, part, scores, ranked)

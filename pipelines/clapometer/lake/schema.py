@@ -10,6 +10,7 @@ import msgspec.inspect as types
 import pyarrow as pa
 
 from clapometer.domain import EVENT_TYPES
+from clapometer.domain.rankings import RankingRow
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
@@ -37,6 +38,7 @@ _ARROW: dict[type[types.Type], pa.DataType] = {
     types.IntType: pa.int64(),
     types.FloatType: pa.float64(),
     types.BoolType: pa.bool_(),
+    types.DateTimeType: TIMESTAMP,
 }
 
 
@@ -166,31 +168,9 @@ The partition of a file with the outcomes of several days, which are few each, i
 ``shown_at``."""
 
 RANKINGS = pa.schema(
-    [
-        ("run_id", pa.string()), ("tenant", pa.string()), ("created_at", TIMESTAMP),
-        ("subject", pa.string()),  # model_versions, prompts, templates
-        ("segment", pa.string()),  # all, task, scenario, audience, locale, duration_band, evidence
-        ("segment_value", pa.string()),  # empty where segment is all
-        ("item", pa.string()), ("label", pa.string()),
-        ("rank", pa.int64()), ("rank_low", pa.int64()), ("rank_high", pa.int64()),  # 1 is best
-        ("effect", pa.float64()), ("effect_low", pa.float64()), ("effect_high", pa.float64()),
-        ("value", pa.float64()), ("value_low", pa.float64()), ("value_high", pa.float64()),
-        ("p_best", pa.float64()), ("verdict", pa.string()), ("tier", pa.string()), ("calibrated", pa.bool_()),
-        ("unranked_reason", pa.string()),
-        ("impressions", pa.int64()), ("clips", pa.int64()), ("prompts", pa.int64()), ("viewers", pa.int64()),
-        ("completion_rate", pa.float64()), ("like_rate", pa.float64()),
-        ("cost_per_clip", pa.float64()), ("revenue_per_1000", pa.float64()), ("currency", pa.string()),
-        ("currency_share", pa.float64()),  # of the impressions that sold
-        ("cost_currency", pa.string()), ("cost_currency_share", pa.float64()),  # of cost_per_clip; of the clips
-        ("fake_reactions_to_top", pa.int64()),  # at least; 0 for the first
-        ("impressions_to_drop", pa.int64()),  # fewest whose loss puts the next one before it
-        ("votes", pa.int64()),  # comparisons by people; only where segment is evidence
-        ("withheld_verdict", pa.string()),  # what would be said, could it not have been bought
-        ("viewers_to_buy", pa.int64()),  # fewest made-up viewers who could have bought it
-    ]
-)  # fmt: skip
-"""``effect`` is the difference from the mean item in label units per impression under uniform exposure,
-``value`` its expected label; both with 95 % intervals. An item that cannot be ranked has a reason, no number."""
+    [(field.name, _arrow(field.type)) for field in types.type_info(RankingRow).fields]  # type: ignore[attr-defined]
+)
+"""A row per item of a ranking, as `RankingRow` has it."""
 
 CONTRASTS = pa.schema(
     [
@@ -238,6 +218,7 @@ RUNS = pa.schema(
         ("rule", pa.string()), ("estimator", pa.string()), ("parameters", pa.string()), ("seed", pa.int64()),
         ("snapshot", pa.string()), ("excluded", pa.string()), ("outcomes", pa.int64()), ("result_hash", pa.string()),
         ("error", pa.string()),
+        ("as_of", TIMESTAMP), ("tier", pa.string()), ("tier_reason", pa.string()),
     ]
 )  # fmt: skip
 """What made a ranking: enough to make it again bit for bit. JSON in rule, parameters, snapshot and excluded."""

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from clapometer.contestants import Observation, observe_poisson
-from clapometer.ranking import ClipAIPW, Exposure, PromptFixedEffects, always_valid_multiplier, sum_by
+from clapometer.ranking import (
+    ClipAIPW,
+    Exposure,
+    PromptFixedEffects,
+    Views,
+    always_valid_multiplier,
+    of_time,
+    sum_by,
+    within_viewers,
+)
 from clapometer.simulation.poisson import (
     OUTSIDE,
     PoissonScenario,
@@ -81,8 +90,25 @@ def _fit(seen: Observation, n_models: int) -> PromptFixedEffects:
     units = scores.units_
     X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
     fit = PromptFixedEffects(curvature=DEFAULT_PARAMETERS.curvature, borrow=DEFAULT_PARAMETERS.borrow)
+    if clips.opportunity is None:
+        return _within_viewers(seen, scores, fit, n_models)
     known = None if scores.normalised_.any() else scores.opportunities_
     return fit.fit(X, scores.scores_, opportunity=known, n_items=n_models, time=scores.time_doubt_)
+
+
+def _within_viewers(seen: Observation, scores: ClipAIPW, fit: PromptFixedEffects, n_models: int) -> PromptFixedEffects:
+    """The fit where slots were filled from some of the clips, as `clapometer.training.boards.offered` does it."""
+    log, clips = seen.log, seen.clips
+    views = Views(clips.model[log.clip], clips.prompt[log.clip], log.viewer, seen.weight * seen.examination)
+    usual = np.full(len(clips), np.nan)
+    usual[scores.units_] = scores.scores_
+    offset = scores.offsets_.at(log.day, log.day - clips.published_day[log.clip])
+    label = seen.label / seen.examination - of_time(usual[log.clip], offset, scores.ceiling_)
+    within = within_viewers(views, label, n_models, curvature=DEFAULT_PARAMETERS.curvature)
+    values, mass = within.clip_scores(views, log.clip, len(clips))
+    units, doubt = scores.units_, scores.time_doubt_
+    X = np.column_stack([clips.model[units], clips.prompt[units], clips.strata[units]])
+    return fit.fit(X, values[units], opportunity=mass[units], n_items=n_models, time=doubt, shared=within.covariance)
 
 
 def _pair_variances(fit: PromptFixedEffects, left: Ints, right: Ints) -> Floats:

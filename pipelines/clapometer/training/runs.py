@@ -67,15 +67,6 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class _Recorded(msgspec.Struct, frozen=True):
-    """The ``parameters`` column."""
-
-    as_of: dt.datetime
-    parameters: Parameters
-    tier: str = ""
-    tier_reason: str = ""
-
-
 def new_run_id(now: dt.datetime) -> str:
     """Returns a UUID version 7 (RFC 9562): ids sort by time."""
     milliseconds = int(now.timestamp() * 1000) & (2**48 - 1)
@@ -113,13 +104,16 @@ def record_run(lake: Lake, run: Run) -> None:
         "code_version": run.code_version,
         "rule": encode_rule(run.rule),
         "estimator": ESTIMATOR,
-        "parameters": msgspec.json.encode(_Recorded(run.as_of, run.parameters, run.tier, run.tier_reason)).decode(),
+        "parameters": msgspec.json.encode(run.parameters).decode(),
         "seed": run.seed,
         "snapshot": msgspec.json.encode(run.snapshot, order="sorted").decode(),
         "excluded": msgspec.json.encode(run.excluded, order="sorted").decode(),
         "outcomes": run.outcomes,
         "result_hash": run.result_hash,
         "error": run.error,
+        "as_of": run.as_of,
+        "tier": run.tier,
+        "tier_reason": run.tier_reason,
     }
     lake.append("runs", pa.Table.from_pylist([row], schema=schema), metadata={RUN_ID: run.run_id})
 
@@ -167,14 +161,13 @@ def read_run(lake: Lake, run_id: str) -> Run:
 
 
 def _run(row: dict[str, object]) -> Run:
-    recorded = msgspec.json.decode(str(row["parameters"]), type=_Recorded)
     own = {name: row[name] for name in Run.__struct_fields__ if name in row}
     parsed = {
         "rule": decode_rule(msgspec.json.decode(str(row["rule"]))),
-        "parameters": recorded.parameters,
-        "as_of": recorded.as_of,
-        "tier": recorded.tier,
-        "tier_reason": recorded.tier_reason,
+        "parameters": msgspec.json.decode(str(row["parameters"]), type=Parameters),
+        "as_of": row["as_of"] or row["started_at"],
+        "tier": row["tier"] or "",
+        "tier_reason": row["tier_reason"] or "",
         "snapshot": msgspec.json.decode(str(row["snapshot"]), type=dict[str, int]),
         "excluded": msgspec.json.decode(str(row["excluded"]), type=dict[str, int]),
     }

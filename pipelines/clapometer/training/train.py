@@ -27,7 +27,7 @@ from clapometer.training.boards.preference_labels import compare_clips
 from clapometer.training.boards.prompts import fit_prompts, rank_prompts
 from clapometer.training.boards.robustness import MOST_IMPRESSIONS, how_sturdy
 from clapometer.training.boards.rows import Row, to_table
-from clapometer.training.boards.scores import NUMERIC, fit_models, not_computed, score_clips
+from clapometer.training.boards.scores import NUMERIC, fit_models, not_computed, score_part
 from clapometer.training.boards.slices import slices
 from clapometer.training.boards.votes import rank_said
 from clapometer.training.evidence.heard import hear
@@ -258,7 +258,7 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
         sturdy, buyable = dict[int, Row](), NOT_FOR_SALE
         for done, part in enumerate(slices(evidence, clips, parameters)):
             progress("rankings", done, done + 1)
-            scores = score_clips(part, parameters)
+            scores = score_part(evidence, part, parameters)
             fit = None
             try:  # what one subject fails of is its own
                 fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)
@@ -277,6 +277,7 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
                 rankings += found
                 contrasts += pairs
             if part.segment == "all":
+                reason = scored.tier_reason or scores.unsupported
                 viewers = evidence.viewers_by_model(clips.model.index[clips.unit])
                 for row in rankings:
                     if row["subject"] == "model_versions":
@@ -288,14 +289,15 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
                 rankings += voted
                 contrasts += contrasted
                 comparisons = compare_clips(
-                    heard.said, part, fitted, clips, rule=run.rule.id, tier=scored.tier, max_pairs=parameters.max_pairs
-                )
+                    heard.said, part, fitted, clips, rule=run.rule.id, tier=scored.tier if part.whole else "C",
+                    max_pairs=parameters.max_pairs,
+                )  # fmt: skip
         orphans = count_orphans(con, run.tenant) if parameters.count_orphans else 0
         beside = {ORPHANS: orphans, COSTLY: len(clips.odd_costs)}
         excluded = scored.excluded | {reason: n for reason, n in beside.items() if n} | heard.aside
         left_out = screened_items(con, clips, read.outcomes.automated, read.screening, evidence.outliers)
         return Results(
-            rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, scored.tier, scored.tier_reason
+            rankings, contrasts, comparisons, left_out, excluded, scored.outcomes, "C" if reason else "B", reason
         )
 
 

@@ -4,11 +4,11 @@ import datetime as dt
 from typing import Any
 
 import msgspec
+import msgspec.inspect as types
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from clapometer.collector.answers import Answer, Caution, Problem, Verdict
-from clapometer.collector.described import describe_events
 from clapometer.collector.examples import ANSWER_EXAMPLE, event_examples, problem_example
 from clapometer.collector.intake.content import MEDIA_TYPES, Media
 from clapometer.domain.events import (
@@ -18,7 +18,7 @@ from clapometer.domain.events import (
     ClipWithdrawnData,
     Event,
 )
-from clapometer.domain.fields import FIELDS
+from clapometer.domain.fields import ATTRIBUTES, FIELDS
 from clapometer.http.openapi import KEY, REFUSED, Refusals, body, describe_operations, describe_properties, said
 
 _DESCRIPTION = """Takes events in and answers once they are durable.
@@ -61,7 +61,7 @@ def openapi_document(app: FastAPI, now: dt.datetime) -> dict[str, Any]:
     )
     event, answer, problem, clip, withdrawal = schemas[:5]
     components["Event"] = event
-    describe_events(components)
+    _describe_events(components)
     describe_properties(components, (Verdict, Caution, Answer, Problem))
     document["components"] = {"schemas": components, "securitySchemes": KEY}
     document["security"] = [{"key": []}]
@@ -148,3 +148,39 @@ def _describe(operation: dict[str, Any], schema: dict[str, Any] | None, example:
     if schema is not None:
         given = {key: value for key, value in (example or {}).items() if key != "clip_id"}
         operation["requestBody"] = body(schema, given)
+
+
+def _describe_events(components: dict[str, Any]) -> None:
+    """Adds to the schemas of all events what their attributes and the fields of their data mean.
+
+    An event may have more attributes than are listed: those whose names CloudEvents allows.
+    """
+    for kind in EVENT_TYPES:
+        schema = components[kind.__name__]
+        for name, text in ATTRIBUTES.items():
+            schema["properties"][name].setdefault("description", text)
+        schema["additionalProperties"] = {"description": "An extension attribute; left out."}
+        schema["propertyNames"] = {"pattern": "^[a-z0-9]+$"}
+        (data,) = [field.type for field in types.type_info(kind).fields if field.name == "data"]  # type: ignore[attr-defined]
+        _describe_fields(components, data, ())
+
+
+def _describe_fields(components: dict[str, Any], kind: types.Type, path: tuple[str, ...]) -> None:
+    plain = _plain(kind)
+    if isinstance(plain, types.ListType):
+        _describe_fields(components, plain.item_type, path)
+    if not isinstance(plain, types.StructType):
+        return
+    for field in plain.fields:
+        inner = (*path, field.encode_name)
+        schema = components[plain.cls.__name__]["properties"][field.encode_name]
+        schema.setdefault("description", FIELDS["_".join(inner)])
+        _describe_fields(components, field.type, inner)
+
+
+def _plain(kind: types.Type) -> types.Type:
+    """Returns a type without null and constraints."""
+    while isinstance(kind, types.Metadata | types.UnionType):
+        inner = [kind.type] if isinstance(kind, types.Metadata) else kind.types
+        kind = next(member for member in inner if not isinstance(member, types.NoneType))
+    return kind

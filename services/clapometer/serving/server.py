@@ -7,7 +7,8 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from clapometer.gate import TrustedProxies
-from clapometer.http.connections import Connections, guarded, guarded_options
+from clapometer.http.connections import Connections
+from clapometer.http.server import configured
 from clapometer.serving.config import ServingConfig
 
 _DRAIN_SECONDS = 10
@@ -23,9 +24,10 @@ def uvicorn_config(
 ) -> uvicorn.Config:
     """Returns uvicorn's configuration; ``options`` (``host``, ``port``, ``fd``, …) add to it or replace parts."""
     shared = Connections(config.connections, proxies or TrustedProxies(()), "serving", registry)
-    settings: dict[str, Any] = {
-        **guarded_options(shared),
-        "http": guarded(shared),
-        "timeout_graceful_shutdown": _DRAIN_SECONDS,
-    }
-    return uvicorn.Config(app, **{**settings, **options})
+
+    def protocol() -> type[Any]:
+        from clapometer.http.guarded import guarded  # noqa: PLC0415 - uvicorn may lack what it builds on
+
+        return guarded(shared)
+
+    return configured(app, shared, protocol, {"timeout_graceful_shutdown": _DRAIN_SECONDS, **options})

@@ -45,11 +45,10 @@ _CLEAR_MAJORITY = 2 / 3
 _NOT_CALIBRATED = "Not calibrated: these intervals may be too narrow."
 
 
-def tier_notes(tier: str | None, *, calibrated: bool, parameters: object = None) -> list[str]:
-    """Returns what a reader must know of a ranking of this tier; the run's ``parameters`` say why it is C."""
+def tier_notes(tier: str | None, *, calibrated: bool, reason: str | None = None) -> list[str]:
+    """Returns what a reader must know of a ranking of this tier; the run says for what ``reason`` it is C."""
     notes = [_TIERS[tier]] if tier in _TIERS else []
-    reason = parameters.get("tier_reason") if isinstance(parameters, dict) and tier == "C" else None
-    if reason:
+    if reason and tier == "C":
         notes.append(f"Why tier C: {reason}.")
     if not calibrated and tier != "C":
         notes.append(_NOT_CALIBRATED)

@@ -61,12 +61,18 @@ def test_a_sound_lake_passes_every_check(report: AuditReport) -> None:
     assert report.failed == []
     assert report.passed
     checked = (
-        "placebo, placebo launch, launch, sample ratio, propensities, balance, exploration, overlap, influence, "
-        "attack cost, power, goodhart"
+        "placebo, placebo launch, launch, sample ratio, propensities, balance, exploration, candidates, overlap, "
+        "influence, attack cost, power, goodhart"
     )
     votes = {each.check: each.status for each in report.findings if each.check.startswith("vote")}
     assert votes == {"vote influence": "skipped", "vote cost": "skipped"}
-    assert {each.check for each in report.findings} == {*checked.split(", "), *votes, "screening", "ledger"}
+    assert {each.check for each in report.findings} == {
+        *checked.split(", "),
+        *votes,
+        "candidates",
+        "screening",
+        "ledger",
+    }
 
 
 def test_the_placebo_claims_about_one_difference_in_twenty(report: AuditReport) -> None:

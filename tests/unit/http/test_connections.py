@@ -17,7 +17,8 @@ from tests.unit.serving.running import Serving
 from clapometer.collector import CollectorConfig
 from clapometer.domain import InputError
 from clapometer.gate import TrustedProxies
-from clapometer.http.connections import ConnectionLimits, Connections, GuardedProtocol, allow_files
+from clapometer.http.connections import ConnectionLimits, Connections, allow_files
+from clapometer.http.guarded import GuardedProtocol
 from clapometer.serving import ServingConfig
 
 LIMITS = {"request_seconds": 30.0}

@@ -3,7 +3,7 @@ import pytest
 
 from clapometer.domain import InputError
 from clapometer.ranking import PromptFixedEffects
-from clapometer.ranking.audit import (
+from clapometer.ranking.scrutiny.audit import (
     days_until_visible,
     effective_sample_size,
     fake_reactions_to_flip,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clapometer.domain import InputError
-from clapometer.ranking.sequential import always_valid_intervals, always_valid_multiplier
+from clapometer.ranking.scrutiny.sequential import always_valid_intervals, always_valid_multiplier
 
 
 def test_sixty_looks_at_a_running_mean_miss_in_less_than_five_per_cent():

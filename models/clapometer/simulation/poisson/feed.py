@@ -20,7 +20,32 @@ Random = np.random.Generator
 Retrieval = Callable[[PoissonWorld, Random, Ints, Ints], Ints]
 """World, chance, viewer of each slot and the clips that are there to the candidates of each slot, ``(n_slots, k)``."""
 
-RETRIEVALS: dict[str, Retrieval] = {}
+_OFFERED, _LEANING = 30, 4.0
+"""Candidates of a slot, and how many times as often a version is offered to the viewers that it is meant for."""
+
+
+def lean_by_viewer(world: PoissonWorld, random: Random, viewer: Ints, available: Ints) -> Ints:
+    """Later versions are offered to lenient viewers more often than to the others, and earlier ones less often."""
+    newer = world.model[available] >= world.config.n_models / 2
+    lenient = world.leniency[viewer] > np.median(world.leniency)
+    found = np.empty((len(viewer), _OFFERED), np.int64)
+    for kind in (False, True):
+        rows = np.flatnonzero(lenient == kind)
+        share = np.where(newer == kind, _LEANING, 1.0)
+        found[rows] = random.choice(available, (len(rows), _OFFERED), p=share / share.sum())
+    return found
+
+
+def own_variants(world: PoissonWorld, random: Random, viewer: Ints, available: Ints) -> Ints:
+    """Each slot is of one prompt, popular ones more often, and its clips are the candidates: an ordinary A/B form."""
+    config = world.config
+    by_prompt = np.argsort(world.prompt[available], kind="stable")
+    clips = available[by_prompt].reshape(-1, config.n_models)
+    asked = 1.0 / np.arange(1, len(clips) + 1)
+    return clips[random.choice(len(clips), len(viewer), p=asked / asked.sum())]
+
+
+RETRIEVALS: dict[str, Retrieval] = {"by viewer": lean_by_viewer, "own variants": own_variants}
 """Stages that choose candidates by viewer, by name; `PoissonConfig.retrieval` names one."""
 
 

@@ -56,5 +56,11 @@ OUTSIDE: tuple[PoissonScenario, ...] = (
         PoissonConfig(explore=0.1, favour=2.0, everything_explored=True, slots_a_day=4_000),
         tier="C",
     ),
+    PoissonScenario("two-stage retrieval", PoissonConfig(n_models=6, retrieval="by viewer", explore=0.3)),
+    PoissonScenario(
+        "two-stage retrieval, launches, weekly cycle",
+        PoissonConfig(n_models=6, retrieval="by viewer", explore=0.3, launches=(0, 0, 3, 0, 5, 9), week=0.25),
+    ),
+    PoissonScenario("per-prompt candidates", PoissonConfig(n_models=4, retrieval="own variants", base_rate=0.06)),
 )
 """The scenarios of ``clapometer study --part outside``."""

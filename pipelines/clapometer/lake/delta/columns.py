@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from contextlib import suppress
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.exceptions import DeltaError
@@ -90,9 +92,32 @@ def _rewrite(table: Table) -> None:
             continue
         for field in lacking:
             rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        if table.folder.name == "runs" and any(field.name == "tier" for field in lacking):
+            rows = _with_own_columns(rows)
         new = table.new_file(dict(file.partition))
         pq.write_table(rows, new, compression="zstd")
         added.append(table.added(new, dict(file.partition), data_change=False))
         removed.append(file)
     if added:
         table.commit([*added, *table.removed(removed, data_change=False)], {})
+
+
+class _Recorded(msgspec.Struct):
+    """What ``parameters`` held in runs of versions that had no column for the others."""
+
+    as_of: dt.datetime
+    parameters: dict[str, object]
+    tier: str = ""
+    tier_reason: str = ""
+
+
+def _with_own_columns(runs: pa.Table) -> pa.Table:
+    """Returns records of runs with what ``parameters`` held beside the parameters in columns of its own."""
+    rows = runs.to_pylist()
+    for row in rows:
+        try:
+            recorded = msgspec.json.decode(row["parameters"] or "", type=_Recorded)
+        except msgspec.MsgspecError:  # of another shape: it stays as it is
+            continue
+        row.update(msgspec.structs.asdict(recorded), parameters=msgspec.json.encode(recorded.parameters).decode())
+    return pa.Table.from_pylist(rows, schema=runs.schema)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 
@@ -25,16 +26,38 @@ class Buyable:
         shown: Impressions that it rests on.
         fewest: Returns the fewest viewers who could have moved an item's effect so far, upwards where that is positive.
         most: Viewers that one person could have made up.
+        pairs: How far differences of two effects could have been moved, the lower number first; both effects are
+            bounded where a pair is missing.
     """
 
     bought: Mapping[int, Bought]
     shown: Mapping[int, float]
     fewest: Callable[[int, float], int | None]
     most: int = 0
+    pairs: Mapping[tuple[int, int], Bought] = field(default_factory=dict)
 
     def of(self, item: int, shown: float) -> Bought:
         """Returns how far an item's effect could have been moved where it rests on so many impressions."""
         return self.bought[item].scaled(self.shown[item] / max(shown, 1.0)) if item in self.bought else Bought()
+
+    def of_pair(self, left: int, right: int, shown: tuple[float, float]) -> Bought:
+        """Returns how far the difference of two effects could have been moved where they rest on so many impressions.
+
+        Whom one viewer helps is often not whom another hurts: the same viewers rarely do most to both. Beyond the
+        smaller of both scales each effect is bounded for itself.
+        """
+        first, second = self.of(left, shown[0]), self.of(right, shown[1])
+        up, down = first.up + second.down, first.down + second.up
+        pair = self.pairs.get((min(left, right), max(left, right)))
+        if pair is None:
+            return Bought(up, down)
+        alone, other = self.bought[left], self.bought[right]
+        both = min(self.shown[item] / max(each, 1.0) for item, each in zip((left, right), shown, strict=True))
+        pair = pair if left < right else Bought(pair.down, pair.up)
+        return Bought(
+            up - both * max(alone.up + other.down - pair.up, 0.0),
+            down - both * max(alone.down + other.up - pair.down, 0.0),
+        )
 
     def viewers(self, place: Ranked, row: Row, shown: float) -> int | None:
         """Returns the fewest viewers who could have bought the verdict that is withheld; None where none is."""
@@ -49,9 +72,10 @@ class Buyable:
             return list(places)
         bought = [self.of(place.item, each) for place, each in zip(places, shown, strict=True)]
         rows = np.searchsorted(fit.items_, [place.item for place in places])
-        up, down = (np.zeros(len(fit.items_)) for _ in range(2))
-        up[rows], down[rows] = [each.up for each in bought], [each.down for each in bought]
-        slack = up[:, None] + down[None, :]
+        slack = np.zeros((len(fit.items_), len(fit.items_)))
+        for (i, left), (j, right) in combinations(enumerate(places), 2):
+            pair = self.of_pair(left.item, right.item, (shown[i], shown[j]))
+            slack[rows[i], rows[j]], slack[rows[j], rows[i]] = pair.up, pair.down
         ranges = rank_ranges(fit.effects_, fit.covariance_, fit.level, fit.seed, slack=slack)
         return [
             replace(

@@ -45,7 +45,8 @@ def rank_models(
     ``fit`` is that of `fit_models`, None where there is no score; ``buyable`` how far effects could have been bought.
     """
     names = clips.model
-    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), scored.tier)
+    tier = "C" if scores.unsupported else scored.tier
+    sheet = Sheet("model_versions", part, names.names, names.names, item_facts(part, clips, names, scored), tier)
     present = np.unique(part.table.model)
     left_out = [sheet.unranked(item, LEFT_OUT) for item in _left_out(part, clips)]
     if fit is None:
@@ -88,9 +89,9 @@ def _contrasts(
 ) -> Iterator[Row]:
     """Yields the difference of every pair of ranked items, the better one on the left.
 
-    What could have been bought of a difference is at most what could of either effect.
+    What could have been bought of a difference is what the same viewers could have moved of both effects.
     """
-    bought = [buyable.of(item, sheet.shown(item)) for item in fit.items_.tolist()]
+    items = fit.items_.tolist()
     order = np.argsort(-fit.effects_, kind="stable")
     for i, left in enumerate(order):
         for right in order[i + 1 :]:
@@ -98,12 +99,13 @@ def _contrasts(
             spread = fit.covariance_[left, left] + fit.covariance_[right, right] - 2 * fit.covariance_[left, right]
             error = float(np.sqrt(max(spread, 0.0)))
             always = _always_reach(fit, error, parameters)
-            up, down = bought[left].up + bought[right].down, bought[left].down + bought[right].up
+            shown = sheet.shown(items[left]), sheet.shown(items[right])
+            bought = buyable.of_pair(items[left], items[right], shown)
             yield sheet.contrast(fit.items_[left], fit.items_[right], difference, error, reach) | {
                 "always_low": None if always is None else difference - always,
                 "always_high": None if always is None else difference + always,
-                "bought_low": difference - reach * error - up,
-                "bought_high": difference + reach * error + down,
+                "bought_low": difference - reach * error - bought.up,
+                "bought_high": difference + reach * error + bought.down,
             }
 
 

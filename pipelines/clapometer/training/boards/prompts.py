@@ -78,11 +78,12 @@ def rank_prompts(
     """
     rows: list[Row] = []
     contrasts: list[Row] = []
+    tier = scored.tier if part.whole else "C"  # prompts are not compared within viewers
     for subject, codes, labels in (
         ("prompts", clips.prompt, clips.prompt_labels),
         ("templates", clips.template, clips.template.names),
     ):
-        sheet = Sheet(subject, part, codes.names, labels, item_facts(part, clips, codes, scored), scored.tier)
+        sheet = Sheet(subject, part, codes.names, labels, item_facts(part, clips, codes, scored), tier)
         listed = _listed(part, clips, codes, sheet, parameters)
         if isinstance(fitted, str):
             rows += [sheet.unranked(item, fitted) for item in sorted(listed)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from clapometer.ranking import (
     invented_reactions,
     sum_by,
 )
-from clapometer.ranking.robustness import BUCKETS_PER_OCTAVE
+from clapometer.ranking.scrutiny.robustness import BUCKETS_PER_OCTAVE
 from clapometer.training.boards.buyable import NOT_FOR_SALE, Buyable
 from clapometer.training.boards.rows import Row
 from clapometer.training.boards.scores import Scores
@@ -31,6 +32,8 @@ Floats = NDArray[np.float64]
 
 MOST_IMPRESSIONS = 2_000_000
 """Of more than these, those of every n-th viewer are looked at, and counted n times."""
+_MOST_PAIRED = 32
+"""Of more model versions than these no pair is bounded for itself: pairs grow with their square."""
 _NEGLIGIBLE = 0.01
 _FIRST_BUCKET, _BUCKETS = -40 * BUCKETS_PER_OCTAVE, 80 * BUCKETS_PER_OCTAVE
 """Pushes from 1e-12 to 1e12; smaller ones change nothing."""
@@ -258,9 +261,11 @@ def buyable_effects(found: Pushes, sample: Sample, fit: PromptFixedEffects, show
     def fewest(item: int, gap: float) -> int | None:
         return suspects.fewest(push(item) if gap > 0 else -push(item), abs(gap))
 
-    return Buyable(
-        {item: suspects.bought(push(item)) for item in place}, dict(enumerate(shown.tolist())), fewest, budget.viewers
-    )
+    pushed = {item: suspects.by_viewer(push(item)) for item in place}
+    among = list(place) if len(place) <= _MOST_PAIRED else []
+    pairs = {(a, b): suspects.bought_by(pushed[a] - pushed[b]) for a, b in combinations(sorted(among), 2)}
+    bought = {item: suspects.bought_by(each) for item, each in pushed.items()}
+    return Buyable(bought, dict(enumerate(shown.tolist())), fewest, budget.viewers, pairs)
 
 
 def prompt_robustness(ranked: Sequence[Estimate], liked: Floats, rule: LabelRule) -> list[Row]:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.domain import InputError
-from clapometer.ranking import ClipAIPW, PromptFixedEffects, TimeDoubt, TimeOffsets
+from clapometer.ranking import (
+    ClipAIPW,
+    PromptFixedEffects,
+    TimeDoubt,
+    TimeOffsets,
+    Views,
+    WithinViewers,
+    of_time,
+    within_viewers,
+)
 from clapometer.training.boards.slices import Slice
 from clapometer.training.evidence.clips import Clips
+from clapometer.training.evidence.evidence import Evidence, Sample
 from clapometer.training.parameters import Parameters
 
-__all__ = ["NUMERIC", "Scores", "fit_models", "not_computed", "score_clips"]
+__all__ = ["MOST_VIEWS", "NUMERIC", "Scores", "fit_models", "not_computed", "score_clips", "score_part", "views_of"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+MOST_VIEWS = 1_000_000
+"""Of more impressions than these, those of every n-th viewer are compared within viewers."""
+NOT_ALL = "slots were filled from some of the clips, and nothing shows that the choice was the same for all viewers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +47,9 @@ class Scores:
         reason: Why there is no score at all.
         offsets: What day and age do to a label.
         doubt: What the scores owe to errors of the offsets.
+        ceiling: The most that a label can be of.
+        shared: Covariance of the model versions' errors that clips of different prompts share.
+        unsupported: Why nothing may be claimed although propensities were logged; empty where it may.
     """
 
     units: Ints
@@ -42,6 +60,19 @@ class Scores:
     reason: str = ""
     offsets: TimeOffsets | None = None
     doubt: TimeDoubt | None = None
+    ceiling: float = 0.0
+    shared: Floats | None = None
+    unsupported: str = ""
+
+
+def score_part(evidence: Evidence, part: Slice, parameters: Parameters) -> Scores:
+    """Returns the scores of a slice's clips, without what viewers differ by where not all clips were candidates."""
+    scores = score_clips(part, parameters)
+    if part.whole or evidence.summary.tier == "C" or scores.reason:
+        return scores
+    where = None if part.of_clips else (part.segment, part.value)
+    sample = evidence.sample(MOST_VIEWS, uniform=False, where=where)
+    return _without_viewers(part, scores, sample, parameters.curvature)
 
 
 def score_clips(part: Slice, parameters: Parameters) -> Scores:
@@ -57,8 +88,53 @@ def score_clips(part: Slice, parameters: Parameters) -> Scores:
     known = None if fitted.normalised_.any() else fitted.opportunities_
     return Scores(
         fitted.units_, fitted.scores_, known, fitted.opportunities_, prior,
-        offsets=fitted.offsets_, doubt=fitted.time_doubt_,
+        offsets=fitted.offsets_, doubt=fitted.time_doubt_, ceiling=fitted.ceiling_,
     )  # fmt: skip
+
+
+def views_of(part: Slice, sample: Sample) -> tuple[Views, Ints, Ints]:
+    """Returns a sample's impressions of a slice's clips, weighted by propensity and place, which, and their clips."""
+    size = 1 + max(int(part.rows.max(initial=0)), int(sample.clip.max(initial=0)))
+    unit = np.full(size, -1)
+    unit[part.rows] = part.table.unit
+    clip = unit[sample.clip]
+    rows = np.flatnonzero((clip >= 0) & (sample.weight > 0) & (sample.examination > 0))
+    clip = clip[rows]
+    weight = sample.weight[rows] * sample.examination[rows]
+    return Views(part.table.model[clip], part.table.prompt[clip], sample.viewer[rows], weight), rows, clip
+
+
+def _without_viewers(part: Slice, scores: Scores, sample: Sample, curvature: float) -> Scores:
+    assert scores.offsets is not None
+    views, rows, clip = views_of(part, sample)
+    score = np.full(len(part.table), np.nan)
+    score[scores.units] = scores.values
+    day = sample.day[rows]
+    offset = scores.offsets.at(day, day - part.table.published_day[clip])
+    label = sample.label[rows] / sample.examination[rows] - of_time(score[clip], offset, scores.ceiling)
+    items, item = np.unique(views.item, return_inverse=True)
+    fit = within_viewers(replace(views, item=item), label, len(items), curvature=curvature)
+    values, mass = fit.clip_scores(views, clip, len(part.table))
+    kept = np.flatnonzero(mass[scores.units] > 0)
+    units = scores.units[kept]
+    doubt = f"{NOT_ALL}: {fit.doubt}" if fit.doubt else ""
+    return replace(
+        scores, units=units, values=values[units], opportunities=mass[units], chances=mass[units] * sample.every,
+        doubt=_some(scores.doubt, kept), shared=_of_all(fit, items), unsupported=doubt,
+    )  # fmt: skip
+
+
+def _some(doubt: TimeDoubt | None, kept: Ints) -> TimeDoubt | None:
+    """What some of the scores owe to time."""
+    return None if doubt is None else replace(doubt, slope=doubt.slope[kept], version=doubt.version[kept])
+
+
+def _of_all(fit: WithinViewers, items: Ints) -> Floats:
+    """Covariance of the model versions by their numbers; those that nobody saw are not ranked."""
+    size = int(items.max(initial=-1)) + 1
+    whole = np.zeros((size, size))
+    whole[np.ix_(items, items)] = fit.covariance
+    return whole
 
 
 def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters, seed: int) -> PromptFixedEffects:
@@ -74,7 +150,9 @@ def fit_models(part: Slice, scores: Scores, clips: Clips, parameters: Parameters
         borrow=parameters.borrow,
     )
     n_items = len(clips.model.names)
-    return fit.fit(X, scores.values, opportunity=scores.opportunities, n_items=n_items, time=scores.doubt)
+    return fit.fit(
+        X, scores.values, opportunity=scores.opportunities, n_items=n_items, time=scores.doubt, shared=scores.shared
+    )
 
 
 NUMERIC = (InputError, ArithmeticError, ValueError)

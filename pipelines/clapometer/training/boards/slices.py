@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ class Slice:
         cells: Of clips that can be ranked; ``cells.cells.clip`` counts in `rows`.
         rows: Rows of the clips in `Clips`, ``(n,)``.
         table: The clips.
+        whole: Whether slots were filled from all clips, as far as is known of everything.
+        of_clips: Whether it is all impressions of some clips, not those of some viewers.
     """
 
     segment: str
@@ -39,6 +41,8 @@ class Slice:
     cells: Cells
     rows: Ints
     table: ClipTable
+    whole: bool = True
+    of_clips: bool = True
 
 
 def slices(evidence: Evidence, clips: Clips, parameters: Parameters) -> Iterator[Slice]:
@@ -53,7 +57,10 @@ def slices(evidence: Evidence, clips: Clips, parameters: Parameters) -> Iterator
     shown = first_days(everything.cells.clip, everything.cells.day, everything.cells.impressions, len(clips))
     slots = np.zeros_like(scored.slots) if scored.tier == "C" else scored.slots
     published = available_days(clips.registered_day - scored.first_day, shown, clips.model.index[clips.unit], slots)
-    yield _slice(clips, everything, scored, published, segment="all")
+    first = _slice(clips, everything, scored, published, segment="all")
+    # of a part nobody knows how many chances a clip had, but what holds of everything holds of its parts
+    whole = first.table.opportunity is not None
+    yield first
     for segment in parameters.segments:
         if segment in clips.segments:
             codes = clips.segments[segment]
@@ -61,15 +68,15 @@ def slices(evidence: Evidence, clips: Clips, parameters: Parameters) -> Iterator
             for index in np.argsort(-seen, kind="stable")[: parameters.max_values].tolist():
                 if seen[index] >= parameters.min_impressions:
                     chosen = codes.index[clips.unit] == index
-                    yield _slice(
-                        clips, everything, scored, published, chosen, segment=segment, value=codes.names[index]
-                    )
+                    value = codes.names[index]
+                    part = _slice(clips, everything, scored, published, chosen, segment=segment, value=value)
+                    yield replace(part, whole=whole)
         else:
             for value in values[segment]:
                 # how many slots of such viewers a clip had a chance in is not known
-                yield _slice(
-                    clips, found[segment][value], scored, published, segment=segment, value=value, is_pool=False
-                )
+                cells = found[segment][value]
+                part = _slice(clips, cells, scored, published, segment=segment, value=value, is_pool=False)
+                yield replace(part, whole=whole, of_clips=False)
 
 
 def _slice(
@@ -103,7 +110,7 @@ def _slice(
         stratum=clips.strata[clips.unit[rows]],
         opportunity=_opportunity(published, withdrawn, renumbered, scored) if is_pool else None,
     )
-    return Slice(segment, value, kept, rows, table)
+    return Slice(segment, value, kept, rows, table, whole=table.opportunity is not None)
 
 
 def _opportunity(published: Ints, withdrawn: Ints, cells: ClipCells, scored: Scored) -> Floats | None:

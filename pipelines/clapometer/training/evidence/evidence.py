@@ -106,20 +106,28 @@ class Evidence:
             found[name][value] = everything if same else Cells.of(listed)
         return everything, found
 
-    def sample(self, most: float, *, uniform: bool) -> Sample:
-        """Returns about so many impressions: all, or those of every n-th viewer."""
-        total = sum(len(file) for file in self.files)
+    def sample(self, most: float, *, uniform: bool, where: tuple[str, str] | None = None) -> Sample:
+        """Returns about so many impressions: all, or those of every n-th viewer.
+
+        Args:
+            most: How many.
+            uniform: Whether all count alike.
+            where: A column and its value (audience, locale): only those.
+        """
+        total = sum(len(file) if where is None else len(_rows_of(file, *where)) for file in self.files)
         every = max(1, int(total // most))
-        parts = list(self._sampled(every, uniform=uniform))
+        parts = list(self._sampled(every, where, uniform=uniform))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)] if parts else [np.zeros(0)] * 6
         clip, viewer, day = (column.astype(np.int64) for column in columns[:3])
         label, examination, weight = columns[3:]
         return Sample(clip, viewer, day, label, examination, weight, every)
 
-    def _sampled(self, every: int, *, uniform: bool) -> Iterator[tuple[Any, ...]]:
+    def _sampled(self, every: int, where: tuple[str, str] | None, *, uniform: bool) -> Iterator[tuple[Any, ...]]:
         """Yields the columns of `Sample` from every file."""
         for file, numbered in zip(self.files, self.viewers.rows, strict=True):
             rows = file.of_viewers(file.narrow.viewers % np.uint64(every) == 0)
+            if where is not None:
+                rows = np.intersect1d(rows, _rows_of(file, *where), assume_unique=True)
             clip = file.clip[file.take("clip", rows)]
             yield (
                 clip, numbered[file.take("viewer", rows)], file.days[file.take("day", rows)],
@@ -146,6 +154,12 @@ class Evidence:
             seen[(models * width)[file.clip][file.take("clip", rows)] + viewer] = True
         viewers: Ints = seen.reshape(n, width).sum(1) * every
         return viewers
+
+
+def _rows_of(file: Counted, column: str, value: str) -> Ints:
+    """Returns which of the outcomes that count have a value of a column."""
+    names = np.array([name == value for name in getattr(file.narrow, f"{column}s").to_pylist()], np.bool_)
+    return np.flatnonzero(names[file.take(column)])
 
 
 def _by_value(

@@ -40,6 +40,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: int | None
     result_hash: str | None
     error: str | None
+    as_of: dt.datetime | None = None
+    tier: str | None = None
+    tier_reason: str | None = None
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True, tag_field="standing", tag="ranked"):

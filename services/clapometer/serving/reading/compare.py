@@ -57,7 +57,7 @@ def compare(connection: Connection, tenant: str, query: RankingQuery, left: str,
         reason = None if difference else "the run gave one of them no interval"
     calibrated = all(isinstance(item, Standing) and bool(item.calibrated) for item in (first, second))
     tier = difference.get("tier")
-    notes = tier_notes(tier, calibrated=calibrated, parameters=run.parameters) if difference else []
+    notes = tier_notes(tier, calibrated=calibrated, reason=run.tier_reason) if difference else []
     if difference.get("method") == "from_intervals":
         notes.append(APPROXIMATE)
     said = against(difference.get("low"), difference.get("high"), calibrated=calibrated)

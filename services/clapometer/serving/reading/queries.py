@@ -163,7 +163,7 @@ def ranking_of(connection: Connection, tenant: str, query: RankingQuery, run: Ru
     unranked = [_not_ranked(row) for row in part if row["rank"] is None]
     end = query.offset + len(part)
     calibrated = bool(chosen["calibrated"])
-    notes = tier_notes(chosen["tier"], calibrated=calibrated, parameters=run.parameters) if chosen["ranked"] else []
+    notes = tier_notes(chosen["tier"], calibrated=calibrated, reason=run.tier_reason) if chosen["ranked"] else []
     return Ranking(
         subject=query.subject,
         segment=query.segment,

@@ -2,14 +2,8 @@
 
 import msgspec
 
+from clapometer.domain.rankings import COLUMNS
 from clapometer.lake.statements import quote
-
-COLUMNS = (
-    "item", "label", "rank", "rank_low", "rank_high", "effect", "effect_low", "effect_high", "value", "value_low",
-    "value_high", "p_best", "verdict", "tier", "calibrated", "unranked_reason", "impressions", "clips", "prompts",
-    "viewers", "completion_rate", "like_rate", "cost_per_clip", "revenue_per_1000", "currency", "currency_share",
-    "cost_currency", "cost_currency_share", "votes",
-)  # fmt: skip
 
 
 class Reproduction(msgspec.Struct, frozen=True, kw_only=True):

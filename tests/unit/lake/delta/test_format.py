@@ -1,5 +1,6 @@
 """Every store says its format: old ones are read for ever, newer ones are refused with a reason."""
 
+import datetime as dt
 import json
 import zipfile
 from pathlib import Path
@@ -23,6 +24,7 @@ from clapometer.lake.published.publish import publish
 from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.loading.loader import Loader, LoadSettings
+from clapometer.training.runs import read_runs
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "stores"
 HASHES = json.loads((GOLDEN / "expected.json").read_text())
@@ -193,3 +195,15 @@ def test_a_cache_of_another_format_is_made_again(tmp_path: Path) -> None:
     for other in (saved["format"] - 1, saved["format"] + 1):
         manifest.write_text(json.dumps(saved | {"format": other}))
         assert remembered() == 0
+
+
+def test_runs_get_columns_of_their_own_for_what_their_parameters_held(tmp_path: Path) -> None:
+    lake = Lake(unpacked("lake-4", tmp_path / "lake"))
+    (run,) = read_runs(lake)
+    assert (run.as_of, run.tier) == (dt.datetime(2026, 3, 10, tzinfo=dt.UTC), "C")
+    assert run.tier_reason == "no impression has both a propensity and its number of candidates"
+    assert (run.parameters.max_pairs, run.parameters.screen_viewers) == (1, False)
+    with lake.connect() as con:
+        ((tier, parameters),) = con.execute("SELECT tier, parameters FROM runs").fetchall()
+        assert (tier, json.loads(parameters)["max_pairs"]) == ("C", 1)
+        assert con.execute("SELECT count(*) FROM rankings_current WHERE rank = 1").fetchall()[0][0] > 0

@@ -2,7 +2,7 @@
 -- Parameters  tenant, run (may be NULL), as_of (may be NULL).
 SELECT
     run_id, status, "trigger", started_at, finished_at, code_version, rule, estimator, parameters, seed,
-    "snapshot", excluded, outcomes, result_hash, error
+    "snapshot", excluded, outcomes, result_hash, error, as_of, tier, tier_reason
 FROM runs
 WHERE tenant = $tenant
     AND status = 'succeeded'

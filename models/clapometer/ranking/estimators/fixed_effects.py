@@ -11,9 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from clapometer.domain import InputError
 from clapometer.ranking.days.doubt import TimeDoubt
+from clapometer.ranking.estimators.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.intervals import confidence_intervals, probability_best, rank_ranges, simultaneous_intervals
 from clapometer.ranking.overlap import comparable, shared_prompts
-from clapometer.ranking.prompt_fits import bent, expected_levels, interaction_strength, least_squares
 from clapometer.ranking.results import Interval, Ranked, Reason, Unranked
 
 __all__ = ["PromptFixedEffects"]
@@ -122,6 +122,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         opportunity: Any = None,
         n_items: int | None = None,
         time: TimeDoubt | None = None,
+        shared: Floats | None = None,
     ) -> Self:
         """Fits clip scores.
 
@@ -133,6 +134,8 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
                 precision.
             n_items: Number of items when some have no clip at all.
             time: What the scores owe to estimated effects of days and ages; None for nothing.
+            shared: Covariance of errors of the items' scores that clips of different prompts share, of which prompt
+                clusters see nothing, ``(k, k)`` for the items 0..k-1; None where there are none.
 
         Raises:
             InputError: Shapes differ, or scores or weights are NaN, infinite or negative.
@@ -176,7 +179,7 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.prompt_scores_, self.curvature_slope_ = fitted.prompt_scores(), slope
         if time is not None:
             unknown = unknown + self._doubt_time(time)
-        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown
+        self.covariance_ = self.prompt_scores_.T @ self.prompt_scores_ + unknown + self._shared(shared)
         return self
 
     def _doubt_time(self, time: TimeDoubt) -> Floats:
@@ -186,6 +189,15 @@ class PromptFixedEffects(BaseEstimator):  # type: ignore[misc]  # scikit-learn h
         self.prompt_scores_ = self.prompt_scores_ + errors
         self.time_variance_ = np.diag(unknown).copy()
         return others + unknown
+
+    def _shared(self, covariance: Floats | None) -> Floats:
+        """The part of a covariance of all items that concerns contrasts of the ranked ones."""
+        n = len(self.items_)
+        if covariance is None:
+            return np.zeros((n, n))
+        centre = np.eye(n) - 1 / n
+        found: Floats = centre @ covariance[np.ix_(self.items_, self.items_)] @ centre
+        return found
 
     def score_influence(self, left: int, right: int | None = None) -> Floats:
         """What one unit more of each clip's score adds to the effect of `left` minus that of `right`.

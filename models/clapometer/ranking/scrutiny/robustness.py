@@ -158,12 +158,20 @@ class Suspects:
 
     def bought(self, push: Floats) -> Bought:
         """Returns how far the suspects could have moved an estimate that their impressions push, ``(n_rows,)``."""
-        by_viewer = sum_by(self._viewer, push, len(self._shown))
+        return self.bought_by(self.by_viewer(push))
+
+    def by_viewer(self, push: Floats) -> Floats:
+        """Returns what each suspect pushes, ``(n_suspects,)``, from what their impressions push."""
+        pushed: Floats = sum_by(self._viewer, push, len(self._shown))
+        return pushed
+
+    def bought_by(self, by_viewer: Floats) -> Bought:
+        """Returns how far the suspects could have moved an estimate that each of them pushes, ``(n_suspects,)``."""
         return Bought(self._worst(by_viewer), self._worst(-by_viewer))
 
     def fewest(self, push: Floats, gap: float) -> int | None:
         """Returns the fewest viewers without whom an estimate is lower by more than `gap`; None beyond the budget."""
-        by_viewer = sum_by(self._viewer, push, len(self._shown))
+        by_viewer = self.by_viewer(push)
         found = [fewest(gap / self._every, by_viewer[each]) for each in self._stretches]
         some = [each * self._every for each in found if each is not None]
         return min(some) if some and min(some) <= self._budget.viewers else None

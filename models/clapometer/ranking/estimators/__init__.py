@@ -1,0 +1,1 @@
+"""From comparisons and cells to strengths with intervals."""
