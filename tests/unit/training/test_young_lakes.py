@@ -87,3 +87,18 @@ def test_no_small_lake_fails_or_warns(tmp_path: Path, seed: int) -> None:
     run = train_once(lake, clock=clock).run
     assert run.status == "succeeded", run.error
     assert audit(lake, AuditOptions(repeats=2)).findings
+
+
+@pytest.mark.parametrize(("prompts", "models"), [(1, 3), (2, 4)])
+def test_nobody_in_a_tiny_catalogue_is_taken_for_a_group_of_accounts(tmp_path: Path, prompts: int, models: int) -> None:
+    rng, clips = random.Random(prompts), [(p, m) for p in range(prompts) for m in range(models)]
+    rows = [clip(f"c{p}-{m}", f"p{p}", f"m{m}", at(days=-1)) for p, m in clips]
+    for n in range(1_200):
+        p, m = rng.choice(clips)
+        time, chance = at(days=n % 6, seconds=n), {"propensity": 1 / len(clips), "candidates": len(clips)}
+        rows.append(impression(f"i{n}", f"c{p}-{m}", time, viewer_id=f"v{n % 60}", explored=True, **chance))
+        rows.append(answer("watched", f"i{n}", f"w{n}", time, watched_ms=rng.randrange(3_000, 10_000)))
+        if rng.random() < 0.4 + 0.1 * m:
+            rows.append(answer("reacted", f"i{n}", f"l{n}", time, reaction="like"))
+    run = train_once(lake_of(tmp_path, rows), clock=clock).run
+    assert (run.status, run.excluded) == ("succeeded", {})
