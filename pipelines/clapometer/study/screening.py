@@ -34,6 +34,7 @@ from clapometer.simulation import (
     simulate_log,
     with_adversary,
 )
+from clapometer.study.claims import claimed_first
 from clapometer.study.parts import LOG_SEED, Line, Part, Row, mean_and_error
 from clapometer.training.evidence.outcomes import Outcomes
 
@@ -67,7 +68,8 @@ def run(scenario: Scenario, seed: int) -> Line:
     waits = np.isin(viewers.astype(str), aside.filter(pc.equal(aside["reason"], WAITS))["viewer_id"].to_pylist())
     fake = np.isin(viewers, log.viewer[log.bot])
     left = log.where(~np.isin(log.viewer, viewers[out]))
-    with_fakes, after = _effects(world, log), _effects(world, left)
+    with_fakes, after, first = _effects(world, log), _effects(world, left), int(honest.argmax())
+    claims = claimed_first(observe(world, left, fit_label(world)))
     return {
         "fakes": int(fake.sum()),
         "found": int((fake & out).sum()),
@@ -77,8 +79,11 @@ def run(scenario: Scenario, seed: int) -> Line:
         "impressions_screened": float(np.isin(people.viewer, viewers[out & ~waits]).mean()),
         "impressions_wait": float(np.isin(people.viewer, viewers[waits]).mean()),
         "recall_known": known,
-        "top_with": bool(with_fakes.argmax() == honest.argmax()),
-        "top": bool(after.argmax() == honest.argmax()),
+        "top_with": bool(with_fakes.argmax() == first),
+        "top": bool(after.argmax() == first),
+        "claimed": claims[1] is not None,
+        "wrong_by_chance_alone": claims[0] not in {None, first},
+        "wrong": claims[1] not in {None, first},
         "tau": float(kendalltau(honest, after)[0]),
     }
 
@@ -157,7 +162,10 @@ def summarise(scenario: Scenario, lines: list[Line]) -> list[Row]:
     }
     screened = total["found"] + total["people_screened"]
     recall, error = mean_and_error([line["found"] / line["fakes"] for line in lines if line["fakes"]])
-    means = ("impressions_screened", "impressions_wait", "recall_known", "top_with", "top", "tau")
+    means = (
+        "impressions_screened", "impressions_wait", "recall_known", "top_with", "top", "claimed",
+        "wrong_by_chance_alone", "wrong", "tau",
+    )  # fmt: skip
     return [
         {
             "scenario": scenario.name,

@@ -224,13 +224,15 @@ def _adversaries(rows: list[Row]) -> str:
         (
             row["scenario"], row["worlds"], *map(percent, (row["recall"], row["precision"], row["recall_known"])),
             *(f"{100 * row[name]:.2f} %" for name in ("impressions_screened", "impressions_wait")),
-            percent(row["top_with"]), percent(row["top"]), f"{row['tau']:.2f}",
+            percent(row["top_with"]), percent(row["top"]),
+            *(percent(row.get(name)) for name in ("claimed", "wrong_by_chance_alone", "wrong")), f"{row['tau']:.2f}",
         )
         for row in rows
     ]  # fmt: skip
     titles = (
         "accounts", "worlds", "recall", "precision", "recall of who knows", "people's impressions screened", "waiting",
-        "top kept, unscreened", "top kept", "τ",
+        "top kept, unscreened", "top kept", "a first is claimed", "another is claimed, by chance alone",
+        "another is claimed", "τ",
     )  # fmt: skip
     fakes = [row for row in rows if row["fakes"]]
     met = [row for row in fakes if row["recall"] >= 0.8 and (row["precision"] or 0) >= 0.95 and row["top"] == 1]
@@ -239,7 +241,9 @@ def _adversaries(rows: list[Row]) -> str:
         "people but for their answers to the version that is second. *Who knows* what they do to which version, and "
         "how each viewer answers all else, finds so many of them at a precision of 95 %, viewer by viewer; screening "
         "has their age besides. *Waiting* are impressions of people too new to count yet. *Top kept* is the share of "
-        "worlds in which the first place is that without fakes, and τ the agreement with the ranking without them.\n\n"
+        "worlds in which the first place is that without fakes, and τ the agreement with the ranking without them. "
+        "A first is *claimed* where it is certain, whatever could have been bought; *by chance alone* is without this "
+        "allowance.\n\n"
         + table(titles, lines)
         + f"\n\nTarget: recall ≥ 80 % at precision ≥ 95 %, top kept always: met for {len(met)} of {len(fakes)}."
     )

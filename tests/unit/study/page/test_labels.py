@@ -64,12 +64,15 @@ def test_adversaries_have_a_table_of_their_own_and_misses_are_counted() -> None:
     row = {
         "scenario": "came on any day", "worlds": 2, "fakes": 9, "found": 9, "people": 90, "people_screened": 0,
         "recall": 1.0, "precision": 1.0, "recall_known": 0.1, "impressions_screened": 0.0, "impressions_wait": 0.0088,
-        "top_with": 0.5, "top": 1.0, "tau": 0.98,
+        "top_with": 0.5, "top": 1.0, "claimed": 0.25, "wrong_by_chance_alone": 0.125, "wrong": 0.0, "tau": 0.98,
     }  # fmt: skip
     nobody = row | {"scenario": "nobody is fake", "fakes": 0, "recall": None, "recall_known": None, "precision": None}
     found = screening_section([row, row | {"top": 0.5}, row | {"recall": 0.7}, nobody], NOWHERE)
     assert "met for 1 of 3" in found
-    assert "| nobody is fake | 2 | – | – | – | 0.00 % | 0.88 % | 50.0 % | 100.0 % | 0.98 |" in found
+    assert (
+        "| nobody is fake | 2 | – | – | – | 0.00 % | 0.88 % | 50.0 % | 100.0 % | 25.0 % | 12.5 % | 0.0 % | 0.98 |"
+        in found
+    )
 
 
 def test_real_data_are_told_with_target_and_error() -> None:
