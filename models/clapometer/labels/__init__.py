@@ -9,6 +9,7 @@ from clapometer.labels.duration import (
     duration_bin_sql,
     fit_watch_quantiles,
     ratio_bin_sql,
+    shared_lengths,
     watch_bins,
     watched_sql,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "rows_seen_often",
     "rule_toml",
     "screen_viewers",
+    "shared_lengths",
     "signal_values",
     "voter_weights",
     "watch_bins",

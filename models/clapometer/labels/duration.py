@@ -27,7 +27,7 @@ from clapometer.labels.rule import Watch
 
 __all__ = [
     "WatchCounts", "WatchQuantiles", "count_watches", "duration_bin_sql", "fit_watch_quantiles", "ratio_bin_sql",
-    "watch_bins", "watched_sql",
+    "shared_lengths", "watch_bins", "watched_sql",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -38,6 +38,8 @@ _BINS_PER_E = 12.5
 _FIRST_RATIO = 200.0
 """Watch ratios are resolved to 1/200 of the clip near 0, and to 2 % of themselves beyond."""
 _RATIO_BINS_PER_E = 50.0
+_SAME_LENGTH, _FEWEST_OTHERS = 2, 0.1
+"""Bins within which lengths are one, and the share of their impressions that have to be others'."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +151,28 @@ def fit_watch_quantiles(counts: WatchCounts, watch: Watch) -> WatchQuantiles:
         total = float(mix @ size)
         quantile[k] = (mix @ middle) / total if total > 0 else watch.neutral
     return WatchQuantiles(np.repeat(bins, width), np.tile(np.arange(width), len(bins)), quantile.ravel())
+
+
+def shared_lengths(item: Ints, duration_bin: Ints, weight: Floats, n_items: int) -> Floats:
+    """Returns the share of each item's impressions that are of a length that other items have, too, ``(n_items,)``.
+
+    A quantile among clips that are all of one item says nothing of that item: its mean is 1/2 whatever it is worth.
+    Another length counts as the same within two bins, that is a sixth.
+
+    Args:
+        item: Of each clip, from 0.
+        duration_bin: Of each clip.
+        weight: Impressions of each clip.
+        n_items: Number of items.
+    """
+    bins, row = np.unique(duration_bin, return_inverse=True)
+    size = np.bincount(row * n_items + item, weight, len(bins) * n_items).reshape(len(bins), n_items)
+    near = (np.abs(bins[:, None] - bins[None, :]) <= _SAME_LENGTH).astype(np.float64) @ size
+    others = near.sum(1, keepdims=True) - near
+    shared = np.where(others >= _FEWEST_OTHERS * near.sum(1, keepdims=True), size, 0.0).sum(0)
+    total = size.sum(0)
+    share: Floats = np.divide(shared, total, out=np.ones(n_items), where=total > 0)
+    return share
 
 
 def _neighbours(bins: Ints, size: Floats, k: int, needed: float) -> Floats:

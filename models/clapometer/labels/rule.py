@@ -119,6 +119,11 @@ class LabelRule(_Part, frozen=True):
         return f"{self.name}@{self.version}"
 
     @property
+    def by_watching(self) -> bool:
+        """Whether nothing but watching counts, for how long or to the end."""
+        return all(self.weights.of(signal.name) == 0 for signal in SIGNALS if signal.name not in {"watch", "completed"})
+
+    @property
     def maturity(self) -> float:
         """Hours until every signal that has a weight has had its time."""
         windows = [hours for name, hours in self.maturity_hours.items() if self.weights.of(name)]

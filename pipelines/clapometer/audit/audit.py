@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clapometer.audit.attack import Attacker, attack_findings
-from clapometer.audit.candidates import candidate_findings
+from clapometer.audit.candidates import candidate_findings, length_finding
 from clapometer.audit.findings import AuditReport, Finding, judge
 from clapometer.audit.launches import launch_findings
 from clapometer.audit.ranking import placebo_finding, power_finding, screening_finding, top_findings
@@ -127,6 +127,7 @@ def _steps(options: AuditOptions) -> dict[str, Step]:
         "propensities": propensity_findings,
         "policies": policy_findings,
         "candidates": candidate_findings,
+        "lengths": lambda audited: iter([length_finding(audited)]),
         "influence": top_findings,
         "votes": vote_findings,
         "power": lambda audited: iter([power_finding(audited, options.difference)]),

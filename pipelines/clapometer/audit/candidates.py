@@ -1,16 +1,16 @@
-"""Doubts about what viewers were offered: whether the choice of candidates depends on who they are."""
+"""Doubts about what can be compared: what viewers were offered, and lengths that one model version has alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from clapometer.audit.findings import Finding, finding_of_test
+from clapometer.audit.findings import Finding, finding_of_test, status
 from clapometer.audit.run import Audited
 from clapometer.ranking import leaning
 from clapometer.training.boards.scores import MOST_VIEWS, views_of
 
-__all__ = ["candidate_findings"]
+__all__ = ["candidate_findings", "length_finding"]
 
 
 def candidate_findings(audited: Audited) -> Iterator[Finding]:
@@ -37,4 +37,18 @@ def candidate_findings(audited: Audited) -> Iterator[Finding]:
         f"the stage that chooses candidates looks at who is asking: the ranking {judged}; prompts and pairs of clips "
         "claim nothing; let the first stage offer every version alike, in some slots at least",
         subject=names[found.item], numbers={"share": found.share, "spread": found.spread},
+    )  # fmt: skip
+
+
+def length_finding(audited: Audited) -> Finding:
+    """Returns whether watching can compare the model versions, where nothing else counts."""
+    if not audited.run.rule.by_watching:
+        return Finding(check="lengths", status="skipped", found="not only watching counts by the label rule")
+    apart = [audited.clips.model.names[item] for item in audited.fitted.scores.apart]
+    return Finding(
+        check="lengths", status=status(bool(apart)),
+        found=f"{', '.join(apart)}: clips of a length that no other version has; watching cannot judge them"
+        if apart else "every version has clips of lengths that others have, too",
+        advice="let versions make clips of the same length, or give reactions a weight" if apart else "",
+        numbers={"versions": len(apart)},
     )  # fmt: skip

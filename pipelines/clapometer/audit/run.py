@@ -129,7 +129,7 @@ def fit_again(run: Run, clips: Clips, evidence: Evidence) -> Fitted:
     """Returns what a run's ranking comes from, or would come from if other evidence counted."""
     everything = msgspec.structs.replace(run.parameters, segments=())
     part = next(slices(evidence, clips, everything))
-    scores = score_part(evidence, part, everything)
+    scores = score_part(evidence, part, clips, everything)
     fit = None if scores.reason else fit_models(part, scores, clips, everything, run.seed)
     ranked = fit if fit is not None and len(fit.items_) > 1 else None
     scored = evidence.summary

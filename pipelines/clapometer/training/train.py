@@ -258,7 +258,7 @@ def compute(lake: Lake, run: Run, resources: Resources, progress: Progress = sil
         sturdy, buyable = dict[int, Row](), NOT_FOR_SALE
         for done, part in enumerate(slices(evidence, clips, parameters)):
             progress("rankings", done, done + 1)
-            scores = score_part(evidence, part, parameters)
+            scores = score_part(evidence, part, clips, parameters)
             fit = None
             try:  # what one subject fails of is its own
                 fit = None if scores.reason else fit_models(part, scores, clips, parameters, run.seed)

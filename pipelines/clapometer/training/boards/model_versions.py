@@ -62,7 +62,7 @@ def rank_models(
         row = sheet.ranked(place, len(fit.items_), fit.level_, half, honest)
         rows.append(row | {"viewers_to_buy": buyable.viewers(place, row, seen)})
     rows += [
-        sheet.unranked(place.item, str(place.reason))
+        sheet.unranked(place.item, scores.apart.get(place.item, str(place.reason)))
         for place in ranking
         if not isinstance(place, Ranked) and place.item in present
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.domain import InputError
+from clapometer.labels import LabelRule, shared_lengths
 from clapometer.ranking import (
     ClipAIPW,
     PromptFixedEffects,
@@ -16,6 +18,7 @@ from clapometer.ranking import (
     Views,
     WithinViewers,
     of_time,
+    sum_by,
     within_viewers,
 )
 from clapometer.training.boards.slices import Slice
@@ -31,6 +34,9 @@ Floats = NDArray[np.float64]
 
 MOST_VIEWS = 1_000_000
 """Of more impressions than these, those of every n-th viewer are compared within viewers."""
+LEAST_SHARED = 0.5
+"""Of a version's impressions, the share whose length other versions have, too, for it to be judged by watching."""
+OWN_LENGTH = "its clips have a length that no other's have: it cannot be judged by watching, and nothing else counts"
 NOT_ALL = "slots were filled from some of the clips, and nothing shows that the choice was the same for all viewers"
 
 
@@ -49,6 +55,7 @@ class Scores:
         doubt: What the scores owe to errors of the offsets.
         ceiling: The most that a label can be of.
         shared: Covariance of the model versions' errors that clips of different prompts share.
+        apart: Model versions that the label rule cannot compare, and why.
         unsupported: Why nothing may be claimed although propensities were logged; empty where it may.
     """
 
@@ -62,17 +69,42 @@ class Scores:
     doubt: TimeDoubt | None = None
     ceiling: float = 0.0
     shared: Floats | None = None
+    apart: Mapping[int, str] = field(default_factory=dict)
     unsupported: str = ""
 
 
-def score_part(evidence: Evidence, part: Slice, parameters: Parameters) -> Scores:
-    """Returns the scores of a slice's clips, without what viewers differ by where not all clips were candidates."""
-    scores = score_clips(part, parameters)
+def score_part(evidence: Evidence, part: Slice, clips: Clips, parameters: Parameters) -> Scores:
+    """Returns the scores of a slice's clips that the label rule can compare.
+
+    Without what viewers differ by, where not all clips were candidates.
+    """
+    scores = _of_shared_lengths(score_clips(part, parameters), part, clips, evidence.worths.rule)
     if part.whole or evidence.summary.tier == "C" or scores.reason:
         return scores
     where = None if part.of_clips else (part.segment, part.value)
     sample = evidence.sample(MOST_VIEWS, uniform=False, where=where)
     return _without_viewers(part, scores, sample, parameters.curvature)
+
+
+def _of_shared_lengths(scores: Scores, part: Slice, clips: Clips, rule: LabelRule) -> Scores:
+    """Leaves out model versions whose clips have a length of their own, where nothing but watching counts."""
+    if not rule.by_watching or scores.reason:
+        return scores
+    table, cells = part.table, part.cells.cells
+    n_items = int(table.model.max(initial=-1)) + 1
+    shown = sum_by(table.unit[cells.clip], cells.impressions, len(table))
+    lengths = clips.duration_bin[part.rows]
+    shared = shared_lengths(table.model, lengths, np.where(table.is_canonical, shown, 0.0), n_items)
+    apart = dict.fromkeys(np.flatnonzero(shared < LEAST_SHARED).tolist(), OWN_LENGTH)
+    kept = np.flatnonzero(~np.isin(table.model[scores.units], list(apart)))
+    if len(kept) == len(scores.units):
+        return scores
+    opportunities = None if scores.opportunities is None else scores.opportunities[kept]
+    return replace(
+        scores, units=scores.units[kept], values=scores.values[kept], opportunities=opportunities,
+        chances=scores.chances[kept], doubt=_some(scores.doubt, kept), apart=apart,
+        reason="" if len(kept) else OWN_LENGTH,
+    )  # fmt: skip
 
 
 def score_clips(part: Slice, parameters: Parameters) -> Scores:

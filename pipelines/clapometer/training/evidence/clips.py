@@ -51,6 +51,7 @@ class Clips:
         registered_day: Days since 1970.
         withdrawn_day: Days since 1970; -1 where it was not withdrawn.
         excluded: Whether the clip is withdrawn, an advertisement, or has a watermark (as the rule says).
+        duration_bin: Number of its length among the bins of the watch quantiles.
         cost: What it cost to make, NaN where it was not said or is far beyond all other.
         cost_currency: Currency of ``cost``.
         odd_costs: Rows of the clips whose cost is far beyond all other.
@@ -66,6 +67,7 @@ class Clips:
     registered_day: Ints
     withdrawn_day: Ints
     excluded: Flags
+    duration_bin: Ints
     cost: Floats
     cost_currency: Codes
     odd_costs: Ints
@@ -120,6 +122,7 @@ def load_clips(
         registered_day=numbers(table["registered_day"]),
         withdrawn_day=withdrawn,
         excluded=excluded,
+        duration_bin=numbers(table["duration_bin"]),
         cost=cost,
         cost_currency=encode(table["cost_currency"]),
         odd_costs=odd_costs,
