@@ -32,12 +32,12 @@ from clapometer.domain.errors import (
     TransientError,
 )
 from clapometer.domain.events import BROWSER_EVENTS, EVENT_TYPES, Event
-from clapometer.domain.exclusions import BY_NUMBER, VOUCHED, Exclusion
 from clapometer.domain.explain import explain
 from clapometer.domain.nearest import NEAREST, in_words, nearest
 from clapometer.domain.origins import check_origin
 from clapometer.domain.reasons import CODES, REASONS, Code, code_of
 from clapometer.domain.release import Answer, Decision, Requirement, decide
+from clapometer.domain.results.exclusions import BY_NUMBER, VOUCHED, Exclusion
 from clapometer.domain.signed.tokens import answer_trust, impression_trust, sign_answer, sign_impression
 from clapometer.domain.signed.vouchers import Session, candidates_digest, read_voucher, sign_session
 from clapometer.domain.spellings import TolerantDecoder, plain_text

@@ -24,7 +24,7 @@ from clapometer.training.train import check_kept
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class ModelFit:
     """What a run's ranking of model versions comes from.
 
     Attributes:
@@ -59,7 +59,7 @@ class Audited:
     lake: Lake
     run: Run
     read: Reading
-    fitted: Fitted
+    fitted: ModelFit
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -125,7 +125,7 @@ def opened(lake: Lake, run: Run, resources: Resources) -> Iterator[Audited]:
         yield Audited(lake, run, read, fit_again(run, read.clips, read.evidence))
 
 
-def fit_again(run: Run, clips: Clips, evidence: Evidence) -> Fitted:
+def fit_again(run: Run, clips: Clips, evidence: Evidence) -> ModelFit:
     """Returns what a run's ranking comes from, or would come from if other evidence counted."""
     everything = msgspec.structs.replace(run.parameters, segments=())
     part = next(slices(evidence, clips, everything))
@@ -134,4 +134,4 @@ def fit_again(run: Run, clips: Clips, evidence: Evidence) -> Fitted:
     ranked = fit if fit is not None and len(fit.items_) > 1 else None
     scored = evidence.summary
     scored = replace(scored, tier_reason=scored.tier_reason or scores.unsupported)
-    return Fitted(scored, part, scores, ranked)
+    return ModelFit(scored, part, scores, ranked)

@@ -10,7 +10,7 @@ import msgspec.inspect as types
 import pyarrow as pa
 
 from clapometer.domain import EVENT_TYPES
-from clapometer.domain.rankings import RankingRow
+from clapometer.domain.results.rankings import RankingRow
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 

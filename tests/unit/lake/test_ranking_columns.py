@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clapometer.domain.rankings import COLUMNS, WHICH
+from clapometer.domain.results.rankings import COLUMNS, WHICH
 from clapometer.lake.specs import SPECS
 from clapometer.serving.reading.answers import NotRanked, Run, Standing
 from clapometer.serving.reading.reproduction import reproduction

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clapometer.labels import PairLabels, Said, explicit_pairs, pairs_of_prompts, posterior_pairs
-from clapometer.training.boards.prompts import Fitted
+from clapometer.training.boards.prompts import FittedPrompts
 from clapometer.training.boards.rows import Row
 from clapometer.training.boards.slices import Slice
 from clapometer.training.evidence.clips import Clips
@@ -18,7 +18,7 @@ TIE_MARGIN = 0.02
 
 
 def compare_clips(
-    said: Said, part: Slice, fitted: Fitted | str, clips: Clips, *, rule: str, tier: str, max_pairs: int
+    said: Said, part: Slice, fitted: FittedPrompts | str, clips: Clips, *, rule: str, tier: str, max_pairs: int
 ) -> list[Row]:
     """Returns the labels of pairs of clips; what people said of a pair replaces what their viewers did.
 

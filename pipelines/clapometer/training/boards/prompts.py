@@ -29,7 +29,7 @@ _MOST_CONTRASTED = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedPrompts:
     """Empirical Bayes on a slice.
 
     Attributes:
@@ -41,7 +41,7 @@ class Fitted:
     rates: ClipRates
 
 
-def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameters) -> Fitted | str:
+def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameters) -> FittedPrompts | str:
     """Returns the fit of prompts within templates and tasks to the clips of a slice, or why there is none."""
     if scores.reason:
         return scores.reason
@@ -59,7 +59,7 @@ def fit_prompts(part: Slice, scores: Scores, clips: Clips, parameters: Parameter
         )
     except NUMERIC as error:
         return not_computed(error)
-    return Fitted(bayes, rates)
+    return FittedPrompts(bayes, rates)
 
 
 def _of_prompt(clips: Clips, column: Ints) -> Ints:
@@ -69,7 +69,7 @@ def _of_prompt(clips: Clips, column: Ints) -> Ints:
 
 
 def rank_prompts(
-    part: Slice, fitted: Fitted | str, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int,
+    part: Slice, fitted: FittedPrompts | str, clips: Clips, scored: Scored, *, parameters: Parameters, seed: int,
     rule: LabelRule,
 ) -> tuple[list[Row], list[Row]]:  # fmt: skip
     """Returns the rankings of prompts and templates, and the contrasts of the best templates.
@@ -98,7 +98,7 @@ def rank_prompts(
 
 
 def _ranked(
-    sheet: Sheet, fitted: Fitted, listed: set[int], *, parameters: Parameters, seed: int, rule: LabelRule
+    sheet: Sheet, fitted: FittedPrompts, listed: set[int], *, parameters: Parameters, seed: int, rule: LabelRule
 ) -> tuple[list[Row], list[Row]]:
     """Returns the rows of one subject, and the contrasts of the best templates."""
     places = fitted.bayes.ranking() if sheet.subject == "prompts" else fitted.bayes.factor_ranking(0)

@@ -18,7 +18,7 @@ from clapometer.training.evidence.outcome_files import PLACES
 from clapometer.training.evidence.screening import MainCurrency, main_currency
 from clapometer.training.evidence.tiers import MIN_EXPLORED
 
-__all__ = ["Places", "Weighed", "weigh"]
+__all__ = ["LearntWorths", "Places", "weigh"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Places:
 
 
 @dataclass(frozen=True, eq=False)
-class Weighed:
+class LearntWorths:
     """What `weigh` learns of the outcomes that count.
 
     Attributes:
@@ -66,12 +66,12 @@ class Weighed:
     currency: MainCurrency
 
 
-def weigh(files: Sequence[Counted], rule: LabelRule) -> Weighed:
+def weigh(files: Sequence[Counted], rule: LabelRule) -> LearntWorths:
     """Returns what the outcomes that count are worth by a label rule."""
     places, days, watch = _places(files), _days(files), _watch_signals(files, rule)
     currency = main_currency(_purchases(files))
     seen = Worths(rule, watch, np.zeros(0), currency.name)
-    return Weighed(replace(seen, examination=_examination(files, seen, places)), places, days, currency)
+    return LearntWorths(replace(seen, examination=_examination(files, seen, places)), places, days, currency)
 
 
 def _places(files: Sequence[Counted]) -> Places:

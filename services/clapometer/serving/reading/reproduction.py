@@ -2,7 +2,7 @@
 
 import msgspec
 
-from clapometer.domain.rankings import COLUMNS
+from clapometer.domain.results.rankings import COLUMNS
 from clapometer.lake.statements import quote
 
 

@@ -13,7 +13,7 @@ from tests.support.worlds import world_events
 from clapometer.audit.run import opened
 from clapometer.lake.tables import Lake
 from clapometer.simulation import WorldConfig, build_world, compute_truth, fit_label, simulate_log
-from clapometer.training.boards.prompts import Fitted, fit_prompts, rank_prompts
+from clapometer.training.boards.prompts import FittedPrompts, fit_prompts, rank_prompts
 from clapometer.training.parameters import Parameters
 from clapometer.training.reading import UNLIMITED
 from clapometer.training.train import train_once
@@ -157,7 +157,7 @@ def test_prompts_whose_numbers_cannot_be_computed_say_so_and_templates_are_as_be
     with opened(lake, run, UNLIMITED) as made:
         part, scored = made.fitted.part, made.fitted.scored
         fitted = fit_prompts(part, made.fitted.scores, made.clips, WHOLE)
-        assert isinstance(fitted, Fitted)
+        assert isinstance(fitted, FittedPrompts)
         before, _ = rank_prompts(part, fitted, made.clips, scored, parameters=WHOLE, seed=0, rule=run.rule)
         fitted.bayes.prompt_errors_ = fitted.bayes.prompt_errors_[:-1]  # fits no other number of the prompts
         rows, _ = rank_prompts(part, fitted, made.clips, scored, parameters=WHOLE, seed=0, rule=run.rule)

@@ -1,0 +1,1 @@
+"""The second half of the vocabulary: what counts, and the rows of rankings."""
