@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import http
+import re
 import time
 from collections.abc import Callable, Coroutine, Mapping
 
@@ -98,6 +99,10 @@ def _readiness(
     return readyz
 
 
+_FOLDERS = re.compile(r"(?<![^\s'\"(])/(?:[^/\s]+/)*(?=[^/\s])")
+"""Of absolute paths: anybody may ask whether events can be taken, and where files lie is for the log to say."""
+
+
 def _obstacles(log: EventLog, intake: Intake) -> list[str]:
     """Returns why events cannot be taken. After a failed write the log is asked itself: nobody may be sending."""
     reasons = []
@@ -108,7 +113,7 @@ def _obstacles(log: EventLog, intake: Intake) -> list[str]:
             reasons.append(f"the last write to the event log failed: {intake.failure}")
     except (TransientError, TerminalError) as error:
         reasons.append(str(error))
-    return reasons
+    return [_FOLDERS.sub("", reason) for reason in reasons]
 
 
 def _warnings(intake: Intake, tokens: Mapping[str, bytes]) -> list[str]:

@@ -25,13 +25,13 @@ class BrokenLog(EmbeddedLog):
 
     def append_many(self, blocks: Sequence[bytes]) -> list[Position]:
         if self.broken:
-            msg = "the disk is gone"
+            msg = f"the disk of the event log {self._path} is gone"
             raise TransientError(msg)
         return super().append_many(blocks)
 
     def fill_ratio(self) -> float:
         if self.broken:
-            msg = "the disk is gone"
+            msg = f"the disk of the event log {self._path} is gone"
             raise TransientError(msg)
         return super().fill_ratio()
 
@@ -102,6 +102,13 @@ def test_a_log_that_is_away_answers_503_and_the_next_try_succeeds(
     assert collector.http.get("/readyz").status_code == 200  # by itself: nobody sends to a collector that is not ready
     assert collector.post([event(collector)]).status_code == 202
     assert collector.http.get("/readyz").status_code == 200
+
+
+def test_who_asks_whether_events_can_be_taken_learns_of_no_folder(
+    start: Callable[..., Collector], tmp_path: Path
+) -> None:
+    answer = start(log=BrokenLog(tmp_path / "log")).http.get("/readyz")
+    assert answer.json()["reasons"] == ["the disk of the event log log is gone"]
 
 
 @pytest.mark.parametrize(("name", "of"), [("keys.json", "API keys"), ("tokens.json", "token secrets")])
