@@ -69,6 +69,6 @@ def test_every_scenario_is_judged(scenario):
 @pytest.mark.parametrize("week", ["", ", weekly cycle"])
 def test_equals_are_not_told_apart_however_lately_one_was_launched(days_ago, week):
     (scenario,) = (each for each in OUTSIDE if each.name == f"equals, one launched {days_ago} days ago{week}")
-    (row,) = summarise(scenario, [run(scenario, seed) for seed in range(12)])
-    assert row["false_claims"] <= 0.1
-    assert row["false_claims_always"] <= 0.05
+    (row,) = summarise(scenario, [run(scenario, seed) for seed in range(24)])
+    assert row["false_claims"] <= 4 / 24  # where 5 % are wrong, more are in 1 of 160 such tests; where 65 % are, in all
+    assert row["false_claims_always"] <= 1 / 24

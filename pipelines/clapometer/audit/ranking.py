@@ -21,6 +21,9 @@ STRICT = ScreeningLimits(
     everything_chance=1.0, hours_a_day=16.0, impressions_an_hour=600.0, group_size=3, group_clips=4,
 )  # fmt: skip
 """Limits of screening that catch what hides just below the usual ones, and more people by mistake."""
+_FIRST_ORDER = 0.9
+"""Of a lead, how much has to be closed to first order to call it closed: without its viewers the effects of days and
+places would be learnt anew too, which moved leads by up to a twentieth where few viewers made them."""
 _SHIFT = 1.0
 """Standard errors by which no item may move when the strict limits are used."""
 
@@ -87,13 +90,14 @@ def _claimed(fit: PromptFixedEffects) -> bool:
 
 
 def _viewers_to_drop(audited: Audited, first: int, second: int, *, uniform: bool) -> int | None:
-    """Returns the fewest viewers without whom the second item would be first."""
+    """Returns the fewest viewers without whom the second item would be first, or next to it."""
     fit, everybody = audited.fitted.fit, audited.evidence.sample(np.inf, uniform=uniform)
     assert fit is not None
     part, scores = audited.fitted.part, audited.fitted.scores
     found = pushes(everybody, part, scores, reach_of(part, scores))
     push = found.size * found.influence(fit, first, second)[found.unit]
-    return fewest(float(fit.effects_[first] - fit.effects_[second]), sum_by(everybody.viewer[found.row], push))
+    lead = _FIRST_ORDER * float(fit.effects_[first] - fit.effects_[second])
+    return fewest(lead, sum_by(everybody.viewer[found.row], push))
 
 
 def screening_finding(audited: Audited) -> Finding:
