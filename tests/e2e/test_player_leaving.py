@@ -37,6 +37,15 @@ def play_a_while(page: Any) -> dict[str, Any]:
     return dict(page.evaluate("truth.tell()"))
 
 
+def last_word(tab: Any, page: Any, way: Way, collector: Collector) -> None:
+    """Closes a tab, and waits for what it has to say, at the latest by another page."""
+    tab.close()
+    kept = "Object.values(localStorage).join()"
+    until(lambda: stored(collector, "watched") or "total_ms" in page.evaluate(kept))  # closing may outlast `close`
+    begin(page, way)  # Firefox sends not every beacon of a tab that is closed, and tells some only that they are hidden
+    until(lambda: stored(collector, "watched"))
+
+
 def test_what_is_queued_when_the_page_goes_arrives_as_a_beacon(
     page: Any, way: Way, collector: Collector, shop: Serving
 ) -> None:
@@ -59,11 +68,7 @@ def test_the_last_word_of_a_closed_tab_arrives_at_the_latest_with_the_next_page(
     tab.goto(f"{shop.address}/page/two")
     begin(tab, way, **NEVER)
     truth = play_a_while(tab)
-    tab.close()
-    kept = "Object.values(localStorage).join()"
-    until(lambda: stored(collector, "watched") or "total_ms" in page.evaluate(kept))  # closing may outlast `close`
-    begin(page, way)  # Firefox sends not every beacon of a tab that is closed, and tells some only that they are hidden
-    until(lambda: stored(collector, "watched"))
+    last_word(tab, page, way, collector)
     assert stored(collector, "watched")[-1]["end_reason"] in ("heartbeat", "navigated")
     assert stored(collector, "watched")[-1]["total_ms"] == pytest.approx(truth["total_ms"], abs=near(truth))
 
@@ -76,11 +81,7 @@ def test_a_tab_that_is_closed_before_anything_played_says_so(
     begin(tab, way, **NEVER)
     load(tab)
     tab.evaluate("() => { clapometer.impression({ clip_id: 'unseen' }).watch(video); }")
-    tab.close()
-    kept = "Object.values(localStorage).join()"
-    until(lambda: stored(collector, "watched") or "total_ms" in page.evaluate(kept))
-    begin(page, way)
-    until(lambda: stored(collector, "watched"))
+    last_word(tab, page, way, collector)
     assert {report["total_ms"] for report in stored(collector, "watched")} == {0}
     assert len(stored(collector, "impression")) == 1
 
