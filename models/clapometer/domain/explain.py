@@ -235,6 +235,9 @@ def _malformed(error: Exception, raw: bytes) -> InputError:
     if not raw:
         return InputError("malformed JSON: nothing between two commas; remove one of them", code="malformed")
     detail = str(error).removeprefix("JSON is malformed: ")
+    if detail.startswith("trailing characters"):
+        detail += ", another value; several events are a JSON array, or a line each as application/x-ndjson"
+        return InputError(f"malformed JSON: {detail}", code="malformed")
     return InputError(f"malformed JSON: {detail}; write it with a JSON library", code="malformed")
 
 

@@ -156,3 +156,10 @@ def test_another_fault_does_not_hide_what_is_missing() -> None:
 def test_a_refusal_has_a_code_of_the_closed_list(changes: dict[str, object], code: str) -> None:
     assert refusal(**changes).code == code
     assert code in CODES
+
+
+def test_lines_of_events_that_are_called_json_are_told_their_content_type() -> None:
+    body = b"\n".join([json.dumps(EVENT).encode()] * 2)
+    batch = decode_batch(body, NOW)
+    assert batch.events == []
+    assert [line.reason.endswith("or a line each as application/x-ndjson") for line in batch.rejected] == [True]
