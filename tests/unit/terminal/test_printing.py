@@ -67,6 +67,12 @@ COMMANDS = {
     "keys": [["keys", "list"], ["keys", "revoke", EVIL], ["keys", "rotate", EVIL]],
     "config": [["config"], ["config", "--format", "json"]],
     "label": [["label", "show"], ["label", "fit", "--anchor", "votes", "--out", EVIL]],
+    "export": [
+        ["export", "trl-preference", "--out", EVIL],
+        ["export", "trl-preference", "--out", "exported", "--run", EVIL],
+        ["export", "trl-unpaired", "--out", "exported", "--tenant", EVIL],
+        ["export", "diff", EVIL, "."],
+    ],
     "withdraw": [["withdraw", EVIL, "--reason", EVIL], ["withdraw", f"c{EVIL}", "--reason", "r", "--format", "json"]],
     "erase": [["erase", EVIL]],
     "replay": [["replay", "evil.csv", "--key", EVIL, "--url", "http://127.0.0.1:9"], ["replay", EVIL, "--key", "k"]],
