@@ -23,6 +23,18 @@ SET_ASIDE: dict[str, str] = {
     Exclusion.REPOST: "the clip is a copy of another one",
     Exclusion.OWN_VIEW: "the viewer made the clip",
     Exclusion.TOO_RECENT: "viewers may still answer it: the next run counts it",
+    **dict.fromkeys(
+        (
+            Exclusion.BLIND,
+            Exclusion.EVERYTHING,
+            Exclusion.ROUND_THE_CLOCK,
+            Exclusion.RATE,
+            Exclusion.LOCKSTEP,
+        ),
+        "no person watches like that",
+    ),
+    Exclusion.COHORT: "accounts that came together and react alike count for nothing",
+    Exclusion.NEW: "the viewer was first seen days ago: later runs count it",
     "engagement without impression": "events that answer an impression which nobody sent",
     Exclusion.OUTSIDE: "its date is far from all other traffic: look at the clock of its sender",
     Exclusion.UNLIKELY: "no slot can have been filled with so small a chance",
@@ -116,7 +128,7 @@ def set_aside(excluded: object, *, votes: bool) -> list[tuple[int, str, str]]:
     """
     counts = excluded if isinstance(excluded, dict) else {}
     found = [(n, reason) for reason, n in counts.items() if isinstance(n, int) and n and votes == _is_vote(reason)]
-    return [(n, reason, _explained(reason)) for n, reason in sorted(found, key=lambda one: (-one[0], one[1]))]
+    return [(n, reason, SET_ASIDE.get(reason, "")) for n, reason in sorted(found, key=lambda one: (-one[0], one[1]))]
 
 
 def things(reason: str) -> str:
@@ -126,12 +138,6 @@ def things(reason: str) -> str:
 
 def _is_vote(reason: str) -> bool:
     return reason.startswith("vote ")
-
-
-def _explained(reason: str) -> str:
-    if reason in SET_ASIDE:
-        return SET_ASIDE[reason]
-    return "no person watches like that" if reason.startswith("viewer ") else ""
 
 
 def withheld(verdict: str | None, viewers: int | None) -> str:

@@ -213,3 +213,5 @@ def test_every_reason_for_which_a_run_sets_impressions_aside_has_words() -> None
     found = set_aside(dict.fromkeys(ours, 1), votes=False)
     assert sorted(reason for _, reason, _ in found) == sorted(ours)
     assert all(meaning for _, _, meaning in found)
+    (new,) = [meaning for _, reason, meaning in found if reason == Exclusion.NEW]
+    assert "later runs count it" in new  # a person, as far as anybody knows
