@@ -16,7 +16,7 @@ from clapometer.audit.candidates import candidate_findings, length_finding
 from clapometer.audit.findings import AuditReport, Finding, judge
 from clapometer.audit.launches import launch_findings
 from clapometer.audit.ranking import placebo_finding, power_finding, screening_finding, top_findings
-from clapometer.audit.run import Audited, choose_run, opened
+from clapometer.audit.run import Audited, opened
 from clapometer.audit.traffic import (
     Plan,
     experiment_findings,
@@ -30,6 +30,7 @@ from clapometer.domain import ClapometerError, InputError
 from clapometer.folding.fold import Progress, silent
 from clapometer.lake.tables import Lake
 from clapometer.training.reading import UNLIMITED, Resources
+from clapometer.training.runs import choose_run
 
 Step = Callable[[Audited], Iterator[Finding]]
 
@@ -88,7 +89,7 @@ def audit(
     Raises:
         InputError: There is no such run, its files are gone, or the plan does not fit.
     """
-    run = choose_run(lake, tenant, run_id)
+    run = choose_run(lake, tenant, run_id, "ranking to audit")
     steps = _steps(options)
     findings: list[Finding] = []
     with opened(lake, run, resources) as audited:

@@ -10,7 +10,7 @@ import duckdb
 import msgspec
 import numpy as np
 
-from clapometer.domain import InputError, NotFoundError, TerminalError
+from clapometer.domain import InputError, TerminalError
 from clapometer.lake.tables import Lake
 from clapometer.ranking import PromptFixedEffects
 from clapometer.training.boards.scores import Scores, fit_models, score_part
@@ -19,7 +19,7 @@ from clapometer.training.evidence.clips import Clips
 from clapometer.training.evidence.evidence import Evidence
 from clapometer.training.evidence.screening import Scored
 from clapometer.training.reading import Reading, Resources, reading
-from clapometer.training.runs import Run, read_run, read_runs
+from clapometer.training.runs import Run
 from clapometer.training.train import check_kept
 
 
@@ -80,32 +80,6 @@ class Audited:
         """Returns the model version at a place in ``fit.items_``."""
         assert self.fitted.fit is not None
         return self.clips.model.names[int(self.fitted.fit.items_[item])]
-
-
-def choose_run(lake: Lake, tenant: str, run_id: str | None) -> Run:
-    """Returns the run to audit: the one that is named, or the tenant's newest good one.
-
-    Raises:
-        NotFoundError: There is none.
-        InputError: It failed, or is another tenant's.
-    """
-    if run_id is None:
-        good = [run for run in read_runs(lake, tenant) if run.status == "succeeded"]
-        if not good:
-            trained = {run.tenant for run in read_runs(lake) if run.status == "succeeded"}
-            msg = f"tenant {tenant!r} has no ranking to audit yet; " + (
-                f"there is one of {', '.join(sorted(trained))}" if trained else "`clapometer train` makes one"
-            )
-            raise NotFoundError(msg)
-        return good[-1]
-    run = read_run(lake, run_id)
-    if run.tenant != tenant:
-        msg = f"run {run_id} is not of tenant {tenant!r}; name its tenant, too"
-        raise InputError(msg, "run")
-    if run.status != "succeeded":
-        msg = f"run {run_id} {run.status} and has no ranking: {run.error}"
-        raise InputError(msg, "run")
-    return run
 
 
 @contextmanager

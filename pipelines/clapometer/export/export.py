@@ -15,7 +15,7 @@ from clapometer.export.folder import Manifest, Split, filled
 from clapometer.export.options import ExportOptions, Kind
 from clapometer.lake.statements import quote, sql
 from clapometer.lake.tables import Lake
-from clapometer.training.runs import Run, read_run, read_runs
+from clapometer.training.runs import Run, choose_run
 
 _ROWS: dict[Kind, str] = {
     "trl-preference": "export/sql/trl_preference.sql",
@@ -68,12 +68,12 @@ def export_run(
         told: Called with what is being done.
 
     Raises:
-        InputError: The folder holds other things, or cannot be written.
+        InputError: The folder holds other things, or cannot be written; the run failed, or is another tenant's.
         NotFoundError: There is no such run, or it has no labels any more.
         TerminalError: The disk is full.
         TransientError: Clips were taken down again and again while it was made.
     """
-    run = _run(source.lake, options.tenant, run_id)
+    run = choose_run(source.lake, options.tenant, run_id, "run that succeeded")
     for _ in range(_TRIES):
         with filled(folder) as making:
             manifest = _write(source, options, run, making.folder, told)
@@ -83,21 +83,6 @@ def export_run(
                 return manifest
     msg = "clips were taken down again and again while the export was made; try again"
     raise TransientError(msg)
-
-
-def _run(lake: Lake, tenant: str, run_id: str | None) -> Run:
-    if run_id is None:
-        done = [run for run in read_runs(lake, tenant) if run.status == "succeeded"]
-        if not done:
-            msg = f"tenant {tenant!r} has no run that succeeded yet; run `clapometer train`"
-            raise NotFoundError(msg)
-        return done[-1]
-    run = read_run(lake, run_id)
-    if run.tenant != tenant or run.status != "succeeded":
-        why = f"is of tenant {run.tenant!r}" if run.tenant != tenant else f"has {run.status}"
-        msg = f"run {run_id} {why}, so tenant {tenant!r} has no labels of it"
-        raise NotFoundError(msg)
-    return run
 
 
 def _write(source: Source, options: ExportOptions, run: Run, folder: Path, told: Callable[[str], None]) -> Manifest:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 import pyarrow as pa
 
-from clapometer.domain import NotFoundError, nearest
+from clapometer.domain import InputError, NotFoundError, nearest
 from clapometer.labels import LabelRule, decode_rule, encode_rule
 from clapometer.lake.history import RUN_ID
 from clapometer.lake.specs import RESULTS, SPECS, TABLES
@@ -158,6 +158,38 @@ def read_run(lake: Lake, run_id: str) -> Run:
         msg = f"there is no run {run_id!r}{nearest(run_id, reversed([run.run_id for run in read_runs(lake)]))}"
         raise NotFoundError(msg)
     return _run(rows[0])
+
+
+def choose_run(lake: Lake, tenant: str, run_id: str | None, wanted: str) -> Run:
+    """Returns a run that has results: the one that is named, or the tenant's newest good one.
+
+    Args:
+        lake: The lake.
+        tenant: Whose run.
+        run_id: The run; the newest one where None.
+        wanted: What it is chosen for, such as "ranking to audit".
+
+    Raises:
+        NotFoundError: There is none.
+        InputError: It failed, or is another tenant's.
+    """
+    if run_id is None:
+        good = [run for run in read_runs(lake, tenant) if run.status == "succeeded"]
+        if not good:
+            trained = {run.tenant for run in read_runs(lake) if run.status == "succeeded"}
+            msg = f"tenant {tenant!r} has no {wanted} yet; " + (
+                f"there is one of {', '.join(sorted(trained))}" if trained else "`clapometer train` makes one"
+            )
+            raise NotFoundError(msg)
+        return good[-1]
+    run = read_run(lake, run_id)
+    if run.tenant != tenant:
+        msg = f"run {run_id} is not of tenant {tenant!r}; name its tenant, too"
+        raise InputError(msg, "run")
+    if run.status != "succeeded":
+        msg = f"run {run_id} {run.status} and has no ranking: {run.error}"
+        raise InputError(msg, "run")
+    return run
 
 
 def _run(row: dict[str, object]) -> Run:

@@ -10,11 +10,12 @@ from clapometer.audit.attack import Attacker, attack_findings
 from clapometer.audit.attack_routes import ROUTES
 from clapometer.audit.audit import AuditOptions, audit
 from clapometer.audit.findings import Finding
-from clapometer.audit.run import choose_run, opened
+from clapometer.audit.run import opened
 from clapometer.collector import CollectorConfig, Door
 from clapometer.lake.tables import Lake
 from clapometer.training.parameters import Parameters
 from clapometer.training.reading import UNLIMITED
+from clapometer.training.runs import choose_run
 from clapometer.training.train import reproduce, train_once
 
 CLOSED = {
@@ -82,7 +83,7 @@ def test_a_door_that_is_open_is_found_open(lake: Lake) -> None:
     """The finding comes from the door that was tried, and not from what doors are thought to be."""
     lenient = CollectorConfig(answers_need_tokens=False)
     routes = [route for route in ROUTES if route.name == "answers"]
-    with opened(lake, choose_run(lake, "default", None), UNLIMITED) as audited:
+    with opened(lake, choose_run(lake, "default", None, "ranking to audit"), UNLIMITED) as audited:
         (answers,) = attack_findings(audited, attacker(lenient, 20), routes)
     assert "no effect" not in answers.found
 
@@ -99,7 +100,7 @@ def test_the_lake_is_as_it_was(lake: Lake, found: dict[str, Finding]) -> None:
 def test_a_ranking_of_one_model_version_cannot_be_attacked(tmp_path: Path) -> None:
     lake = lake_of(tmp_path, traffic(models=1, prompts=20))
     assert train_once(lake, clock=clock, parameters=Parameters(segments=())).run.status == "succeeded"
-    with opened(lake, choose_run(lake, "default", None), UNLIMITED) as audited:
+    with opened(lake, choose_run(lake, "default", None, "ranking to audit"), UNLIMITED) as audited:
         findings = list(attack_findings(audited, attacker(CollectorConfig(), 5)))
     assert {each.status for each in findings} == {"skipped"}
 

@@ -238,6 +238,9 @@ def test_what_is_not_there_is_said(trained: Lake, tmp_path: Path) -> None:
     ):
         with pytest.raises(NotFoundError, match=reason):
             export_run(Source(lake), ExportOptions(kind="trl-preference", tenant=tenant), tmp_path / "out", run_id=run)
+    ours = labels_of(trained)[0]["run_id"]
+    with pytest.raises(InputError, match=r"run: run .* is not of tenant 'other'; name its tenant, too"):
+        export_run(Source(trained), ExportOptions(kind="trl-preference", tenant="other"), tmp_path / "out", run_id=ours)
     with pytest.raises(InputError, match=r"nothing of run .* is left to export: .* of a weaker tier"):
         export_run(Source(trained), ExportOptions(kind="trl-preference", min_tier="A"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
