@@ -22,6 +22,7 @@ from clapometer.lake.duck import connect
 from clapometer.lake.specs import TABLES
 from clapometer.lake.tables import Lake
 from clapometer.training.parameters import Parameters
+from clapometer.training.reading import Resources
 from clapometer.training.runs import Run, record_run
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -69,7 +70,7 @@ def make(root: Path, pairs: int) -> Lake:
 def export(root: Path, out: Path, memory: str) -> None:
     """Exports in this process, and prints seconds and MiB."""
     started = time.perf_counter()
-    export_run(Source(Lake(root), 2, memory), ExportOptions(kind="trl-preference", held_out=0.05), out)
+    export_run(Source(Lake(root), Resources(2, memory)), ExportOptions(kind="trl-preference", held_out=0.05), out)
     print(f"{time.perf_counter() - started:.1f} {_peak():.0f}")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import chi2, norm
 
 from clapometer.audit.findings import Finding, finding_of_test, status
-from clapometer.audit.run import Audited
+from clapometer.audit.run import Audited, nothing_to_check
 from clapometer.ranking import ClipAIPW, PromptFixedEffects, as_launched
 
 __all__ = ["launch_findings"]
@@ -25,11 +25,7 @@ _DAYS = 2
 def launch_findings(audited: Audited) -> Iterator[Finding]:
     """Yields whether intervals hold for equals one of which was launched lately, and whose launch cannot be told."""
     if audited.fitted.fit is None:
-        reason = audited.fitted.scores.reason or "fewer than two model versions have a place"
-        yield from (
-            Finding(check=check, status="skipped", found=f"nothing to check: {reason}")
-            for check in ("placebo launch", "launch")
-        )
+        yield from (nothing_to_check(check, audited) for check in ("placebo launch", "launch"))
         return
     yield _placebo_launch(audited)
     yield from _unknown_launches(audited)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from clapometer.audit.findings import Finding, finding_of_test, status
-from clapometer.audit.run import Audited, fit_again
+from clapometer.audit.run import Audited, fit_again, nothing_to_check
 from clapometer.labels import ScreeningLimits
 from clapometer.ranking import PromptFixedEffects, Ranked, days_until_visible, fewest, placebo, sum_by
 from clapometer.training.boards.robustness import MOST_IMPRESSIONS, fake_reactions, model_robustness, pushes, reach_of
@@ -32,7 +32,7 @@ def placebo_finding(audited: Audited, repeats: int, seed: int) -> Finding:
     """Shuffles the model versions within every prompt, so that none is better, and counts who still is."""
     fit, parameters = audited.fitted.fit, audited.run.parameters
     if fit is None:
-        return _nothing("placebo", audited)
+        return nothing_to_check("placebo", audited)
     part, scores = audited.fitted.part, audited.fitted.scores
     units = scores.units
     X = np.column_stack([part.table.model[units], part.table.prompt[units], part.table.strata[units]])
@@ -52,7 +52,7 @@ def top_findings(audited: Audited) -> Iterator[Finding]:
     """Yields how few viewers, impressions and invented reactions would give the first place to another item."""
     fit, run = audited.fitted.fit, audited.run
     if fit is None:
-        yield from (_nothing(check, audited) for check in ("influence", "attack cost"))
+        yield from (nothing_to_check(check, audited) for check in ("influence", "attack cost"))
         return
     first, second = audited.fitted.order[:2]
     leader, rival = audited.name(first), audited.name(second)
@@ -104,14 +104,14 @@ def screening_finding(audited: Audited) -> Finding:
     """Screens viewers by limits that are twice as strict, and looks whether the ranking stays."""
     fit = audited.fitted.fit
     if fit is None:
-        return _nothing("screening", audited)
+        return nothing_to_check("screening", audited)
     before = dict(zip(fit.items_.tolist(), fit.effects_.tolist(), strict=True))
     error = dict(zip(fit.items_.tolist(), np.sqrt(np.diag(fit.covariance_)).tolist(), strict=True))
     screened = audited.read.outcomes.screened(STRICT)
     strict = fit_again(audited.run, audited.clips, screened.scored(audited.read.screening))
     more = screened.automated.num_rows - audited.read.outcomes.automated.num_rows
     if strict.fit is None:
-        return _nothing("screening", audited)
+        return nothing_to_check("screening", audited)
     after = dict(zip(strict.fit.items_.tolist(), strict.fit.effects_.tolist(), strict=True))
     moved = {item: abs(after[item] - before[item]) / max(error[item], 1e-12) for item in after if item in before}
     item, most = max(moved.items(), key=lambda each: each[1])
@@ -131,7 +131,7 @@ def power_finding(audited: Audited, difference: float | None) -> Finding:
     """Says how many days of this traffic show a difference between two model versions."""
     fit = audited.fitted.fit
     if fit is None:
-        return _nothing("power", audited)
+        return nothing_to_check("power", audited)
     spread = np.diag(fit.covariance_)
     pairs = spread[:, None] + spread[None, :] - 2 * fit.covariance_
     error = float(np.sqrt(np.median(pairs[np.triu_indices(len(spread), 1)])))
@@ -147,11 +147,6 @@ def power_finding(audited: Audited, difference: float | None) -> Finding:
         "shorten that" if needed > 2 * days else "",
         numbers={"difference": wanted, "days_needed": needed, "days": days, "standard_error": error},
     )  # fmt: skip
-
-
-def _nothing(check: str, audited: Audited) -> Finding:
-    reason = audited.fitted.scores.reason or "fewer than two model versions have a place"
-    return Finding(check=check, status="skipped", found=f"nothing to check: {reason}")
 
 
 def _some(number: int | None, noun: str) -> str:

@@ -10,6 +10,7 @@ import duckdb
 import msgspec
 import numpy as np
 
+from clapometer.audit.findings import Finding
 from clapometer.domain import InputError, TerminalError
 from clapometer.lake.tables import Lake
 from clapometer.ranking import PromptFixedEffects
@@ -109,3 +110,9 @@ def fit_again(run: Run, clips: Clips, evidence: Evidence) -> ModelFit:
     scored = evidence.summary
     scored = replace(scored, tier_reason=scored.tier_reason or scores.unsupported)
     return ModelFit(scored, part, scores, ranked)
+
+
+def nothing_to_check(check: str, audited: Audited) -> Finding:
+    """Returns that a check is skipped because there is no ranking of model versions, and why there is none."""
+    reason = audited.fitted.scores.reason or "fewer than two model versions have a place"
+    return Finding(check=check, status="skipped", found=f"nothing to check: {reason}")

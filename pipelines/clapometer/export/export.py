@@ -15,6 +15,7 @@ from clapometer.export.folder import Manifest, Split, filled
 from clapometer.export.options import ExportOptions, Kind
 from clapometer.lake.statements import quote, sql
 from clapometer.lake.tables import Lake
+from clapometer.training.reading import UNLIMITED, Resources
 from clapometer.training.runs import Run, choose_run
 
 _ROWS: dict[Kind, str] = {
@@ -34,17 +35,15 @@ class Source:
 
     Attributes:
         lake: The lake.
-        threads: Of DuckDB; those of the machine where None.
-        memory_limit: DuckDB's, such as ``"2GB"``; what does not fit spills to disk.
+        resources: What may be used.
     """
 
     lake: Lake
-    threads: int | None = None
-    memory_limit: str | None = None
+    resources: Resources = UNLIMITED
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """Returns a connection with the lake's views, as they are now."""
-        return self.lake.connect(threads=self.threads, memory_limit=self.memory_limit)
+        return self.lake.connect(threads=self.resources.threads, memory_limit=self.resources.memory_limit)
 
 
 def export_run(

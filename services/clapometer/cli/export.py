@@ -51,6 +51,7 @@ def _exporting(kind: "Kind") -> Callable[..., None]:
     ) -> None:
         from clapometer.export.export import Source, export_run
         from clapometer.export.options import ExportOptions
+        from clapometer.training.reading import Resources
 
         chosen = ExportOptions(
             kind=kind, tenant=tenant, min_tier=min_tier, min_posterior=min_posterior, max_per_prompt=max_per_prompt,
@@ -62,7 +63,7 @@ def _exporting(kind: "Kind") -> Callable[..., None]:
         with progress_bar(form == "json") as bar:
             task = bar.add_task("labels", total=None, note="")
             manifest = export_run(
-                Source(lake, settings.threads, settings.memory_limit), chosen, out, run_id=run,
+                Source(lake, Resources(settings.threads, settings.memory_limit)), chosen, out, run_id=run,
                 told=lambda note: bar.update(task, note=note),
             )  # fmt: skip
         _print(out, manifest, json=form == "json")
